@@ -1,0 +1,1 @@
+"""From broker to verdict: admit, embed, score, judge, record."""

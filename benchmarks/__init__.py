@@ -1,0 +1,1 @@
+"""The project's own measurements, one file a table, stamped with where and how they were made."""

@@ -1,0 +1,1 @@
+"""How the packaged default backbone was made, repeatable."""

@@ -1,0 +1,1 @@
+"""From pixels to an anomaly score, pure: arrays in, arrays out."""

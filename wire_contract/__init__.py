@@ -1,0 +1,1 @@
+"""What both sides agree on: messages, topics, errors, and the link that carries them."""
