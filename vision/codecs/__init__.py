@@ -1,0 +1,34 @@
+"""Codecs: how a picture becomes bytes on a thin link, and comes back.
+
+A codec is named `family` or `family:parameter`, such as `png` or `webp:80`; the full name travels in every frame and
+belongs to the artifact it was calibrated with. One file holds both halves of a codec; one line below registers it.
+"""
+
+from vision.codecs.png import PngCodec
+from vision.codecs.protocol import ImageCodec
+from vision.codecs.raw import RawCodec
+from vision.codecs.webp import WebpCodec
+from wire_contract.errors import MisconfiguredError
+
+CODECS: dict[str, type[ImageCodec]] = {
+    "raw": RawCodec,
+    "png": PngCodec,
+    "webp": WebpCodec,
+}
+"""Codec family -> the class that makes its codecs."""
+
+
+def codec_of(name: str) -> ImageCodec:
+    """The codec of a full name.
+
+    Args:
+        name: `family` or `family:parameter`, exactly as the codec's own `name` says it.
+
+    Raises:
+        MisconfiguredError: No codec has this family, or the family does not take this parameter.
+    """
+    family, colon, parameter = name.partition(":")
+    if family not in CODECS:
+        known = ", ".join(kind.usage for kind in CODECS.values())
+        raise MisconfiguredError(f"no codec is called {name!r}", where="codec", remedy=f"use one of: {known}")
+    return CODECS[family].parse(parameter if colon else None)

@@ -1,0 +1,97 @@
+"""The codec `webp:QUALITY`: lossy WebP, the smallest payload that any image viewer still opens."""
+
+import io
+import struct
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+from PIL import Image
+
+from vision.codecs.protocol import Pixels, check_size, checked_pixels
+from wire_contract.errors import MisconfiguredError, UnreadableError
+
+METHOD = 4
+"""libwebp's effort, 0 to 6. Measured on 224x224 photographs of bottles at quality 80: method 4 takes 4.7 ms and gives
+3588 B, method 2 takes 2.3 ms for 3720 B, method 6 takes 8.5 ms for 3403 B. The link is what is scarce."""
+
+LONGEST_SIDE = 16383
+"""Pixels; the format has 14 bits for a side."""
+
+_BEST = 100
+_HEADER = struct.Struct("<4sI4s4sI3s3sHH")
+"""RIFF, length behind it, WEBP, `VP8 `, chunk length, frame tag, start code, width, height (RFC 6386, section 9.1)."""
+_SIDE_BITS = 0x3FFF
+
+
+@dataclass(frozen=True)
+class WebpCodec:
+    """Pixels as lossy WebP. Damage inside the picture may decode to other pixels: the envelope's sha256 finds it.
+
+    Attributes:
+        quality: 1 (smallest) to 100 (best, still lossy).
+    """
+
+    quality: int
+
+    family: ClassVar[str] = "webp"
+    usage: ClassVar[str] = "webp:QUALITY (1 to 100)"
+    content_type: ClassVar[str] = "image/webp"
+    lossless: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.quality <= _BEST:
+            raise _bad_quality(str(self.quality))
+
+    @classmethod
+    def parse(cls, parameter: str | None) -> Self:
+        """The codec of one quality, written in plain decimal digits; see `ImageCodec.parse`."""
+        text = parameter or ""
+        if not (text.isascii() and text.isdigit()) or text.startswith("0"):
+            raise _bad_quality(text)
+        return cls(int(text[:4]))
+
+    @property
+    def name(self) -> str:
+        """Such as `webp:80`."""
+        return f"{self.family}:{self.quality}"
+
+    def encode(self, pixels: Pixels) -> bytes:
+        """See `ImageCodec.encode`."""
+        picture = io.BytesIO()
+        image = Image.fromarray(checked_pixels(pixels, self.name, longest_side=LONGEST_SIDE))
+        image.save(picture, "WEBP", quality=self.quality, method=METHOD)
+        return picture.getvalue()
+
+    def decode(self, payload: bytes, size: tuple[int, int]) -> Pixels:
+        """See `ImageCodec.decode`. Only what `encode` writes is read: one lossy frame, no alpha, no animation."""
+        check_size(_declared_size(payload), size)
+        try:
+            with Image.open(io.BytesIO(payload), formats=["WEBP"]) as picture:
+                check_size((picture.height, picture.width), size)
+                pixels = np.array(picture.convert("RGB"))
+        except UnreadableError:
+            raise
+        # Pillow's parser meets hostile bytes with many kinds of exceptions; they mean one thing to the caller.
+        except Exception as error:
+            raise UnreadableError(f"the WebP is damaged: {error}", code="picture") from error
+        return pixels
+
+
+def _bad_quality(text: str) -> MisconfiguredError:
+    return MisconfiguredError(
+        f"{text!r} is not a quality of the codec webp", where="codec", remedy="write webp:1 to webp:100"
+    )
+
+
+def _declared_size(payload: bytes) -> tuple[int, int]:
+    if len(payload) < _HEADER.size:
+        raise UnreadableError("the payload is not a WebP", code="picture")
+    riff, length, webp, chunk, _, _, start, width, height = _HEADER.unpack_from(payload)
+    if (riff, webp) != (b"RIFF", b"WEBP"):
+        raise UnreadableError("the payload is not a WebP", code="picture")
+    if (chunk, start) != (b"VP8 ", b"\x9d\x01\x2a"):
+        raise UnreadableError("the WebP is not one plain lossy picture", code="picture")
+    if length + 8 != len(payload):
+        raise UnreadableError(f"the WebP has {len(payload)} bytes, its header says {length + 8}", code="picture")
+    return height & _SIDE_BITS, width & _SIDE_BITS
