@@ -130,10 +130,8 @@ def test_payloads_of_other_codecs_are_unreadable(codec: ImageCodec) -> None:
 
 
 @every_codec
-@pytest.mark.parametrize("size", [(64, 48), (47, 64), (48, 65), (1, 1), (4096, 4096)])
+@pytest.mark.parametrize("size", [(47, 64), (48, 65), (1, 1), (4096, 4096)])
 def test_a_picture_of_another_size_is_unreadable(codec: ImageCodec, size: tuple[int, int]) -> None:
-    if codec.name == "raw" and size == (64, 48):
-        pytest.skip("raw pixels know their number, not their shape")
     with pytest.raises(UnreadableError) as caught:
         codec.decode(codec.encode(picture()), size)
     assert caught.value.code == "size"
