@@ -1,0 +1,71 @@
+"""Fixtures of every room: a real broker, a station of the test's own, the real pictures and weights where they are."""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from line_replay.broker import Broker, find_mosquitto
+from wire_contract.topics import Station
+
+Eventually = Callable[..., None]
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Broker]:
+    """A Mosquitto of the test's own on a free port of loopback; `kill()` and `restart()` are part of the fixture."""
+    if find_mosquitto() is None:
+        pytest.skip("Mosquitto is not installed (apt install mosquitto)")
+    with Broker(tmp_path / "broker", kind="mosquitto") as broker:
+        yield broker
+
+
+@pytest.fixture
+def station(request: pytest.FixtureRequest) -> Station:
+    """A station named after the test."""
+    module = request.node.path.stem
+    levels = (re.sub(r"[^A-Za-z0-9_-]+", "-", level)[-64:] for level in (module, request.node.name))
+    return Station("test", *levels)
+
+
+@pytest.fixture
+def unique_topic(station: Station) -> str:
+    """A topic named after the test."""
+    return f"vad/test/{station}"
+
+
+@pytest.fixture
+def eventually() -> Eventually:
+    """`eventually(condition, within_seconds=10)`: poll until the condition holds, or fail; never sleep and hope."""
+
+    def wait_for(condition: Callable[[], object], within_seconds: float = 10.0) -> None:
+        deadline = time.monotonic() + within_seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                pytest.fail(f"did not happen within {within_seconds} seconds")
+            time.sleep(0.005)
+
+    return wait_for
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real pictures, with `mvtec_ad` in it."""
+    return _folder_in("PATCHLINE_DATA", "the real pictures")
+
+
+@pytest.fixture(scope="session")
+def real_weights() -> Path:
+    """The folder of ImageNet backbones."""
+    return _folder_in("PATCHLINE_WEIGHTS", "the ImageNet backbones")
+
+
+def _folder_in(variable: str, what: str) -> Path:
+    """The first existing folder of a path list in the environment, or a skip that says what is missing."""
+    for place in os.environ.get(variable, "").split(os.pathsep):
+        if place and Path(place).is_dir():
+            return Path(place)
+    pytest.skip(f"{variable} does not name the folder of {what}")
