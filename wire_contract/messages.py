@@ -27,7 +27,9 @@ Text = Annotated[str, msgspec.Meta(max_length=2048)]
 InspectionId = Annotated[str, msgspec.Meta(min_length=36, max_length=36, pattern="^[0-9a-f-]{36}$")]
 Sha256 = Annotated[str, msgspec.Meta(min_length=64, max_length=64, pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-Seconds = dict[ShortText, float]
+Finite = Annotated[float, msgspec.Meta(ge=-1e308, le=1e308)]
+"""A number. NaN and infinity pass msgpack but become `null` in JSON, where a receipt holding one would be unreadable."""
+Seconds = Annotated[dict[ShortText, Finite], msgspec.Meta(max_length=64)]
 """Stage name -> seconds spent in it."""
 
 Outcome = Literal["normal", "anomalous", "uncalibrated", "unreadable"]
@@ -44,7 +46,7 @@ class _Identity(msgspec.Struct, frozen=True, kw_only=True):
     boot_id: ShortText
     sequence: Count
     part_id: ShortText
-    captured_at: float
+    captured_at: Finite
     traceparent: ShortText = ""
 
 
@@ -87,16 +89,16 @@ class Verdict(_Identity, frozen=True, kw_only=True, tag_field="kind", tag="verdi
 
     outcome: Outcome
     received_sha256: Sha256
-    score: float | None = None
-    threshold: float | None = None
-    false_reject_bound: float | None = None
-    peak: tuple[float, float] | None = None
+    score: Finite | None = None
+    threshold: Finite | None = None
+    false_reject_bound: Finite | None = None
+    peak: tuple[Finite, Finite] | None = None
     artifact: ShortText = ""
     codec: ShortText = ""
     historical: bool = False
     reason: Text = ""
-    judged_at: float = 0.0
-    server_seconds: float = 0.0
+    judged_at: Finite = 0.0
+    server_seconds: Finite = 0.0
     stages: Seconds = {}
 
 
@@ -120,9 +122,9 @@ class MapMessage(msgspec.Struct, frozen=True, kw_only=True):
     station: ShortText
     part_id: ShortText
     picture: bytes
-    low: float
-    high: float
-    threshold: float | None = None
+    low: Finite
+    high: Finite
+    threshold: Finite | None = None
 
 
 class AssetReference(msgspec.Struct, frozen=True, kw_only=True):
