@@ -1,0 +1,171 @@
+"""What commission leaves behind and the service judges with: one safetensors file, nothing of it executable.
+
+The file holds the fitted detector's tensors and, in its metadata, one JSON header. Its fingerprint is the sha256 of
+the file's bytes: profiles and frames name artifacts by it, and any change to the file makes another artifact.
+"""
+
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from vision.calibration import Calibration
+from vision.detectors import DETECTORS
+from vision.detectors.protocol import Detector
+from wire_contract.errors import MisconfiguredError, UnavailableError
+from wire_contract.messages import ShortText, sha256_of
+
+FORMAT = 1
+HEADER_KEY = "patchline.artifact"
+SUFFIX = ".safetensors"
+MAX_FILE_BYTES = 4 * 1024**3
+MAX_HEADER_BYTES = 1024 * 1024
+
+Side = Annotated[int, msgspec.Meta(ge=16, le=8192)]
+
+
+class BackboneKey(msgspec.Struct, frozen=True):
+    """Which feature maps a detector was fitted on: a backbone's weights, and the taps read from it."""
+
+    name: ShortText
+    sha256: ShortText
+    taps: tuple[ShortText, ...]
+
+
+class NormalScores(msgspec.Struct, frozen=True):
+    """What normal pictures scored when the detector had not seen them; what a person compares a score with."""
+
+    images: int
+    lowest: float
+    median: float
+    highest: float
+
+
+class ArtifactHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about an artifact but its tensors.
+
+    Attributes:
+        codec: Full name of the codec whose decoded payloads the detector was fitted on.
+        input_size: Height and width of the pictures it judges.
+        map_range: Distances drawn as black and as white in this artifact's anomaly maps.
+        created: Seconds since the epoch.
+        versions: Versions of the programs that made it.
+    """
+
+    format: int = FORMAT
+    station: ShortText
+    codec: ShortText
+    input_size: tuple[Side, Side]
+    backbone: BackboneKey
+    detector: ShortText
+    parameters: dict[str, Any]
+    calibration: Calibration
+    normal_scores: NormalScores
+    map_range: tuple[float, float]
+    seed: int
+    created: float
+    versions: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A fitted detector and all it takes to use it rightly."""
+
+    header: ArtifactHeader
+    detector: Detector
+    fingerprint: str
+    size_bytes: int
+
+    @property
+    def calibration(self) -> Calibration:
+        """What turns this artifact's scores into outcomes."""
+        return self.header.calibration
+
+
+def save(path: Path, header: ArtifactHeader, detector: Detector) -> Artifact:
+    """Write an artifact, whole or not at all.
+
+    Raises:
+        UnavailableError: The folder cannot be written.
+    """
+    metadata = {HEADER_KEY: msgspec.json.encode(header).decode()}
+    content = save_tensors(detector.tensors(), metadata=metadata)
+    write_whole(path, content)
+    return Artifact(header, detector, sha256_of(content), len(content))
+
+
+def load(path: Path) -> Artifact:
+    """Read an artifact.
+
+    Raises:
+        MisconfiguredError: The file is missing, too large, truncated, of another format or for an unknown detector.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise _refused(path, f"the artifact is larger than {MAX_FILE_BYTES} bytes")
+        content = path.read_bytes()
+    except OSError as error:
+        raise _refused(path, f"the artifact cannot be read: {error.strerror}") from error
+    try:
+        tensors = load_tensors(content)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise _refused(path, f"the artifact is damaged: {error}") from error
+    header = _header_of(content, path)
+    if header.detector not in DETECTORS:
+        raise _refused(path, f"the artifact's detector {header.detector!r} is not one of {', '.join(DETECTORS)}")
+    try:
+        detector = DETECTORS[header.detector].restore(tensors, header.parameters)
+    except MisconfiguredError as error:
+        raise _refused(path, f"the artifact's detector cannot be restored: {error.what}") from error
+    return Artifact(header, detector, sha256_of(content), len(content))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a file so that a reader, or a power cut, finds the old content or the new, never a part.
+
+    Raises:
+        UnavailableError: The folder cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise UnavailableError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _header_of(content: bytes, path: Path) -> ArtifactHeader:
+    # The safetensors library gives metadata only of files it opens itself; these bytes have been read and hashed once.
+    (length,) = struct.unpack_from("<Q", content)
+    if length > MAX_HEADER_BYTES:
+        raise _refused(path, "the artifact's header is too long")
+    try:
+        metadata = msgspec.json.decode(content[8 : 8 + length], type=dict[str, Any]).get("__metadata__", {})
+        text = metadata.get(HEADER_KEY)
+        if text is None:
+            raise _refused(path, "the file is a safetensors file, but not an artifact of patchline")
+        header = msgspec.json.decode(text, type=ArtifactHeader)
+    except msgspec.MsgspecError as error:
+        raise _refused(path, f"the artifact's header cannot be read: {error}") from error
+    if header.format != FORMAT:
+        raise _refused(path, f"the artifact has format {header.format}, this version reads {FORMAT}")
+    return header
+
+
+def _refused(path: Path, what: str) -> MisconfiguredError:
+    return MisconfiguredError(what, where=str(path), remedy="commission the station again, or restore the file")

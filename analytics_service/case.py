@@ -1,0 +1,103 @@
+"""One delivery on its way through the worker, and what has become of it so far."""
+
+from dataclasses import dataclass
+
+from analytics_service.inspector import Finding
+from analytics_service.intake import Envelope, Inspection
+from analytics_service.judgement import receipt_of
+from analytics_service.records import DeadLetter, Decisions, Judged, Standing
+from wire_contract.errors import UnreadableError
+from wire_contract.link.delivery import Delivery
+from wire_contract.messages import DropMessage, FrameMessage, Verdict, to_json
+from wire_contract.topics import Station
+
+
+@dataclass(slots=True)
+class Case:
+    """A delivery and its fate; the worker fills it in, stage by stage.
+
+    Attributes:
+        station: The topic's; None where the topic is nobody's.
+        error: Why it is unreadable, if it is.
+        judged: The verdict decided now, and its bytes.
+        answer: The bytes to publish: the verdict that stands, or the receipt of a drop.
+        fresh: The answer was decided now; otherwise it was found in the records.
+    """
+
+    delivery: Delivery
+    received_sha256: str
+    station: Station | None = None
+    envelope: Envelope | None = None
+    error: UnreadableError | None = None
+    inspection: Inspection | None = None
+    decode_seconds: float = 0.0
+    finding: Finding | None = None
+    judged: Judged | None = None
+    answer: bytes = b""
+    fresh: bool = False
+
+    @property
+    def frame(self) -> FrameMessage | None:
+        """The frame it carries, if it is one and can be read."""
+        message = self.envelope.message if self.envelope else None
+        return message if isinstance(message, FrameMessage) else None
+
+    @property
+    def drop(self) -> DropMessage | None:
+        """The drop it carries, if it is one and can be read."""
+        message = self.envelope.message if self.envelope else None
+        return message if isinstance(message, DropMessage) else None
+
+    @property
+    def inspection_id(self) -> str:
+        """The part it is about: as its envelope says, or as its unreadable verdict does."""
+        if self.envelope is not None:
+            return self.envelope.message.inspection_id
+        return self.judged.verdict.inspection_id if self.judged else ""
+
+    def decide(self, verdict: Verdict) -> None:
+        """Note the verdict decided now."""
+        self.judged = Judged(verdict, to_json(verdict))
+
+
+def decisions_of(cases: list[Case], *, at: float) -> Decisions:
+    """What has to be recorded: everything that has no answer yet.
+
+    Args:
+        cases: A micro-batch.
+        at: Seconds since the epoch.
+    """
+    decisions = Decisions()
+    for case in cases:
+        if case.answer:
+            continue
+        if case.drop is not None:
+            decisions.dropped.append((case.drop, at))
+        elif case.judged is not None and case.error is not None:
+            decisions.dead.append(
+                DeadLetter(
+                    case.delivery.topic,
+                    case.delivery.payload,
+                    case.error.code,
+                    case.judged,
+                    identified=case.envelope is not None,
+                )
+            )
+        elif case.judged is not None:
+            decisions.judged.append(case.judged)
+    return decisions
+
+
+def adopt(cases: list[Case], standing: Standing) -> None:
+    """Give every case the answer that stands; a part that came twice in one batch gets the same bytes twice."""
+    for case in cases:
+        if case.answer:
+            continue
+        if case.drop is not None:
+            case.answer, case.fresh = to_json(receipt_of(case.drop)), True
+        elif case.error is not None:
+            case.answer = standing.letters.get((case.received_sha256, case.delivery.topic), b"")
+        else:
+            case.answer = standing.verdicts[case.inspection_id]
+        if case.judged is not None:
+            case.fresh = case.answer == case.judged.encoded

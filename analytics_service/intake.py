@@ -1,0 +1,132 @@
+"""Admission: bytes from a topic become an inspection that can be scored, or an `UnreadableError` that says why not.
+
+Nothing an edge node says about itself is believed before it is checked: the topic (which the broker's access list
+guards) must name the station of the envelope, the payload must have the envelope's digest, and the artifact must be
+one that judges this station and this codec.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision.backbones.engine import Engine
+from vision.calibration import Calibration
+from vision.codecs import codec_of
+from vision.detectors.protocol import Detector
+from wire_contract.errors import UnreadableError
+from wire_contract.messages import MAX_MESSAGE_BYTES, EdgeMessage, FrameMessage, check_payload, sha256_of, unpack
+from wire_contract.topics import Channel, Station, Topics
+
+CHANNELS: tuple[Channel, ...] = ("frame", "backlog")
+"""The channels on which edge nodes send parts."""
+
+
+class ReadyArtifact(Protocol):
+    """An artifact together with the engine that feeds its detector: all it takes to judge a frame."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of the artifact's file."""
+
+    @property
+    def codec(self) -> str:
+        """Full name of the only codec whose payloads it judges."""
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the pictures it judges."""
+
+    @property
+    def engine(self) -> Engine:
+        """What runs its backbone; the same object for every artifact with the same backbone and taps."""
+
+    @property
+    def detector(self) -> Detector:
+        """What scores the backbone's feature maps."""
+
+    @property
+    def calibration(self) -> Calibration:
+        """What turns the score into an outcome."""
+
+    @property
+    def map_range(self) -> tuple[float, float]:
+        """Distances drawn as black and as white in an anomaly map."""
+
+
+class ArtifactLookup(Protocol):
+    """Where intake finds the artifact a frame was encoded for."""
+
+    def find(self, station: Station, fingerprint: str) -> ReadyArtifact | None:
+        """The artifact of this fingerprint if it is here and may judge this station."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A message whose outside has been understood; its payload has not been looked at yet.
+
+    Attributes:
+        received_sha256: Digest of the whole message as received.
+        historical: It came over `backlog`: nobody waits for its verdict at a gate.
+    """
+
+    station: Station
+    message: EdgeMessage
+    received_sha256: str
+    historical: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """One part, decoded and ready to be scored.
+
+    Attributes:
+        pixels: The decoded picture, (H, W, 3) uint8 RGB, of the artifact's input size.
+    """
+
+    frame: FrameMessage
+    artifact: ReadyArtifact
+    pixels: NDArray[np.uint8]
+    historical: bool
+    received_sha256: str
+
+
+def open_envelope(payload: bytes, topic: str, *, topics: Topics, limit: int = MAX_MESSAGE_BYTES) -> Envelope:
+    """Read who sent what.
+
+    Raises:
+        UnreadableError: The topic is not an edge's (`topic`), the message too long (`size`), not an envelope
+            (`envelope`), or signed with another station than the topic's (`station`).
+    """
+    station, channel = topics.parse(topic)
+    if channel not in CHANNELS:
+        raise UnreadableError(f"nothing is inspected on channel {channel!r}", code="topic")
+    message: EdgeMessage = unpack(payload, EdgeMessage, limit=limit)
+    if message.station != str(station):
+        raise UnreadableError(f"the envelope names station {message.station!r}, the topic {station}", code="station")
+    return Envelope(station, message, sha256_of(payload), historical=channel == "backlog")
+
+
+def admit(envelope: Envelope, frame: FrameMessage, *, artifacts: ArtifactLookup) -> Inspection:
+    """Check a frame against the artifact it was encoded for, and decode it.
+
+    Raises:
+        UnreadableError: The payload was damaged (`sha256`), its artifact is not here (`artifact`), it was encoded
+            with another codec than the artifact's (`codec`), or it does not decode to a picture of the artifact's
+            input size (the codec's own code, or `size`).
+    """
+    check_payload(frame)
+    artifact = artifacts.find(envelope.station, frame.artifact)
+    if artifact is None:
+        raise UnreadableError(
+            f"no artifact {frame.artifact[:12]} for station {envelope.station}; "
+            "it was never commissioned here or its file has been removed",
+            code="artifact",
+        )
+    if frame.codec != artifact.codec:
+        raise UnreadableError(f"encoded with {frame.codec!r}, its artifact judges {artifact.codec!r}", code="codec")
+    pixels = codec_of(artifact.codec).decode(frame.payload, artifact.input_size)
+    if pixels.shape != (*artifact.input_size, 3) or pixels.dtype != np.uint8:
+        raise UnreadableError(f"decodes to {pixels.shape}, expected {(*artifact.input_size, 3)}", code="size")
+    return Inspection(frame, artifact, pixels, envelope.historical, envelope.received_sha256)

@@ -1,0 +1,95 @@
+"""What the service tells Prometheus; every name begins with `vad_analytics_`."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from wire_contract.errors import UnavailableError
+from wire_contract.messages import OUTCOMES
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_BYTES = (1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 5e6)
+_PARTS = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """The service's counters and distributions.
+
+    Args:
+        registry: Where they are collected; each service has its own.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.verdicts = Counter("vad_analytics_verdicts", "Parts judged, by outcome", ["outcome"], registry=registry)
+        self.repeats = Counter(
+            "vad_analytics_repeats", "Parts that came again and got their stored verdict", registry=registry
+        )
+        self.unreadable = Counter(
+            "vad_analytics_unreadable", "Messages that could not be read, by cause", ["code"], registry=registry
+        )
+        self.dead_letters = Counter(
+            "vad_analytics_dead_letters", "Unreadable messages kept for repair", registry=registry
+        )
+        self.drops = Counter(
+            "vad_analytics_drops", "Parts produced but never to be judged, by reason", ["reason"], registry=registry
+        )
+        self.refused = Counter(
+            "vad_analytics_refused", "Deliveries turned away because the line was full", registry=registry
+        )
+        self.undelivered = Counter(
+            "vad_analytics_undelivered", "Publications the broker did not accept, by channel", ["channel"],
+            registry=registry,
+        )  # fmt: skip
+        self.records_errors = Counter(
+            "vad_analytics_records_errors", "Times the records were away and had to be tried again", registry=registry
+        )
+        self.payload_bytes = Histogram(
+            "vad_analytics_payload_bytes", "Encoded pictures, by codec", ["codec"], buckets=_BYTES, registry=registry
+        )
+        self.stage_seconds = Histogram(
+            "vad_analytics_stage_seconds", "What a part spent in a stage; a micro-batch spends it together", ["stage"],
+            buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
+        self.server_seconds = Histogram(
+            "vad_analytics_server_seconds", "From a message's arrival to its verdict", buckets=_SECONDS,
+            registry=registry,
+        )  # fmt: skip
+        self.batch_parts = Histogram(
+            "vad_analytics_batch_parts", "Messages handled in one micro-batch", buckets=_PARTS, registry=registry
+        )
+        self.queue_parts = Gauge("vad_analytics_queue_parts", "Messages that wait for the worker", registry=registry)
+        self.queue_bytes = Gauge("vad_analytics_queue_bytes", "Bytes of the messages that wait", registry=registry)
+        self.connected = Gauge(
+            "vad_analytics_connected", "1 while a link to the broker is up", ["link"], registry=registry
+        )
+        self.artifact_info = Gauge(
+            "vad_analytics_artifact_info", "1 for every artifact that can be asked to judge",
+            ["station", "codec", "artifact", "backbone", "detector"], registry=registry,
+        )  # fmt: skip
+        for outcome in OUTCOMES:
+            self.verdicts.labels(outcome)
+
+    def watch_queue(self, parts: Callable[[], float], waiting_bytes: Callable[[], float]) -> None:
+        """Read the waiting line's depth whenever somebody looks."""
+        self.queue_parts.set_function(parts)
+        self.queue_bytes.set_function(waiting_bytes)
+
+
+def serve(registry: CollectorRegistry, port: int, *, address: str = "0.0.0.0") -> Callable[[], None]:  # noqa: S104 Prometheus scrapes from another host
+    """Answer `/metrics` over HTTP from a thread of its own; returns what stops it.
+
+    Raises:
+        UnavailableError: The port is taken.
+    """
+    try:
+        server, thread = start_http_server(port, addr=address, registry=registry)
+    except OSError as error:
+        raise UnavailableError(f"port {port} for the metrics cannot be used: {error.strerror}") from error
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return stop

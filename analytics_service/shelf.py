@@ -1,0 +1,152 @@
+"""Every artifact the service may be asked for, ready to judge, and the profiles that tell edges which to use.
+
+The folder is what commission writes: `<site>/<line>/<station>/` with `profile.msgpack`, one artifact a codec, and
+in `older/` those that parts still waiting in an outbox may name.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from analytics_service.artifacts import SUFFIX, Artifact, BackboneKey, load
+from vision.backbones.engine import Engine
+from vision.calibration import Calibration
+from vision.detectors.protocol import Detector
+from wire_contract.errors import MisconfiguredError, UnreadableError
+from wire_contract.messages import MAX_PROFILE_BYTES, Profile, check_profile, unpack
+from wire_contract.topics import Station
+
+PROFILE_FILE = "profile.msgpack"
+OLDER_FOLDER = "older"
+ASSETS_FOLDER = "assets"
+
+
+@dataclass(frozen=True, slots=True)
+class ShelvedArtifact:
+    """An artifact and the engine that feeds it."""
+
+    artifact: Artifact
+    engine: Engine
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of the artifact's file."""
+        return self.artifact.fingerprint
+
+    @property
+    def codec(self) -> str:
+        """Full name of the only codec whose payloads it judges."""
+        return self.artifact.header.codec
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the pictures it judges."""
+        return self.artifact.header.input_size
+
+    @property
+    def detector(self) -> Detector:
+        """What scores the backbone's feature maps."""
+        return self.artifact.detector
+
+    @property
+    def calibration(self) -> Calibration:
+        """What turns the score into an outcome."""
+        return self.artifact.calibration
+
+    @property
+    def map_range(self) -> tuple[float, float]:
+        """Distances drawn as black and as white in an anomaly map."""
+        return self.artifact.header.map_range
+
+
+class ArtifactShelf:
+    """The artifacts and profiles of a folder, all loaded and checked.
+
+    Args:
+        artifacts: What has been loaded, with its engines.
+        profiles: One for each station served.
+        assets: Folder of the files codecs need at the edge, each named by its sha256.
+    """
+
+    def __init__(self, artifacts: Iterable[ShelvedArtifact], profiles: Iterable[Profile], assets: Path) -> None:
+        self._artifacts = {artifact.fingerprint: artifact for artifact in artifacts}
+        self.profiles = {profile.station: profile for profile in profiles}
+        self._may_judge = {
+            (artifact.artifact.header.station, artifact.fingerprint) for artifact in self._artifacts.values()
+        } | {(profile.station, rung.artifact) for profile in self.profiles.values() for rung in profile.ladder}
+        self._assets = assets
+
+    @property
+    def artifacts(self) -> tuple[ShelvedArtifact, ...]:
+        """All of them, in the order in which they were found."""
+        return tuple(self._artifacts.values())
+
+    def find(self, station: Station, fingerprint: str) -> ShelvedArtifact | None:
+        """The artifact of a fingerprint, if it was made for this station or the station's profile names it."""
+        if (str(station), fingerprint) not in self._may_judge:
+            return None
+        return self._artifacts.get(fingerprint)
+
+    def asset(self, sha256: str) -> Path | None:
+        """The file of an asset that some profile offers, or None."""
+        offered = any(
+            asset.sha256 == sha256
+            for profile in self.profiles.values()
+            for rung in profile.ladder
+            for asset in rung.assets
+        )
+        path = self._assets / sha256
+        return path if offered and path.is_file() else None
+
+
+def open_shelf(folder: Path, *, engine_for: Callable[[BackboneKey, Path], Engine]) -> ArtifactShelf:
+    """Load every artifact and profile below a folder.
+
+    Args:
+        folder: What `commission --out` named.
+        engine_for: Gives the engine of a backbone, the same one for the same key; refuses one that is not here. The
+            path is the artifact's, for the error message.
+
+    Raises:
+        MisconfiguredError: There is no artifact; a file is damaged; a profile names an artifact that is not here; a
+            backbone is missing or has other weights than the artifact was made with.
+    """
+    files = sorted(folder.rglob(f"*{SUFFIX}"))
+    if not files:
+        raise MisconfiguredError(
+            "there is no artifact to judge with",
+            where=str(folder),
+            remedy="run `patchline commission --out` with this folder first",
+        )
+    shelved = []
+    for path in files:
+        artifact = load(path)
+        shelved.append(ShelvedArtifact(artifact, engine_for(artifact.header.backbone, path)))
+    shelf = ArtifactShelf(
+        shelved, [_read_profile(path) for path in sorted(folder.rglob(PROFILE_FILE))], folder / ASSETS_FOLDER
+    )
+    _check_complete(shelf, folder)
+    return shelf
+
+
+def _read_profile(path: Path) -> Profile:
+    try:
+        profile: Profile = unpack(path.read_bytes(), Profile, limit=MAX_PROFILE_BYTES)
+        check_profile(profile)
+    except (OSError, UnreadableError) as error:
+        raise MisconfiguredError(
+            f"the profile is damaged: {error}", where=str(path), remedy="commission the station again"
+        ) from error
+    return profile
+
+
+def _check_complete(shelf: ArtifactShelf, folder: Path) -> None:
+    for profile in shelf.profiles.values():
+        for rung in profile.ladder:
+            if shelf.find(Station.parse(profile.station), rung.artifact) is None:
+                raise MisconfiguredError(
+                    f"the profile of {profile.station} names artifact {rung.artifact[:12]} for {rung.codec}, "
+                    "which is not here",
+                    where=str(folder),
+                    remedy="restore the file, or commission the station again",
+                )

@@ -1,0 +1,112 @@
+"""The records' tables, and how a database is opened so that what it acknowledges is on its disk."""
+
+from typing import Any
+
+from wire_contract.errors import MisconfiguredError, UnavailableError, missing_extra
+
+try:
+    import sqlalchemy as sql
+    from sqlalchemy.dialects import postgresql, sqlite
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+except ModuleNotFoundError as missing:  # pragma: no cover - the base install has no analytics
+    raise missing_extra("sqlalchemy", "analytics") from missing
+
+METADATA = sql.MetaData()
+
+INSPECTIONS = sql.Table(
+    "inspections",
+    METADATA,
+    sql.Column("inspection_id", sql.String(36), primary_key=True),
+    sql.Column("station", sql.String(256), nullable=False),
+    sql.Column("boot_id", sql.String(256), nullable=False),
+    sql.Column("sequence", sql.BigInteger, nullable=False),
+    sql.Column("part_id", sql.String(256), nullable=False),
+    sql.Column("outcome", sql.String(16), nullable=False),
+    sql.Column("score", sql.Float),
+    sql.Column("historical", sql.Boolean, nullable=False),
+    sql.Column("verdict", sql.LargeBinary, nullable=False),
+    sql.Column("at", sql.Float, nullable=False, index=True),
+    sql.Index("inspections_by_sequence", "station", "sequence"),
+)
+
+DROPS = sql.Table(
+    "drops",
+    METADATA,
+    sql.Column("inspection_id", sql.String(36), primary_key=True),
+    sql.Column("station", sql.String(256), nullable=False),
+    sql.Column("boot_id", sql.String(256), nullable=False),
+    sql.Column("sequence", sql.BigInteger, nullable=False),
+    sql.Column("part_id", sql.String(256), nullable=False),
+    sql.Column("reason", sql.String(32), nullable=False),
+    sql.Column("detail", sql.String(2048), nullable=False),
+    sql.Column("at", sql.Float, nullable=False, index=True),
+    sql.Index("drops_by_sequence", "station", "sequence"),
+)
+
+DEAD_LETTERS = sql.Table(
+    "dead_letters",
+    METADATA,
+    sql.Column("received_sha256", sql.String(64), primary_key=True),
+    sql.Column("topic", sql.String(512), primary_key=True),
+    sql.Column("station", sql.String(256), nullable=False),
+    sql.Column("inspection_id", sql.String(36), nullable=False),
+    sql.Column("sequence", sql.BigInteger),
+    sql.Column("code", sql.String(64), nullable=False),
+    sql.Column("reason", sql.String(2048), nullable=False),
+    sql.Column("received_bytes", sql.BigInteger, nullable=False),
+    sql.Column("received", sql.LargeBinary, nullable=False),
+    sql.Column("verdict", sql.LargeBinary, nullable=False),
+    sql.Column("at", sql.Float, nullable=False, index=True),
+)
+
+BUSY_TIMEOUT_MILLISECONDS = 10_000
+"""How long one process waits for another's SQLite transaction before it calls the records unavailable."""
+
+
+def open_engine(url: str) -> sql.Engine:
+    """Open a database and make sure that it answers.
+
+    Raises:
+        MisconfiguredError: The URL is not one, names a database we do not write, or its driver is not installed.
+        UnavailableError: The database does not answer or cannot be written.
+    """
+    try:
+        engine = sql.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    except ModuleNotFoundError as error:
+        raise missing_extra(error.name or "the database driver", "postgres") from error
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise MisconfiguredError(
+            f"the records' database URL cannot be used: {error}",
+            where="records_url",
+            remedy="write it like sqlite:///records.db or postgresql+psycopg://user@host/name",
+        ) from error
+    if engine.dialect.name not in _INSERTS:
+        raise MisconfiguredError(
+            f"the records cannot be kept in {engine.dialect.name}",
+            where="records_url",
+            remedy="use sqlite or postgresql",
+        )
+    if engine.dialect.name == "sqlite":
+        sql.event.listen(engine, "connect", _harden_sqlite)
+    try:
+        engine.connect().close()
+    except SQLAlchemyError as error:
+        raise UnavailableError(f"the records at {engine.url!r} cannot be opened: {error}") from error
+    return engine
+
+
+_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+def insert_once(engine: sql.Engine, table: sql.Table) -> Any:
+    """An INSERT that leaves the row alone that is already there."""
+    return _INSERTS[engine.dialect.name](table).on_conflict_do_nothing()
+
+
+def _harden_sqlite(connection: Any, _record: object) -> None:
+    # WAL lets readers in while a worker writes; FULL is what makes "recorded" survive a power cut.
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MILLISECONDS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.close()
