@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from analytics_service.artifacts import SUFFIX, Artifact, BackboneKey, load
 from vision.backbones.engine import Engine
 from vision.calibration import Calibration
 from vision.detectors.protocol import Detector
+from vision.preprocessing import normalise
 from wire_contract.errors import MisconfiguredError, UnreadableError
 from wire_contract.messages import MAX_PROFILE_BYTES, Profile, check_profile, unpack
 from wire_contract.topics import Station
@@ -57,6 +60,16 @@ class ShelvedArtifact:
     def map_range(self) -> tuple[float, float]:
         """Distances drawn as black and as white in an anomaly map."""
         return self.artifact.header.map_range
+
+    def warm_up(self) -> None:
+        """Judge a blank picture, so that no part pays for what is set up at first use.
+
+        Raises:
+            MisconfiguredError: The detector was fitted on other feature maps than the engine gives.
+        """
+        blank = normalise(np.zeros((1, *self.input_size, 3), np.uint8))
+        scores = self.detector.search(self.detector.embed(self.engine.run(blank)))
+        self.detector.render(scores, self.input_size)
 
 
 class ArtifactShelf:

@@ -1,0 +1,220 @@
+"""The service, put together: `run` is the checklist of its life, from top to bottom."""
+
+import importlib.metadata
+import logging
+import signal
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry
+
+from analytics_service.arrivals import Arrivals
+from analytics_service.connections import Connections, LinkOutlet
+from analytics_service.engines import EngineRoom
+from analytics_service.metrics import Metrics, serve
+from analytics_service.post import Post
+from analytics_service.publication import Publication
+from analytics_service.records import Records
+from analytics_service.retention import sweep_until
+from analytics_service.settings import Settings
+from analytics_service.shelf import ArtifactShelf, open_shelf
+from analytics_service.worker import Worker
+from wire_contract.errors import MisconfiguredError
+from wire_contract.messages import ServiceStatus
+from wire_contract.topics import Station, Topics
+
+log = logging.getLogger(__name__)
+
+GOODBYE_SECONDS = 5.0
+DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a service needs and has been looked at: it can go online with it."""
+
+    settings: Settings
+    topics: Topics
+    site: str
+    shelf: ArtifactShelf
+
+
+def check(settings: Settings) -> Checked:
+    """Load, verify and warm up everything but broker and records: artifacts, profiles, backbones, and their fit.
+
+    Raises:
+        MisconfiguredError: Something is missing, damaged or does not fit.
+    """
+    topics = Topics(settings.prefix)
+    settings.broker.link_settings(settings.name)
+    engines = EngineRoom(threads=settings.worker.threads)
+    shelf = open_shelf(settings.artifacts, engine_for=engines.engine_for)
+    for shelved in shelf.artifacts:
+        shelved.warm_up()
+    return Checked(settings, topics, _site_of(shelf, settings), shelf)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what was admitted and return.
+
+    Raises:
+        MisconfiguredError: The settings, or what they name, cannot be used.
+        UnavailableError: The records or the metrics' port are away at the start.
+    """
+    checked = check(settings)
+    records = Records(settings.records.url, max_letter_bytes=settings.records.max_letter_bytes)
+    metrics = Metrics(CollectorRegistry())
+    describe(checked.shelf, metrics)
+    stop_metrics = serve(metrics.registry, settings.metrics_port) if settings.metrics_port else None
+    arrivals = Arrivals(max_messages=settings.worker.queue_messages, max_bytes=settings.worker.queue_bytes)
+    metrics.watch_queue(lambda: len(arrivals), lambda: arrivals.waiting_bytes)
+    outlet, stopped = LinkOutlet(), threading.Event()
+    post = Post(outlet, topics=checked.topics, metrics=metrics, maps=settings.worker.maps, stopped=stopped)
+    worker = _worker(checked, arrivals, records=records, post=post, metrics=metrics, stopped=stopped)
+    publication = _publication(checked, outlet)
+    connections = _connections(checked, arrivals, outlet=outlet, metrics=metrics, publication=publication)
+    with _life() as life:
+        working = _thread("worker", worker.run)
+        publishing = _thread("publication", publication.run)
+        sweeping = _thread("retention", lambda: _sweep(stopped, records, settings))
+        connections.start()
+        life.over.wait()
+        log.info("stopping, %d messages wait for their verdict", len(arrivals))
+        connections.stop_taking()
+        arrivals.close()
+        working.join(settings.drain_seconds)
+        stopped.set()
+        publication.stop()
+        for thread in (working, publishing, sweeping):
+            thread.join(GOODBYE_SECONDS)
+        connections.stop(GOODBYE_SECONDS)
+    if stop_metrics:
+        stop_metrics()
+    records.close()
+    if life.failure is not None:
+        raise life.failure
+    log.info("stopped")
+
+
+def describe(shelf: ArtifactShelf, metrics: Metrics) -> None:
+    """Tell the metrics which artifacts can be asked to judge."""
+    for shelved in shelf.artifacts:
+        header = shelved.artifact.header
+        metrics.artifact_info.labels(
+            header.station, header.codec, shelved.fingerprint[:12], header.backbone.name, header.detector
+        ).set(1)
+    log.info("judging with %d artifacts", len(shelf.artifacts))
+
+
+def _site_of(shelf: ArtifactShelf, settings: Settings) -> str:
+    sites = sorted({Station.parse(station).site for station in shelf.profiles})
+    if settings.site:
+        Station(settings.site, "line", "station")
+        return settings.site
+    if len(sites) != 1:
+        raise MisconfiguredError(
+            f"the artifacts are of {len(sites)} sites ({', '.join(sites)})" if sites else "there is no profile",
+            where="site",
+            remedy="set `site`; a service serves one",
+        )
+    return sites[0]
+
+
+def _worker(
+    checked: Checked, arrivals: Arrivals, *, records: Records, post: Post, metrics: Metrics, stopped: threading.Event
+) -> Worker:
+    section = checked.settings.worker
+    return Worker(
+        arrivals,
+        artifacts=checked.shelf,
+        records=records,
+        post=post,
+        topics=checked.topics,
+        metrics=metrics,
+        stopped=stopped,
+        batch_parts=section.batch_parts,
+        wait_seconds=section.wait_seconds,
+    )
+
+
+def _publication(checked: Checked, outlet: LinkOutlet) -> Publication:
+    name = checked.settings.name
+    return Publication(
+        outlet,
+        library=checked.shelf,
+        topics=checked.topics,
+        birth=ServiceStatus(
+            name=name, online=True, instance=uuid.uuid4().hex, version=importlib.metadata.version("patchline")
+        ),
+        topic=checked.topics.service_status(checked.site, name),
+    )
+
+
+def _connections(
+    checked: Checked, arrivals: Arrivals, *, outlet: LinkOutlet, metrics: Metrics, publication: Publication
+) -> Connections:
+    return Connections(
+        checked.settings.broker.link_settings(checked.settings.name),
+        topics=checked.topics,
+        site=checked.site,
+        group=checked.settings.shared_group,
+        backlog_inflight=checked.settings.broker.backlog_inflight,
+        will=publication.will(),
+        arrivals=arrivals,
+        outlet=outlet,
+        metrics=metrics,
+        on_status=publication.on_status,
+        on_live=publication.announce,
+    )
+
+
+def _sweep(stopped: threading.Event, records: Records, settings: Settings) -> None:
+    sweep_until(
+        stopped,
+        records,
+        keep_seconds=settings.records.keep_days * DAY_SECONDS,
+        max_dead_letters=settings.records.max_dead_letters,
+    )
+
+
+def _thread(name: str, work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, name=f"analytics-{name}", daemon=True)
+    thread.start()
+    return thread
+
+
+@dataclass
+class _Life:
+    """Until when the service runs, and what killed it."""
+
+    over: threading.Event = field(default_factory=threading.Event)
+    failure: BaseException | None = None
+
+    def end(self, *_signal: object) -> None:
+        self.over.set()
+
+    def fail(self, failed: threading.ExceptHookArgs) -> None:
+        log.critical("thread %s died", failed.thread.name if failed.thread else "?", exc_info=failed.exc_value)
+        self.failure = self.failure or failed.exc_value
+        self.over.set()
+
+
+@contextmanager
+def _life() -> Iterator[_Life]:
+    """SIGTERM and SIGINT end the service, and so does a bug in any thread: half a service would look like a whole one.
+
+    Signals can be had in the main thread only; elsewhere, in a test or a demo, they are left alone.
+    """
+    life = _Life()
+    hook, threading.excepthook = threading.excepthook, life.fail
+    mine = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, life.end) for number in mine}
+    try:
+        yield life
+    finally:
+        threading.excepthook = hook
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,157 @@
+"""The service's two connections: live parts over one, historical ones over the other, so neither delays the other."""
+
+import dataclasses
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from analytics_service.arrivals import Arrivals
+from analytics_service.metrics import Metrics
+from wire_contract.link.delivery import Acknowledged, Connection, Delivery
+from wire_contract.link.link import Link
+from wire_contract.link.settings import LinkSettings, Subscription, Will
+from wire_contract.topics import Topics
+
+log = logging.getLogger(__name__)
+
+
+class LinkOutlet:
+    """A link that says whether it is connected."""
+
+    def __init__(self) -> None:
+        self._link: Link | None = None
+        self._connected = threading.Event()
+
+    def use(self, link: Link) -> None:
+        """Publish through this link from now on."""
+        self._link = link
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is any use in trying again."""
+        return self._connected.is_set()
+
+    def mark(self, *, connected: bool) -> None:
+        """Note that the link has come or gone."""
+        (self._connected.set if connected else self._connected.clear)()
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: Literal[0, 1] = 1,
+        retain: bool = False,
+        content_type: str = "",
+        correlation: bytes = b"",
+        user: Sequence[tuple[str, str]] = (),
+        on_done: Callable[[Acknowledged], None] | None = None,
+    ) -> None:
+        """See `Link.publish`."""
+        assert self._link is not None
+        self._link.publish(
+            topic,
+            payload,
+            qos=qos,
+            retain=retain,
+            content_type=content_type,
+            correlation=correlation,
+            user=user,
+            on_done=on_done,
+        )
+
+
+class Connections:
+    """Two links with the same broker and one outlet.
+
+    Args:
+        settings: Of the live link; the other one adds `-backlog` to its client id.
+        site: Whose stations are served.
+        group: Name of the shared subscription of several workers; empty for a worker that works alone.
+        backlog_inflight: Unacknowledged historical parts at most.
+        will: The service's death.
+        on_status: Called with every edge's status; must return at once.
+        on_live: Called when the live link is up; must return at once.
+    """
+
+    def __init__(
+        self,
+        settings: LinkSettings,
+        *,
+        topics: Topics,
+        site: str,
+        group: str,
+        backlog_inflight: int,
+        will: Will,
+        arrivals: Arrivals,
+        outlet: LinkOutlet,
+        metrics: Metrics,
+        on_status: Callable[[Delivery], None],
+        on_live: Callable[[], None],
+    ) -> None:
+        self._topics, self._arrivals, self._outlet, self._metrics = topics, arrivals, outlet, metrics
+        self._on_status, self._on_live = on_status, on_live
+        self._taking = True
+
+        def shared(topic_filter: str) -> Subscription:
+            return Subscription(topics.shared(group, topic_filter) if group else topic_filter)
+
+        self._live = Link(
+            settings,
+            will=will,
+            subscriptions=(shared(topics.every("frame", site=site)), Subscription(topics.every("status", site=site))),
+            on_delivery=self._on_live_delivery,
+            on_connected=self._on_live_connected,
+            on_disconnected=self._on_live_disconnected,
+        )
+        self._backlog = Link(
+            dataclasses.replace(settings, client_id=f"{settings.client_id}-backlog", max_inflight=backlog_inflight),
+            subscriptions=(shared(topics.every("backlog", site=site)),),
+            on_delivery=lambda delivery: self._offer(delivery, historical=True),
+            on_connected=lambda _: self._metrics.connected.labels("backlog").set(1),
+            on_disconnected=lambda _: self._metrics.connected.labels("backlog").set(0),
+        )
+        outlet.use(self._live)
+
+    def start(self) -> None:
+        """Connect, and stay connected."""
+        self._live.start()
+        self._backlog.start()
+
+    def stop_taking(self) -> None:
+        """Leave what comes from now on unacknowledged; the edge nodes will send it again, to whoever serves then."""
+        self._taking = False
+
+    def stop(self, timeout_seconds: float) -> None:
+        """Say goodbye on both links."""
+        self._backlog.stop(timeout_seconds)
+        self._live.stop(timeout_seconds)
+
+    def _on_live_delivery(self, delivery: Delivery) -> None:
+        if delivery.topic.endswith("/status"):
+            delivery.acknowledge()
+            self._on_status(delivery)
+        else:
+            self._offer(delivery, historical=False)
+
+    def _offer(self, delivery: Delivery, *, historical: bool) -> None:
+        if self._taking and not self._arrivals.offer(delivery, historical=historical):
+            # Acknowledged all the same, or it would stand in the way of every later acknowledgement; the edge node
+            # keeps the part until its verdict comes, and sends it again.
+            self._metrics.refused.inc()
+            delivery.acknowledge()
+
+    def _on_live_connected(self, connection: Connection) -> None:
+        log.info("connected, %d publications may be on their way", connection.window)
+        self._outlet.mark(connected=True)
+        self._metrics.connected.labels("live").set(1)
+        self._on_live()
+
+    def _on_live_disconnected(self, reason: str) -> None:
+        if self._outlet.connected:
+            log.warning("disconnected: %s", reason)
+        else:
+            log.debug("not connected: %s", reason)
+        self._outlet.mark(connected=False)
+        self._metrics.connected.labels("live").set(0)

@@ -1,0 +1,101 @@
+"""The backbones in use: each file is read once, and every artifact with the same weights and taps shares its engine."""
+
+from pathlib import Path
+
+from analytics_service.artifacts import BackboneKey
+from vision.backbones import BACKBONES
+from vision.backbones.engine import Engine
+from vision.backbones.onnx_engine import OnnxEngine
+from vision.backbones.spec import BackboneSpec
+from vision.backbones.store import StoredBackbone, find, find_by_sha256
+from wire_contract.errors import MisconfiguredError
+
+UNPACKAGED_DEFAULT = "mobilenet_v2"
+"""The backbone used by default in a copy of patchline that ships without weights."""
+
+
+def default_backbone() -> str:
+    """The backbone to use when nobody names one: the packaged one where it is here."""
+    packaged = (name for name, spec in BACKBONES.items() if spec.packaged)
+    return next((name for name in packaged if _is_here(BACKBONES[name])), UNPACKAGED_DEFAULT)
+
+
+class EngineRoom:
+    """Engines by what they run.
+
+    Args:
+        threads: CPU threads one run may use.
+    """
+
+    def __init__(self, *, threads: int) -> None:
+        self._threads = threads
+        self._engines: dict[tuple[str, tuple[str, ...]], Engine] = {}
+
+    def choose(self, backbone: str, taps: tuple[str, ...]) -> tuple[BackboneKey, Engine]:
+        """The engine to commission with.
+
+        Args:
+            backbone: A name of the registry.
+            taps: Its default ones where none are named.
+
+        Raises:
+            MisconfiguredError: There is no such backbone or tap, or its weights were not found.
+        """
+        spec = _spec(backbone, where="backbone")
+        ordered = spec.ordered(taps)
+        stored = find(spec, ordered)
+        return BackboneKey(spec.name, stored.sha256, ordered), self._engine(stored, ordered)
+
+    def engine_for(self, key: BackboneKey, artifact: Path) -> Engine:
+        """The engine an artifact was commissioned with.
+
+        Raises:
+            MisconfiguredError: The weights are not here, or only others of the same name are; names both.
+        """
+        spec = _spec(key.name, where=str(artifact))
+        if (key.sha256, key.taps) in self._engines:
+            return self._engines[key.sha256, key.taps]
+        stored = find_by_sha256(spec, key.sha256)
+        if stored is None:
+            raise _other_weights(spec, key, artifact)
+        return self._engine(stored, spec.ordered(key.taps))
+
+    def _engine(self, stored: StoredBackbone, taps: tuple[str, ...]) -> Engine:
+        if (stored.sha256, taps) not in self._engines:
+            self._engines[stored.sha256, taps] = OnnxEngine(
+                stored.read(), taps, threads=self._threads, where=str(stored.path)
+            )
+        return self._engines[stored.sha256, taps]
+
+
+def _spec(backbone: str, *, where: str) -> BackboneSpec:
+    if backbone not in BACKBONES:
+        raise MisconfiguredError(
+            f"no backbone is called {backbone!r}", where=where, remedy=f"use one of: {', '.join(BACKBONES)}"
+        )
+    return BACKBONES[backbone]
+
+
+def _is_here(spec: BackboneSpec) -> bool:
+    try:
+        find(spec)
+    except MisconfiguredError:
+        return False
+    return True
+
+
+def _other_weights(spec: BackboneSpec, key: BackboneKey, artifact: Path) -> MisconfiguredError:
+    try:
+        found = find(spec, key.taps)
+    except MisconfiguredError as error:
+        return MisconfiguredError(
+            f"the artifact needs backbone {key.name} ({key.sha256[:12]}), which was not found",
+            where=str(artifact),
+            remedy=error.remedy,
+        )
+    return MisconfiguredError(
+        f"the artifact was made with backbone {key.name} ({key.sha256[:12]}), "
+        f"but the {spec.name} at {found.path} is {found.sha256[:12]}",
+        where=str(artifact),
+        remedy="commission the station again with these weights, or put the old ones back",
+    )
