@@ -1,0 +1,100 @@
+"""How right the verdicts were, measured against the truth ledger.
+
+Scores and maps are taken as multiples of the threshold of the station that gave them, so that stations with different
+products can be ranked together; within one station, or with one bank for all, this changes no figure.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from line_replay import evidence
+from line_replay.join import Fate
+from line_replay.report.overlays import dilated
+from vision import evaluation
+from wire_contract.messages import Verdict
+
+MapOf = Callable[[Fate], NDArray[np.float32] | None]
+"""The published anomaly map of a part, (H, W) in raw units; None where none was seen."""
+
+
+class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
+    """The four figures of the papers; None where the parts or the masks do not allow one.
+
+    Attributes:
+        maps: Parts whose map and mask entered the pixel figures.
+    """
+
+    image_auroc: float | None = None
+    pixel_auroc: float | None = None
+    pixel_f1: float | None = None
+    aupro: float | None = None
+    maps: int = 0
+
+
+class PeakTally(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the rejected defective parts with a mask, how many have their map's peak in it or close by."""
+
+    inside: int
+    of: int
+
+
+def relative_score(verdict: Verdict) -> float | None:
+    """A verdict's score in multiples of its threshold; in raw units where it has none."""
+    if verdict.score is None:
+        return None
+    return verdict.score / verdict.threshold if verdict.threshold else verdict.score
+
+
+def measure(fates: Sequence[Fate], map_of: MapOf) -> Accuracy:
+    """Measure the verdicts and the published maps of a run."""
+    scored = [(fate.entry.defective, relative_score(fate.verdict)) for fate in fates if fate.verdict is not None]
+    known = [(defective, score) for defective, score in scored if score is not None]
+    labels = np.array([defective for defective, _ in known], dtype=np.bool_)
+    scores = np.array([score for _, score in known], dtype=np.float32)
+    image_auroc = evaluation.image_auroc(labels, scores)
+    masks, maps = _pixels(fates, map_of)
+    if not any(mask.any() for mask in masks):
+        return Accuracy(image_auroc=image_auroc)
+    return Accuracy(
+        image_auroc=image_auroc,
+        pixel_auroc=evaluation.pixel_auroc(masks, maps),
+        pixel_f1=evaluation.pixel_f1(masks, maps),
+        aupro=evaluation.aupro(masks, maps),
+        maps=len(masks),
+    )
+
+
+def _pixels(fates: Sequence[Fate], map_of: MapOf) -> tuple[list[NDArray[np.bool_]], list[NDArray[np.float32]]]:
+    masks: list[NDArray[np.bool_]] = []
+    maps: list[NDArray[np.float32]] = []
+    if not any(fate.entry.mask for fate in fates):
+        return masks, maps
+    for fate in fates:
+        drawn = None if fate.verdict is None else map_of(fate)
+        if drawn is None or fate.verdict is None:
+            continue
+        mask = evidence.part_mask(fate.entry, (drawn.shape[0], drawn.shape[1]))
+        if mask is not None:
+            masks.append(mask)
+            maps.append(drawn / np.float32(fate.verdict.threshold or 1.0))
+    return masks, maps
+
+
+def peaks(fates: Sequence[Fate], *, size: tuple[int, int] = (224, 224)) -> PeakTally | None:
+    """Whether the maps point at the defects; None where no rejected part has a mask."""
+    inside = of = 0
+    for fate in fates:
+        verdict = fate.verdict
+        if verdict is None or verdict.outcome != "anomalous" or verdict.peak is None or fate.entry.mask is None:
+            continue
+        mask = evidence.part_mask(fate.entry, size)
+        if mask is None:
+            continue
+        x, y = verdict.peak
+        row, column = min(size[0] - 1, int(y * size[0])), min(size[1] - 1, int(x * size[1]))
+        of += 1
+        inside += bool(dilated(mask)[row, column])
+    return PeakTally(inside=inside, of=of) if of else None

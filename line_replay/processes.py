@@ -1,0 +1,89 @@
+"""The line's programs as real processes, each with a log of its own; started, watched, killed and brought back."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from wire_contract.errors import EXIT_MISCONFIGURED, MisconfiguredError, UnavailableError
+
+_STOP_SECONDS = 10.0
+_LOG_LINES = 3
+
+
+class Program:
+    """One `patchline` program of the line.
+
+    Args:
+        name: What to call it, and its log.
+        arguments: What follows `python -m patchline`.
+        log: Where it writes; appended to across restarts.
+        environment: Variables beside this process's own.
+    """
+
+    def __init__(
+        self, name: str, arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.name, self.log = name, log
+        self._command = [sys.executable, "-m", "patchline", *arguments]
+        self._environment = {**os.environ, **(environment or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, again if it has ended or been killed."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own argument list
+                self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self._environment
+            )
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended; None while it runs or before it is started."""
+        return None if self._process is None else self._process.poll()
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """End it as a power cut would, without a word."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> None:
+        """Ask it to end, and end it when it does not."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def last_words(self) -> str:
+        """The end of its log, on one line."""
+        try:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
+        except OSError:
+            return "no log"
+        return " / ".join(line.strip() for line in [line for line in lines if line.strip()][-_LOG_LINES:])
+
+    def check(self) -> None:
+        """Make sure it has not failed.
+
+        Raises:
+            MisconfiguredError: It refused its configuration.
+            UnavailableError: It ended with another error.
+        """
+        code = self.exit_code
+        if code is None or code == 0:
+            return
+        sentence = f"{self.name} ended with code {code}: {self.last_words()}"
+        if code == EXIT_MISCONFIGURED:
+            raise MisconfiguredError(sentence, where=str(self.log))
+        raise UnavailableError(f"{sentence} ({self.log})")

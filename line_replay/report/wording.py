@@ -1,0 +1,63 @@
+"""The report's sentences: what a run showed, in plain words."""
+
+from line_replay.ledger import GOOD
+from line_replay.summary import Summary
+
+
+def headline(summary: Summary) -> str:
+    """The books in one sentence."""
+    dropped = sum(summary.dropped.values())
+    lost = summary.produced - summary.judged - dropped
+    words = [f"{counted(summary.produced, 'part')} produced, {summary.judged} judged"]
+    if dropped:
+        reasons = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in summary.dropped.items())
+        words.append(f"{dropped} dropped ({reasons})")
+    words.append(f"{lost} lost")
+    return ", ".join(words) + "."
+
+
+def findings(summary: Summary) -> list[str]:
+    """What a person wants to know next, one sentence each."""
+    sentences = []
+    good, defect = summary.verdicts[GOOD], summary.verdicts["defect"]
+    if defect.produced:
+        sentences.append(f"{_share(defect.rejected, defect.produced, 'defective part')} rejected.")
+    if good.produced:
+        sentences.append(f"{_share(good.rejected, good.produced, 'good part')} rejected.")
+    if summary.outcomes["uncalibrated"]:
+        count = summary.outcomes["uncalibrated"]
+        sentences.append(f"{counted(count, 'part')} had no threshold to be judged by and went to the reject bin.")
+    if summary.outcomes["unreadable"]:
+        sentences.append(f"{counted(summary.outcomes['unreadable'], 'picture')} could not be read.")
+    if summary.peaks_in_mask is not None:
+        peaks = summary.peaks_in_mask
+        sentences.append(
+            f"In {peaks.inside} of {counted(peaks.of, 'rejected defective part')} the hottest point of the anomaly map "
+            "lies on the defect."
+        )
+    if summary.late:
+        sentences.append(f"{counted(summary.late, "verdict")} came too late for the gate.")
+    if summary.duplicates:
+        sentences.append(
+            f"{counted(summary.duplicates, 'verdict')} came twice on the wire, byte for byte the same, and counted once."
+        )
+    if summary.unwitnessed:
+        sentences.append(
+            f"{counted(summary.unwitnessed, 'verdict')} passed while the independent watcher was off the line; "
+            "they were read from the service's records."
+        )
+    return sentences
+
+
+def _share(some: int, total: int, noun: str) -> str:
+    """The subject and verb of a sentence on some of many parts."""
+    if some == total:
+        return f"All {counted(total, noun)} were" if total > 1 else f"The one {noun} was"
+    if some == 0:
+        return f"None of the {counted(total, noun)} was" if total > 1 else f"The one {noun} was not"
+    return f"{some} of {counted(total, noun)} {'was' if some == 1 else 'were'}"
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun, singular or plural."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,5 @@
+"""`python -m patchline`: the same as the installed command."""
+
+from patchline.app import main
+
+main()

@@ -1,0 +1,82 @@
+"""The ledger deals every picture once, in an order that a seed decides, and tells the stations nothing of the truth."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from line_replay.ledger import Entry, check_ledger, deal, read_ledger, write_lines, write_plan
+from pictures.category import Category, Sample
+from wire_contract.errors import MisconfiguredError
+
+STATIONS = ["plant/line/one", "plant/line/two", "plant/line/three"]
+
+
+@pytest.fixture
+def category() -> Category:
+    good = tuple(Sample(path=Path(f"/c/test/good/{n}.png"), label="good", mask_path=None) for n in range(7))
+    dent = tuple(
+        Sample(path=Path(f"/c/test/dent/{n}.png"), label="dent", mask_path=Path(f"/c/ground_truth/dent/{n}_mask.png"))
+        for n in range(4)
+    )
+    return Category(name="c", train=good, test=good + dent)
+
+
+def test_every_test_picture_is_dealt_once(category):
+    entries = deal(category, STATIONS, seed=3)
+    assert sorted(entry.picture for entry in entries) == sorted(str(sample.path) for sample in category.test)
+    assert len({entry.key for entry in entries}) == len(entries)
+    shares = [sum(entry.station == station for entry in entries) for station in STATIONS]
+    assert max(shares) - min(shares) <= 1
+
+
+def test_the_seed_decides_the_order(category):
+    assert deal(category, STATIONS, seed=3) == deal(category, STATIONS, seed=3)
+    assert deal(category, STATIONS, seed=3) != deal(category, STATIONS, seed=4)
+
+
+def test_a_limit_takes_fewer(category):
+    assert len(deal(category, STATIONS, seed=3, limit=5)) == 5
+
+
+def test_too_few_pictures_for_the_stations_are_refused(category):
+    with pytest.raises(MisconfiguredError, match="2 test pictures"):
+        deal(category, STATIONS, seed=3, limit=2)
+
+
+def test_a_part_id_says_nothing_of_the_label(category):
+    for entry in deal(category, STATIONS, seed=3):
+        assert entry.label not in entry.part_id
+        assert Path(entry.picture).stem not in {entry.part_id, entry.part_id.rpartition("-")[2]}
+
+
+def test_a_plan_holds_path_and_part_id_and_nothing_else(category, tmp_path):
+    plan = tmp_path / "plan.jsonl"
+    write_plan(plan, deal(category, STATIONS, seed=3))
+    rows = [msgspec.json.decode(line) for line in plan.read_bytes().splitlines()]
+    assert all(set(row) == {"path", "part_id"} for row in rows)
+
+
+def test_a_ledger_comes_back_as_it_was_written(category, tmp_path):
+    entries = deal(category, STATIONS, seed=3)
+    write_lines(tmp_path / "truth.jsonl", entries)
+    assert read_ledger(tmp_path / "truth.jsonl") == entries
+
+
+@pytest.mark.parametrize("content", [b"{}\n", b"not json\n", b"\xff\xfe\n"])
+def test_what_is_no_ledger_is_refused_by_name(content, tmp_path):
+    path = tmp_path / "truth.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(MisconfiguredError, match=r"truth\.jsonl"):
+        read_ledger(path)
+
+
+def test_a_missing_ledger_is_refused(tmp_path):
+    with pytest.raises(MisconfiguredError):
+        read_ledger(tmp_path / "none.jsonl")
+
+
+def test_two_parts_of_one_name_at_one_station_are_refused():
+    entry = Entry(station=STATIONS[0], part_id="a", label="good", picture="a.png")
+    with pytest.raises(MisconfiguredError, match="twice"):
+        check_ledger([entry, entry])
