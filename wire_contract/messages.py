@@ -28,7 +28,7 @@ InspectionId = Annotated[str, msgspec.Meta(min_length=36, max_length=36, pattern
 Sha256 = Annotated[str, msgspec.Meta(min_length=64, max_length=64, pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Finite = Annotated[float, msgspec.Meta(ge=-1e308, le=1e308)]
-"""A number. NaN and infinity pass msgpack but become `null` in JSON, where a receipt holding one would be unreadable."""
+"""A number. NaN and infinity pass msgpack but become `null` in JSON, where a receipt with one is unreadable."""
 Seconds = Annotated[dict[ShortText, Finite], msgspec.Meta(max_length=64)]
 """Stage name -> seconds spent in it."""
 
@@ -135,7 +135,7 @@ class AssetReference(msgspec.Struct, frozen=True, kw_only=True):
     size: Count
 
 
-class ProfileCodec(msgspec.Struct, frozen=True, kw_only=True):
+class ProfileCodec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One rung of a station's ladder: a codec, and the artifact that judges what it encodes."""
 
     codec: ShortText
@@ -145,8 +145,11 @@ class ProfileCodec(msgspec.Struct, frozen=True, kw_only=True):
     assets: tuple[AssetReference, ...] = ()
 
 
-class Profile(msgspec.Struct, frozen=True, kw_only=True):
+class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a station encodes (channel `profile`, msgpack, retained). The first rung of the ladder is the one to use.
+
+    Fields at their defaults are left out, so that a profile cached before a field was added keeps its fingerprint. An
+    edge that does not know a field which is set refuses the profile instead of encoding otherwise than it was told.
 
     Attributes:
         input_size: Height and width, in pixels, every picture is resized to before it is encoded.
