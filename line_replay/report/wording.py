@@ -36,7 +36,7 @@ def findings(summary: Summary) -> list[str]:
             "lies on the defect."
         )
     if summary.late:
-        sentences.append(f"{counted(summary.late, "verdict")} came too late for the gate.")
+        sentences.append(f"{counted(summary.late, 'verdict')} came too late for the gate.")
     if summary.duplicates:
         sentences.append(
             f"{counted(summary.duplicates, 'verdict')} came twice on the wire, byte for byte the same, and counted once."
