@@ -1,0 +1,76 @@
+"""What the station says about itself: its retained `status`."""
+
+import logging
+
+from edge_node.mode import Mode
+from edge_node.outbox import Outbox
+from edge_node.profile_cache import ProfileCache
+from wire_contract.errors import UnavailableError
+from wire_contract.link.link import Link
+from wire_contract.link.settings import Will
+from wire_contract.messages import CONTENT_TYPE_JSON, EdgeStatus, to_json
+from wire_contract.topics import Station, Topics
+
+_log = logging.getLogger(__name__)
+
+def last_will(station: Station, topics: Topics, boot_id: str) -> Will:
+    """What the broker says when the station falls silent."""
+    dead = EdgeStatus(station=str(station), online=False, boot_id=boot_id)
+    return Will(
+        topic=topics.of(station, "status"), payload=to_json(dead), retain=True, content_type=CONTENT_TYPE_JSON
+    )
+
+
+class Announcer:
+    """Keeps the retained `status` true: birth, profile and codec in use, missing assets, answers to commands.
+
+    Args:
+        station: Who speaks.
+        topics: The topic tree.
+        boot_id: Names this run.
+        version: The program's version.
+        mode: Tells the codec in use and whether the station is paused.
+        cache: Tells the assets still missing.
+        outbox: Tells how much waits.
+    """
+
+    def __init__(
+        self,
+        station: Station,
+        topics: Topics,
+        boot_id: str,
+        version: str,
+        mode: Mode,
+        cache: ProfileCache,
+        outbox: Outbox,
+    ) -> None:
+        self._station, self._topic, self._boot_id, self._version = station, topics.of(station, "status"), boot_id, version
+        self._mode, self._cache, self._outbox = mode, cache, outbox
+        self._link: Link | None = None
+
+    def attach(self, link: Link) -> None:
+        """The live link."""
+        self._link = link
+
+    def announce(self, *, online: bool = True, answers: str = "", error: str = "") -> None:
+        """Publish the station's status, if connected; the next connection does it otherwise."""
+        encoder, state = self._mode.encoder, self._outbox.state
+        status = EdgeStatus(
+            station=str(self._station),
+            online=online,
+            boot_id=self._boot_id,
+            version=self._version,
+            codec=encoder.rung.codec if encoder else "",
+            profile=encoder.profile.fingerprint if encoder else "",
+            paused=self._mode.paused,
+            outbox_rows=state.rows,
+            outbox_bytes=state.bytes,
+            missing_assets=self._cache.missing,
+            answers=answers,
+            error=error,
+        )
+        try:
+            if self._link is not None:
+                self._link.publish(self._topic, to_json(status), retain=True, content_type=CONTENT_TYPE_JSON)
+        except UnavailableError as unavailable:
+            _log.debug("status not published: %s", unavailable)

@@ -1,0 +1,199 @@
+"""From light to a durable row: every trigger ends as a frame or as a drop with its reason."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+from uuid import uuid4
+
+from edge_node.drops import drop_message, traceparent_of
+from edge_node.encoder import Encoder
+from edge_node.gatekeeper import Gatekeeper
+from edge_node.metrics import EdgeMetrics
+from edge_node.mode import Mode
+from edge_node.outbox import Outbox, Row, Trigger
+from edge_node.sources.protocol import Pixels, Shot, Source
+from wire_contract.errors import MisconfiguredError, UnavailableError, UnreadableError
+from wire_contract.messages import MAX_MESSAGE_BYTES, DropReason, FrameMessage, Seconds, pack, sha256_of
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_FIRST_RETRY_SECONDS = 0.05
+_LONGEST_RETRY_SECONDS = 2.0
+
+
+class Kept(Protocol):
+    """Whoever sends rows."""
+
+    def kept(self, row: Row, *, keep_seconds: float = 0.0) -> None:
+        """A row can be sent; keeping it took so long."""
+        ...
+
+
+class Capture:
+    """The capture loop of one station.
+
+    Args:
+        source: Where shots come from.
+        outbox: Where their rows go.
+        mode: Which encoder to use, and whether to capture at all.
+        gatekeeper: Told of each part before it is exposed.
+        publisher: Told of each row that can be sent.
+        station: Named in every message.
+        metrics: Where sizes, times and drops are counted.
+        stop: Ends the loop.
+        slowdown: Stretches exposing and encoding by this factor, to play a slower computer.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        outbox: Outbox,
+        mode: Mode,
+        gatekeeper: Gatekeeper,
+        publisher: Kept,
+        station: str,
+        metrics: EdgeMetrics,
+        stop: threading.Event,
+        *,
+        slowdown: float = 1.0,
+    ) -> None:
+        self._source, self._outbox, self._mode, self._gatekeeper = source, outbox, mode, gatekeeper
+        self._publisher, self._station, self._metrics, self._stop = publisher, station, metrics, stop
+        self._slowdown = slowdown
+
+    def run(self) -> None:
+        """Capture until the source ends or `stop` is set; no trigger is waited for without a profile or while paused."""
+        shots = iter(self._source.frames())
+        while self._mode.await_encoder(self._stop) is not None:
+            shot = next(shots, None)
+            encoder = self._mode.encoder
+            if shot is None or encoder is None or not self.take(shot, encoder):
+                return
+
+    def take(self, shot: Shot, encoder: Encoder) -> bool:
+        """Make a row of one shot; False only when stopped before its number could be reserved."""
+        row = self._reserve(shot.part_id)
+        if row is None:
+            return False
+        self._gatekeeper.watch(row)
+        try:
+            message, frame, stages = self._message(row, shot, encoder)
+        except _Dropped as dropped:
+            self._drop(row, dropped.reason, dropped.detail)
+            return True
+        started = time.perf_counter()
+        try:
+            self._outbox.append(row, message, "frame", payload_bytes=len(frame.payload), stages=stages)
+        except UnavailableError as error:
+            self._drop(row, "outbox_full", str(error))
+            return True
+        keep_seconds = time.perf_counter() - started
+        self._publisher.kept(row, keep_seconds=keep_seconds)
+        self._metrics.payload_bytes.labels(frame.codec).observe(len(frame.payload))
+        for stage, seconds in {**stages, "keep": keep_seconds}.items():
+            self._metrics.stage_seconds.labels(stage).observe(seconds)
+        return True
+
+    def supersede(self, part_id: str | None) -> None:
+        """Report a part that no picture could be taken of, because too many triggers were waiting."""
+        row = self._reserve(part_id)
+        if row is not None:
+            self._gatekeeper.watch(row)
+            self._drop(row, "superseded", "too many triggers waited")
+
+    def interrupted(self, row: Row) -> None:
+        """Report a number that an earlier boot reserved and never used."""
+        self._drop(row, "interrupted", "the edge node ended between trigger and picture")
+
+    def _reserve(self, part_id: str | None) -> Row | None:
+        trigger = Trigger(
+            inspection_id=str(uuid4()),
+            part_id=part_id,
+            captured_at=time.time(),
+            captured_monotonic=time.monotonic(),
+        )
+        return self._insist(lambda: self._outbox.reserve(trigger))
+
+    def _message(self, row: Row, shot: Shot, encoder: Encoder) -> tuple[bytes, FrameMessage, Seconds]:
+        started = time.perf_counter()
+        pixels = _exposed(shot)
+        exposed = time.perf_counter() - started
+        try:
+            payload, stages = encoder.encode(pixels)
+        except MisconfiguredError as error:
+            raise _Dropped("encode_failed", str(error)) from error
+        self._slow_down(time.perf_counter() - started)
+        stages = {stage: seconds * self._slowdown for stage, seconds in {"capture": exposed, **stages}.items()}
+        frame = FrameMessage(
+            inspection_id=row.inspection_id,
+            station=self._station,
+            boot_id=row.boot_id,
+            sequence=row.sequence,
+            part_id=row.part_id,
+            captured_at=row.captured_at,
+            traceparent=traceparent_of(row.inspection_id),
+            artifact=encoder.rung.artifact,
+            codec=encoder.rung.codec,
+            payload=payload,
+            payload_sha256=sha256_of(payload),
+            stages=stages,
+        )
+        message = pack(frame)
+        if len(message) > MAX_MESSAGE_BYTES:
+            raise _Dropped("too_large", f"the message has {len(message)} bytes, the limit is {MAX_MESSAGE_BYTES}")
+        return message, frame, stages
+
+    def _drop(self, row: Row, reason: DropReason, detail: str) -> None:
+        _log.warning("part %s (number %d) is dropped, %s: %s", row.part_id, row.sequence, reason, detail)
+        message = drop_message(row, self._station, reason, detail)
+
+        def keep() -> Row:
+            self._outbox.append(row, message, "drop", stages={})
+            return row
+
+        if self._insist(keep) is not None:
+            self._metrics.drops.labels(reason).inc()
+            self._publisher.kept(row)
+
+    def _insist(self, attempt: Callable[[], T]) -> T | None:
+        """Try until the outbox obeys: triggers wait so long. None once stopped."""
+        delay = _FIRST_RETRY_SECONDS
+        while True:
+            try:
+                result = attempt()
+            except UnavailableError as error:
+                if delay == _FIRST_RETRY_SECONDS:
+                    _log.error("capture blocked: %s", error)  # noqa: TRY400  the world's fault, no traceback
+                    self._metrics.blocked.set(1)
+                if self._stop.wait(delay):
+                    return None
+                delay = min(_LONGEST_RETRY_SECONDS, delay * 2)
+            else:
+                if delay != _FIRST_RETRY_SECONDS:
+                    _log.info("capture goes on")
+                    self._metrics.blocked.set(0)
+                return result
+
+    def _slow_down(self, seconds: float) -> None:
+        if self._slowdown > 1.0:
+            self._stop.wait(seconds * (self._slowdown - 1.0))
+
+
+class _Dropped(Exception):  # noqa: N818  it ends a part's journey, not the program's
+    """A part that gets no frame."""
+
+    def __init__(self, reason: DropReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def _exposed(shot: Shot) -> Pixels:
+    try:
+        return shot.open()
+    except (UnreadableError, UnavailableError) as error:
+        raise _Dropped("capture_failed", str(error)) from error

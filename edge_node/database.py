@@ -1,0 +1,141 @@
+"""The SQLite file of the outbox: its tables, its owner, and its errors in our words."""
+
+import fcntl
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wire_contract.errors import MisconfiguredError, UnavailableError
+
+_log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+_APPLICATION_ID = 0x70617463
+_CHECKPOINT_PAGES = 256
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS identity (
+    station TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS inspections (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    inspection_id TEXT NOT NULL UNIQUE,
+    part_id TEXT NOT NULL,
+    boot_id TEXT NOT NULL,
+    clock_id TEXT NOT NULL,
+    captured_at REAL NOT NULL,
+    captured_monotonic REAL NOT NULL,
+    kind TEXT NOT NULL DEFAULT 'reserved',
+    message BLOB,
+    sha256 TEXT,
+    payload_bytes INTEGER NOT NULL DEFAULT 0,
+    stages TEXT NOT NULL DEFAULT '{}',
+    gate_action TEXT NOT NULL DEFAULT '',
+    gate_grounds TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX IF NOT EXISTS inspections_by_sha256 ON inspections (sha256);
+CREATE TABLE IF NOT EXISTS journal (
+    sequence INTEGER PRIMARY KEY,
+    inspection_id TEXT NOT NULL UNIQUE,
+    part_id TEXT NOT NULL,
+    boot_id TEXT NOT NULL,
+    captured_at REAL NOT NULL,
+    outcome TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    latency_seconds REAL,
+    payload_bytes INTEGER NOT NULL,
+    wire_bytes INTEGER NOT NULL,
+    sends INTEGER NOT NULL,
+    stages TEXT NOT NULL,
+    gate_action TEXT NOT NULL,
+    gate_grounds TEXT NOT NULL
+) STRICT;
+"""
+
+_FULL = frozenset({"SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_NOMEM"})
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Run a block, telling a full or failing disk (`UnavailableError`) from a wrong file (`MisconfiguredError`)."""
+    try:
+        yield
+    except sqlite3.ProgrammingError:
+        raise
+    except sqlite3.OperationalError as error:
+        name = error.sqlite_errorname
+        if name in _FULL or name.startswith("SQLITE_IOERR"):
+            raise UnavailableError(f"the outbox {path} cannot be written now: {error}") from error
+        raise MisconfiguredError(f"the outbox cannot be used: {error}", where=str(path)) from error
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.IntegrityError):
+            raise
+        raise MisconfiguredError(
+            f"the outbox is damaged or no outbox: {error}",
+            where=str(path),
+            remedy="move the file away; what it held is lost to the line",
+        ) from error
+
+
+def lock(path: Path) -> int:
+    """Take ownership of an outbox until the returned descriptor is closed or the process dies.
+
+    Raises:
+        MisconfiguredError: Another process owns it, or the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise MisconfiguredError(f"the outbox cannot be made: {error.strerror}", where=str(path)) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise MisconfiguredError(
+            "another edge node uses this outbox", where=str(path), remedy="stop it, or give each station a file"
+        ) from error
+    return descriptor
+
+
+def open_database(path: Path, station: str) -> sqlite3.Connection:
+    """Open or create the file for one station; every commit is on the disk when it returns.
+
+    Raises:
+        MisconfiguredError: The file is another station's, of a newer patchline, damaged, or no database.
+        UnavailableError: The disk is full or failing.
+    """
+    with translated(path):
+        connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+        connection.execute("PRAGMA secure_delete=OFF")
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if version not in {0, SCHEMA_VERSION}:
+            raise MisconfiguredError(
+                f"the outbox has version {version}, this patchline knows {SCHEMA_VERSION}",
+                where=str(path),
+                remedy="use the patchline that wrote it until it is empty",
+            )
+        connection.executescript(_TABLES)
+        connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        _claim(connection, path, station)
+    return connection
+
+
+def _claim(connection: sqlite3.Connection, path: Path, station: str) -> None:
+    owner = connection.execute("SELECT station FROM identity").fetchone()
+    if owner is None:
+        connection.execute("INSERT INTO identity (station) VALUES (?)", (station,))
+        _log.info("outbox %s made for station %s", path, station)
+    elif owner[0] != station:
+        raise MisconfiguredError(
+            f"the outbox belongs to station {owner[0]}, not {station}",
+            where=str(path),
+            remedy="give each station a file of its own",
+        )

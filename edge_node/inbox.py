@@ -1,0 +1,64 @@
+"""Deliveries, taken off the network thread and handled one after another."""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Mapping
+
+from edge_node.metrics import EdgeMetrics
+from wire_contract.errors import UnavailableError, UnreadableError
+from wire_contract.link.delivery import Delivery
+
+_log = logging.getLogger(__name__)
+
+_LIMIT = 1024
+_POLL_SECONDS = 0.2
+
+Handler = Callable[[Delivery], None]
+
+
+class Inbox:
+    """A bounded queue and the loop that empties it.
+
+    The link holds back what is not acknowledged, so the queue never fills unless a broker ignores its own limits; what
+    does not fit then is left without an acknowledgement. Everything that arrives here is either repeated by its sender
+    or retained, so a delivery that cannot be handled is logged, counted, and done with.
+
+    Args:
+        handlers: Last level of the topic -> what handles it; a full topic goes before its last level.
+        metrics: Where unreadable deliveries are counted.
+    """
+
+    def __init__(self, handlers: Mapping[str, Handler], metrics: EdgeMetrics) -> None:
+        self._handlers = handlers
+        self._metrics = metrics
+        self._waiting: queue.Queue[Delivery] = queue.Queue(maxsize=_LIMIT)
+
+    def put(self, delivery: Delivery) -> None:
+        """On the link's thread: keep a delivery for `run`."""
+        try:
+            self._waiting.put_nowait(delivery)
+        except queue.Full:
+            _log.error("inbox is full, delivery on %s left to its sender", delivery.topic)  # noqa: TRY400
+
+    def run(self, stop: threading.Event) -> None:
+        """Handle deliveries until stopped."""
+        while not stop.is_set():
+            try:
+                delivery = self._waiting.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                continue
+            self._handle(delivery)
+
+    def _handle(self, delivery: Delivery) -> None:
+        channel = delivery.topic.rpartition("/")[2]
+        handler = self._handlers.get(delivery.topic) or self._handlers.get(channel)
+        try:
+            if handler is not None:
+                handler(delivery)
+        except UnreadableError as error:
+            _log.warning("delivery on %s is unreadable: %s", delivery.topic, error.reason)
+            self._metrics.unreadable.labels(channel).inc()
+        except UnavailableError as error:
+            _log.error("delivery on %s not handled, its sender repeats it: %s", delivery.topic, error)  # noqa: TRY400
+        delivery.acknowledge()

@@ -1,0 +1,75 @@
+"""What became of each part: a line an inspection, kept after its outbox row is gone."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from edge_node.database import translated
+from wire_contract.errors import MisconfiguredError
+from wire_contract.messages import Seconds
+
+
+class JournalLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One closed inspection.
+
+    Attributes:
+        outcome: The verdict's outcome, or `dropped`.
+        reason: Why it was dropped or unreadable.
+        latency_seconds: Capture to verdict received, on one monotonic clock; None across boots.
+        payload_bytes: The encoded picture; 0 for a drop.
+        wire_bytes: The whole message, once.
+        sends: How often this boot published it.
+        stages: Seconds in each stage: the edge's (`capture`, `resize`, `encode`, `keep`), the service's as its verdict
+            names them, `server` (their whole) and `transmission` (end to end, less edge and server).
+        gate_action: `accept`, `reject`, or empty when the gate was not moved.
+        gate_grounds: `verdict`, `deadline`, `missed` (the edge was down at the deadline), or empty.
+    """
+
+    sequence: int
+    inspection_id: str
+    part_id: str
+    boot_id: str
+    captured_at: float
+    outcome: str
+    reason: str = ""
+    latency_seconds: float | None = None
+    payload_bytes: int = 0
+    wire_bytes: int = 0
+    sends: int = 0
+    stages: Seconds = {}
+    gate_action: str = ""
+    gate_grounds: str = ""
+
+
+_FIELDS = JournalLine.__struct_fields__
+_COLUMNS = ", ".join(_FIELDS)
+_INSERT = f"INSERT INTO journal ({_COLUMNS}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608  names of our own
+_SELECT = f"SELECT {_COLUMNS} FROM journal ORDER BY sequence"  # noqa: S608  names of our own
+
+
+def write_line(connection: sqlite3.Connection, line: JournalLine, keep: int) -> None:
+    """Add a line inside the caller's transaction, forgetting the oldest beyond `keep`."""
+    values = [json.dumps(line.stages) if name == "stages" else getattr(line, name) for name in _FIELDS]
+    connection.execute(_INSERT, values)
+    connection.execute(
+        "DELETE FROM journal WHERE sequence <= (SELECT sequence FROM journal ORDER BY sequence DESC LIMIT 1 OFFSET ?)",
+        (keep,),
+    )
+
+
+def read_journal(path: Path) -> Iterator[JournalLine]:
+    """The closed inspections of an outbox file, in the order of their sequence; its edge node may be running.
+
+    Raises:
+        MisconfiguredError: There is no such file, or it is no outbox.
+    """
+    if not path.is_file():
+        raise MisconfiguredError("there is no such outbox", where=str(path))
+    with translated(path), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        for values in connection.execute(_SELECT):
+            fields = dict(zip(_FIELDS, values, strict=True))
+            yield JournalLine(**{**fields, "stages": json.loads(fields["stages"])})

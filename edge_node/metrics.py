@@ -1,0 +1,82 @@
+"""What the edge node measures, for Prometheus; every series is on the edge dashboard or in an alert."""
+
+import time
+from collections.abc import Callable
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from edge_node.outbox import OutboxState
+from wire_contract.errors import MisconfiguredError
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_LATENCY_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
+_PAYLOAD_BYTES = tuple(1000.0 * 2**power for power in range(13))
+
+
+class EdgeMetrics:
+    """The series of one edge node, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        counter, gauge, histogram = self._counter, self._gauge, self._histogram
+        self.payload_bytes = histogram("payload_bytes", "Size of encoded pictures", ("codec",), _PAYLOAD_BYTES)
+        self.stage_seconds = histogram("stage_seconds", "Time spent in each stage at the edge", ("stage",), _SECONDS)
+        self.latency_seconds = histogram("latency_seconds", "Capture to verdict received", (), _LATENCY_SECONDS)
+        self.drops = counter("drops", "Parts that will never be judged", ("reason",))
+        self.sends = counter("sends", "Messages handed to the link", ("channel",))
+        self.resends = counter("resends", "Messages handed to the link again")
+        self.refusals = counter("refusals", "Messages the broker did not accept")
+        self.verdicts = counter("verdicts", "Inspections closed by a verdict", ("outcome",))
+        self.duplicates = counter("duplicate_receipts", "Verdicts and receipts for inspections already closed")
+        self.damaged = counter("damaged_messages", "Messages damaged on the way and sent again")
+        self.unreadable = counter("unreadable_deliveries", "Deliveries that could not be understood", ("channel",))
+        self.gate_actions = counter("gate_actions", "What the gate was told", ("action", "grounds"))
+        self.gate_failures = counter("gate_failures", "Commands the gate did not obey")
+        self.connected = gauge("connected", "Whether the live connection is up")
+        self.blocked = gauge("capture_blocked", "Whether triggers wait because the outbox is full or failing")
+        self.paused = gauge("paused", "Whether a command stopped the capture")
+        self.profile = gauge("profile_info", "The profile and the codec in use", ("station", "profile", "codec"))
+
+    def watch_outbox(self, state: Callable[[], OutboxState]) -> None:
+        """Show an outbox's state whenever somebody reads the metrics."""
+        self._gauge("outbox_rows", "Inspections that wait").set_function(lambda: state().rows)
+        self._gauge("outbox_bytes", "Bytes of messages that wait").set_function(lambda: state().bytes)
+        self._gauge("outbox_budget_bytes", "Bytes frames may use").set_function(lambda: state().budget_bytes)
+        self._gauge("outbox_oldest_age_seconds", "Age of the oldest inspection that waits").set_function(
+            lambda: _age_seconds(state())
+        )
+
+    def show_profile(self, station: str, profile: str, codec: str) -> None:
+        """Say which profile and codec are in use."""
+        self.profile.clear()
+        self.profile.labels(station, profile[:12], codec).set(1)
+
+    def serve(self, port: int, host: str) -> WSGIServer:
+        """Answer scrapes in a thread until the returned server is shut down.
+
+        Raises:
+            MisconfiguredError: The port cannot be used.
+        """
+        try:
+            server, _ = start_http_server(port, addr=host, registry=self.registry)
+        except OSError as error:
+            raise MisconfiguredError(
+                f"metrics cannot be served on {host}:{port}: {error.strerror}",
+                where="metrics.port",
+                remedy="choose a free port, or 0 for none",
+            ) from error
+        return server
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+        return Counter(f"vad_edge_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Gauge:
+        return Gauge(f"vad_edge_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"vad_edge_{name}", text, labels, registry=self.registry, buckets=buckets)
+
+
+def _age_seconds(state: OutboxState) -> float:
+    return 0.0 if state.oldest_captured_at is None else max(0.0, time.time() - state.oldest_captured_at)

@@ -1,0 +1,68 @@
+"""What the station is told to do at the moment: with which encoder, and whether at all."""
+
+import threading
+
+from edge_node.encoder import Encoder, encoder_of
+from wire_contract.errors import MisconfiguredError
+from wire_contract.messages import Profile
+
+_POLL_SECONDS = 0.5
+
+
+class Mode:
+    """Shared by the capture loop, which obeys it, and the inbox, which changes it."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._encoder: Encoder | None = None
+        self._paused = False
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """What encodes the next picture; None before the first profile."""
+        with self._changed:
+            return self._encoder
+
+    @property
+    def paused(self) -> bool:
+        """Whether a command stopped the capture."""
+        with self._changed:
+            return self._paused
+
+    def use(self, profile: Profile) -> None:
+        """Take a profile into use, with the codec in use if it is still on the ladder.
+
+        Raises:
+            MisconfiguredError: This edge node cannot encode any such picture.
+        """
+        with self._changed:
+            current = self._encoder.rung.codec if self._encoder else ""
+            ladder = {rung.codec for rung in profile.ladder}
+            self._encoder = encoder_of(profile, current if current in ladder else "")
+            self._changed.notify_all()
+
+    def choose(self, codec: str) -> None:
+        """Change to another codec of the ladder.
+
+        Raises:
+            MisconfiguredError: It is not on the ladder, or there is no profile yet.
+        """
+        with self._changed:
+            if self._encoder is None:
+                raise MisconfiguredError("the station has no profile yet")
+            self._encoder = encoder_of(self._encoder.profile, codec)
+
+    def pause(self, *, paused: bool) -> None:
+        """Stop or go on capturing."""
+        with self._changed:
+            self._paused = paused
+            self._changed.notify_all()
+
+    def await_encoder(self, stop: threading.Event) -> Encoder | None:
+        """Block while paused or without a profile; None once stopped."""
+        with self._changed:
+            while not stop.is_set():
+                if self._encoder is not None and not self._paused:
+                    return self._encoder
+                self._changed.wait(_POLL_SECONDS)
+        return None

@@ -1,0 +1,156 @@
+"""The last good profile and its assets on the station's own disk: it boots and encodes without a broker."""
+
+import logging
+from pathlib import Path
+
+from edge_node.atomic_file import write_atomically
+from wire_contract.errors import UnavailableError, UnreadableError
+from wire_contract.messages import (
+    MAX_ASSET_CHUNK_BYTES,
+    MAX_PROFILE_BYTES,
+    AssetChunk,
+    AssetReference,
+    Profile,
+    check_profile,
+    pack,
+    sha256_of,
+    unpack,
+)
+
+_log = logging.getLogger(__name__)
+
+
+def read_profile(payload: bytes, station: str) -> Profile:
+    """A profile as the service publishes it.
+
+    Raises:
+        UnreadableError: It is too long, malformed, not whole, or another station's.
+    """
+    profile = unpack(payload, Profile, limit=MAX_PROFILE_BYTES)
+    check_profile(profile)
+    if profile.station != station:
+        raise UnreadableError(f"the profile is for {profile.station}, not {station}", code="profile")
+    return profile
+
+
+def assets_of(profile: Profile) -> dict[str, AssetReference]:
+    """Every asset a profile needs, by sha256."""
+    return {asset.sha256: asset for rung in profile.ladder for asset in rung.assets}
+
+
+class ProfileCache:
+    """A folder with `profile.msgpack` and `assets/<sha256>`. One thread at a time.
+
+    A profile is kept and used only once all its assets are here; until then the one before it goes on.
+
+    Args:
+        directory: The folder; made where missing.
+        station: Whose profile is looked for.
+        max_asset_bytes: The largest asset accepted; chunks wait in memory until their asset is whole.
+    """
+
+    def __init__(self, directory: Path, station: str, *, max_asset_bytes: int = 64 * 1024 * 1024) -> None:
+        self._directory, self._station, self._max_asset_bytes = directory, station, max_asset_bytes
+        self._wanted: Profile | None = None
+        self._partial: dict[str, dict[int, bytes]] = {}
+
+    def load(self) -> Profile | None:
+        """The cached profile, if it and all its assets are whole; damage is logged and counts as absence."""
+        path = self._directory / "profile.msgpack"
+        try:
+            profile = read_profile(path.read_bytes(), self._station)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            _log.warning("cached profile %s cannot be read, ignored: %s", path, error.strerror)
+            return None
+        except UnreadableError as error:
+            _log.warning("cached profile %s is damaged, ignored: %s", path, error.reason)
+            return None
+        missing = [digest for digest in assets_of(profile) if not self._has(digest)]
+        if missing:
+            _log.warning("cached profile %s is ignored: its asset %s is missing or damaged", path, missing[0])
+            return None
+        return profile
+
+    def offer(self, profile: Profile) -> Profile | None:
+        """A profile from the service: kept and returned if complete, else remembered until its assets are here.
+
+        Raises:
+            UnreadableError: One of its assets is larger than accepted.
+            UnavailableError: The disk cannot take it.
+        """
+        for asset in assets_of(profile).values():
+            if asset.size > self._max_asset_bytes:
+                raise UnreadableError(
+                    f"asset {asset.name} of {asset.size} bytes is over the limit of {self._max_asset_bytes}", code="size"
+                )
+        self._wanted = profile
+        self._partial = {digest: self._partial.get(digest, {}) for digest in self.missing}
+        return self._complete()
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """sha256 of each asset the wanted profile still lacks."""
+        wanted = assets_of(self._wanted) if self._wanted else {}
+        return tuple(digest for digest in wanted if not self._has(digest))
+
+    def add(self, chunk: AssetChunk) -> Profile | None:
+        """Take a piece of an asset; the wanted profile when this made it complete.
+
+        Raises:
+            UnreadableError: The piece does not fit its asset, or the whole has another digest.
+            UnavailableError: The disk cannot take it.
+        """
+        reference = assets_of(self._wanted).get(chunk.sha256) if self._wanted else None
+        if reference is None or chunk.sha256 not in self._partial:
+            return None
+        if (
+            chunk.size != reference.size
+            or chunk.offset % MAX_ASSET_CHUNK_BYTES
+            or chunk.offset + len(chunk.data) > reference.size
+        ):
+            raise UnreadableError(f"a chunk does not fit asset {reference.name}", code="asset")
+        pieces = self._partial[chunk.sha256]
+        pieces[chunk.offset] = chunk.data
+        if sum(map(len, pieces.values())) < reference.size:
+            return None
+        content = b"".join(pieces[offset] for offset in sorted(pieces))
+        self._partial[chunk.sha256] = {}
+        if sha256_of(content) != reference.sha256:
+            raise UnreadableError(f"asset {reference.name} does not hash to its name", code="sha256")
+        write_atomically(self._asset_path(reference.sha256), content)
+        del self._partial[chunk.sha256]
+        return self._complete()
+
+    def asset(self, sha256: str) -> bytes:
+        """An asset of the profile in use.
+
+        Raises:
+            UnavailableError: It is not here, or damaged since.
+        """
+        try:
+            content = self._asset_path(sha256).read_bytes()
+        except OSError as error:
+            raise UnavailableError(f"asset {sha256} cannot be read: {error.strerror}") from error
+        if sha256_of(content) != sha256:
+            raise UnavailableError(f"asset {sha256} is damaged on this disk")
+        return content
+
+    def _complete(self) -> Profile | None:
+        profile = self._wanted
+        if profile is None or self.missing:
+            return None
+        write_atomically(self._directory / "profile.msgpack", pack(profile))
+        self._wanted = None
+        return profile
+
+    def _asset_path(self, sha256: str) -> Path:
+        return self._directory / "assets" / sha256
+
+    def _has(self, sha256: str) -> bool:
+        try:
+            self.asset(sha256)
+        except UnavailableError:
+            return False
+        return True
