@@ -1,0 +1,20 @@
+import random
+
+import pytest
+
+from wire_contract.link.backoff import LONGEST_DELAY_SECONDS, full_jitter
+
+
+@pytest.mark.parametrize(
+    ("failures", "bound"), [(0, 1.0), (1, 2.0), (3, 8.0), (5, LONGEST_DELAY_SECONDS), (10_000, 30.0)]
+)
+def test_a_delay_lies_anywhere_below_a_bound_that_doubles_up_to_the_longest(failures: int, bound: float) -> None:
+    rng = random.Random(1)
+    delays = [full_jitter(failures, rng) for _ in range(2000)]
+    assert 0.0 <= min(delays) < 0.05 * bound
+    assert 0.95 * bound < max(delays) <= bound
+
+
+def test_two_clients_do_not_return_in_lock_step() -> None:
+    first, second = random.Random(1), random.Random(2)
+    assert all(full_jitter(n, first) != full_jitter(n, second) for n in range(20))
