@@ -1,0 +1,163 @@
+"""`patchline commission`: from a folder of good pictures to a station's artifacts and profile."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from wire_contract.errors import MisconfiguredError
+from wire_contract.topics import Station
+
+if TYPE_CHECKING:
+    from analytics_service.commission import Commissioned, Rung
+
+UPLINK_BYTES_PER_SECOND = 100_000
+HEADINGS = ("codec", "payload", "at the uplink", "assets", "bank", "artifact", "threshold", "false rejects", "took")
+
+
+def command(
+    data: Annotated[
+        Path, typer.Option("--data", help="Folder of good pictures: plain, or MVTec's layout.", show_default=False)
+    ],
+    station: Annotated[str, typer.Option("--station", help="SITE/LINE/STATION.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="Folder of all artifacts of the service.", show_default=False)],
+    *,
+    codec: Annotated[
+        list[str] | None, typer.Option("--codec", help="Codec, such as webp:80; repeat it for a ladder.")
+    ] = None,
+    backbone: Annotated[
+        str, typer.Option("--backbone", help="Backbone; by default the packaged one, else mobilenet_v2.")
+    ] = "",
+    tap: Annotated[list[str] | None, typer.Option("--tap", help="Feature map to take; repeat it.")] = None,
+    detector: Annotated[str, typer.Option("--detector", help="Detector.")] = "patchcore",
+    parameter: Annotated[
+        list[str] | None, typer.Option("--parameter", help="NAME=VALUE of the detector; repeat it.")
+    ] = None,
+    input_size: Annotated[str, typer.Option("--input-size", help="HEIGHTxWIDTH every picture is resized to.")] = (
+        "224x224"
+    ),
+    false_reject_rate: Annotated[
+        float,
+        typer.Option("--false-reject-rate", min=0.0001, max=0.5, help="Share of good parts that may be rejected."),
+    ] = 0.01,
+    folds: Annotated[int, typer.Option("--folds", min=2, help="Parts for scores of unseen pictures.")] = 4,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the backbone.")] = 1,
+    uplink: Annotated[
+        int, typer.Option("--uplink", min=1, help="Bytes a second from station to broker, for the summary.")
+    ] = UPLINK_BYTES_PER_SECOND,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Leave out pictures that cannot be read, and say which.")
+    ] = False,
+) -> None:
+    """Learn what a good part looks like, from pictures of good parts.
+
+    Writes an artifact a codec and the station's profile. The first codec is the one the station uses; the others are
+    the rungs below it.
+
+    [bold]Examples[/bold]
+
+        patchline commission --data pictures/bottle --station plant/line1/cam1 --codec webp:80 --out artifacts
+
+        patchline commission --data good/ --station plant/line1/cam1 --codec png --codec webp:60
+        --parameter coreset_ratio=0.01 --out artifacts
+    """
+    from analytics_service.commission import Request, commission  # noqa: PLC0415 - the base install has no analytics
+
+    console = Console(stderr=True)
+    request = Request(
+        data=data,
+        station=Station.parse(station),
+        codecs=tuple(codec or ["webp:80"]),
+        out=out,
+        backbone=backbone,
+        taps=tuple(tap or ()),
+        detector=detector,
+        parameters=_parameters(parameter or []),
+        input_size=_size(input_size),
+        target_false_reject_rate=false_reject_rate,
+        folds=folds,
+        seed=seed,
+        skip_unreadable=skip_unreadable,
+        threads=threads,
+    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        made = commission(request, on_progress=_Bars(progress))
+    _summarise(made, console, uplink)
+
+
+class _Bars:
+    """One progress bar a phase."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        """Move the phase's bar."""
+        if phase not in self._tasks:
+            self._tasks[phase] = self._progress.add_task(phase, total=total)
+        self._progress.update(self._tasks[phase], completed=done, total=total)
+
+
+def _parameters(given: list[str]) -> dict[str, str]:
+    parameters = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals:
+            raise MisconfiguredError(
+                f"{each!r} is not a parameter", where="--parameter", remedy="write it as NAME=VALUE"
+            )
+        parameters[name] = value
+    return parameters
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise MisconfiguredError(f"{text!r} is not a size", where="--input-size", remedy="write it as HEIGHTxWIDTH")
+    return int(height), int(width)
+
+
+def _summarise(made: "Commissioned", console: Console, uplink: int) -> None:
+    for reason in made.skipped:
+        console.print(f"left out: {reason}", style="yellow")
+    table = Table(title=f"{made.profile.station}: {made.images} good pictures, backbone {made.backbone.name}")
+    for heading in (
+        "codec",
+        "payload",
+        "at the uplink",
+        "assets",
+        "bank",
+        "artifact",
+        "threshold",
+        "false rejects",
+        "took",
+    ):
+        table.add_column(heading, justify="left" if heading == "codec" else "right")
+    for rung in made.rungs:
+        table.add_row(*_row(rung, made, uplink))
+    console.print(table)
+    for path in made.paths:
+        console.print(str(path), soft_wrap=True, highlight=False)
+
+
+def _row(rung: "Rung", made: "Commissioned", uplink: int) -> tuple[str, ...]:
+    calibration = rung.artifact.calibration
+    assets = sum(asset.size for each in made.profile.ladder if each.codec == rung.codec for asset in each.assets)
+    threshold = "none: too few pictures" if calibration.threshold is None else f"{calibration.threshold:.3f}"
+    return (
+        rung.codec,
+        f"{rung.payload_bytes / 1000:.1f} kB",
+        f"{rung.payload_bytes / uplink:.3f} s",
+        f"{assets / 1000:.0f} kB, {assets / uplink:.0f} s",
+        ", ".join("x".join(map(str, shape)) for shape in rung.bank.values()),
+        f"{rung.artifact.size_bytes / 1e6:.1f} MB",
+        threshold,
+        f"at most {calibration.bound:.1%}",
+        ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in rung.seconds.items()),
+    )

@@ -1,0 +1,49 @@
+"""`patchline serve`: the analytics service."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+EXAMPLES = """Judge what the stations of a site send, until SIGTERM.
+
+[bold]Examples[/bold]
+
+    patchline serve --config analytics.toml
+    patchline serve --config analytics.toml --check
+    PATCHLINE_ANALYTICS_BROKER__PASSWORD=secret patchline serve --config analytics.toml
+
+Exit codes: 0 stopped in order · 2 a setting, artifact or backbone is wrong · 3 the records are away.
+"""
+
+
+def command(
+    config: Annotated[Path, typer.Option("--config", help="TOML file of settings.", show_default=False)],
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only look at settings, artifacts and backbones; needs no broker.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log details, too.")] = False,
+) -> None:
+    """Judge what the stations of a site send, until SIGTERM."""
+    from analytics_service import app, settings  # noqa: PLC0415 - the base install has no analytics
+
+    console = Console(stderr=True)
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(name)s: %(message)s",
+        handlers=[RichHandler(console=console, show_path=False)],
+    )
+    wanted = settings.read_settings(config)
+    if check:
+        checked = app.check(wanted)
+        stations = ", ".join(sorted(checked.shelf.profiles)) or "none"
+        console.print(f"{config} is fine: {len(checked.shelf.artifacts)} artifacts for {stations}")
+        return
+    app.run(wanted)
+
+
+command.__doc__ = EXAMPLES
