@@ -5,9 +5,9 @@ COPY . .
 RUN python -m venv /opt/patchline && /opt/patchline/bin/pip install --no-cache-dir '.[analytics,bench]'
 
 FROM python:3.11.11-slim-bookworm
-RUN useradd --uid 10001 --create-home patchline && install -d -o patchline -g patchline /var/lib/patchline
+# Named volumes take over the owner of the folders they cover, so the unprivileged user can write to them.
+RUN useradd --uid 10001 --create-home patchline && install -d -o patchline -g patchline /var/lib/patchline /artifacts
 COPY --from=build /opt/patchline /opt/patchline
 ENV PATH=/opt/patchline/bin:$PATH PYTHONUNBUFFERED=1
 USER patchline
-VOLUME /var/lib/patchline
 ENTRYPOINT ["patchline"]
