@@ -1,24 +1,36 @@
 """What the station says about itself: its retained `status`."""
 
 import logging
+import queue
+import threading
+from contextlib import suppress
+from typing import Protocol
 
 from edge_node.mode import Mode
 from edge_node.outbox import Outbox
 from edge_node.profile_cache import ProfileCache
 from wire_contract.errors import UnavailableError
-from wire_contract.link.link import Link
 from wire_contract.link.settings import Will
 from wire_contract.messages import CONTENT_TYPE_JSON, EdgeStatus, to_json
 from wire_contract.topics import Station, Topics
 
 _log = logging.getLogger(__name__)
 
+_POLL_SECONDS = 0.2
+
+
+class Publishes(Protocol):
+    """The part of a link the announcer needs."""
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False, content_type: str = "") -> None:
+        """Hand a message to the broker; raises `UnavailableError` when that is impossible now."""
+        ...
+
+
 def last_will(station: Station, topics: Topics, boot_id: str) -> Will:
     """What the broker says when the station falls silent."""
     dead = EdgeStatus(station=str(station), online=False, boot_id=boot_id)
-    return Will(
-        topic=topics.of(station, "status"), payload=to_json(dead), retain=True, content_type=CONTENT_TYPE_JSON
-    )
+    return Will(topic=topics.of(station, "status"), payload=to_json(dead), retain=True, content_type=CONTENT_TYPE_JSON)
 
 
 class Announcer:
@@ -38,22 +50,35 @@ class Announcer:
         self,
         station: Station,
         topics: Topics,
+        *,
         boot_id: str,
         version: str,
         mode: Mode,
         cache: ProfileCache,
         outbox: Outbox,
     ) -> None:
-        self._station, self._topic, self._boot_id, self._version = station, topics.of(station, "status"), boot_id, version
+        self._station, self._topic, self._boot_id, self._version = (
+            station,
+            topics.of(station, "status"),
+            boot_id,
+            version,
+        )
         self._mode, self._cache, self._outbox = mode, cache, outbox
-        self._link: Link | None = None
+        self._wanted: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
 
-    def attach(self, link: Link) -> None:
-        """The live link."""
-        self._link = link
+    def announce(self, *, answers: str = "", error: str = "") -> None:
+        """Have the status published soon, from any thread: it changed, or answers a command."""
+        self._wanted.put((answers, error))
 
-    def announce(self, *, online: bool = True, answers: str = "", error: str = "") -> None:
-        """Publish the station's status, if connected; the next connection does it otherwise."""
+    def run(self, link: Publishes, stop: threading.Event) -> None:
+        """Publish what is announced until stopped, then the station's farewell."""
+        while not stop.is_set():
+            with suppress(queue.Empty):
+                answers, error = self._wanted.get(timeout=_POLL_SECONDS)
+                self._publish(link, online=True, answers=answers, error=error)
+        self._publish(link, online=False)
+
+    def _publish(self, link: Publishes, *, online: bool, answers: str = "", error: str = "") -> None:
         encoder, state = self._mode.encoder, self._outbox.state
         status = EdgeStatus(
             station=str(self._station),
@@ -70,7 +95,6 @@ class Announcer:
             error=error,
         )
         try:
-            if self._link is not None:
-                self._link.publish(self._topic, to_json(status), retain=True, content_type=CONTENT_TYPE_JSON)
+            link.publish(self._topic, to_json(status), retain=True, content_type=CONTENT_TYPE_JSON)
         except UnavailableError as unavailable:
-            _log.debug("status not published: %s", unavailable)
+            _log.debug("status not published, the next connection will: %s", unavailable)

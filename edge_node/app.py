@@ -1,38 +1,163 @@
-"""The edge node, assembled: `run` reads from top to bottom."""
+"""The edge node at work: `run` reads from top to bottom."""
 
 import logging
-import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
-from importlib.metadata import version
 from types import FrameType
-from uuid import uuid4
 
-from edge_node.announcer import Announcer, last_will
-from edge_node.capture import Capture
-from edge_node.clock import clock_id
-from edge_node.gatekeeper import Gatekeeper, GatePolicy
-from edge_node.gates import GATES
-from edge_node.gates.protocol import Gate
-from edge_node.inbox import Inbox
-from edge_node.metrics import EdgeMetrics
-from edge_node.mode import Mode
-from edge_node.orders import Orders
-from edge_node.outbox import Outbox
-from edge_node.profile_cache import ProfileCache
-from edge_node.publisher import Publisher
-from edge_node.receipts import Receipts
-from edge_node.schedule import Schedule, SchedulePolicy
+from edge_node.assembly import Node, Stops, assemble, build_source, build_triggers, link_settings
+from edge_node.crew import Crew
 from edge_node.settings import EdgeSettings
-from edge_node.sources import SOURCES
-from edge_node.sources.protocol import Source
-from edge_node.sources.triggers import MessageTriggers, Takt, Triggers, read_trigger
 from wire_contract.errors import EXIT_UNAVAILABLE
-from wire_contract.link.link import Link
-from wire_contract.topics import Station, Topics
+from wire_contract.link.tls import context_of
 
 _log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.1
+_FAREWELL_SECONDS = 2.0
+
+
+def check(settings: EdgeSettings) -> None:
+    """Make sure a station could start, without opening its outbox or going online.
+
+    Raises:
+        MisconfiguredError: A setting, or a file it names, is wrong.
+    """
+    build_source(settings, build_triggers(settings, threading.Event()))
+    link = link_settings(settings, settings.station, max_inflight=settings.broker.max_inflight)
+    if link.tls is not None:
+        context_of(link.tls)
+
+
+def run(settings: EdgeSettings, stops: Stops | None = None) -> int:
+    """Run a station until it is stopped by a signal, or has finished where it is set to.
+
+    Args:
+        settings: The station's settings.
+        stops: Set `capture` to end it from another thread.
+
+    Returns:
+        The exit code: 0, or `EXIT_UNAVAILABLE` when verdicts or a first profile stayed away too long.
+
+    Raises:
+        MisconfiguredError: A setting, or a file it names, is wrong.
+        UnavailableError: The outbox's disk is full or failing.
+    """
+    stops = stops or Stops(threading.Event(), threading.Event())
+    node = assemble(settings, stops)
+    crew = Crew(on_failure=partial(_stop_all, node, stops))
+    try:
+        with crew.watching(), _metrics_served(node, settings), _signals_set(stops.capture):
+            node.orders.boot()
+            _recover(node)
+            node.link.start()
+            crew.start("inbox", partial(node.inbox.run, stops.rest))
+            crew.start("announcer", partial(node.announcer.run, node.link, stops.rest))
+            crew.start("gatekeeper", partial(node.gatekeeper.run, stops.rest))
+            crew.start("publisher", partial(node.publisher.run, stops.rest))
+            capture = crew.start("capture", node.capture.run)
+            _log.info("station %s runs, boot %s", node.station, node.boot_id)
+            code = _supervise(node, settings, stops, capture)
+            stops.capture.set()
+            capture.join()
+            _drain(node, settings.drain_seconds)
+            _stop_all(node, stops)
+            crew.join()
+            return code
+    finally:
+        node.link.stop(_FAREWELL_SECONDS)
+        node.outbox.close()
+        _log.info("station %s stopped", settings.station)
+
+
+def _recover(node: Node) -> None:
+    """What earlier boots left: numbers without a picture become drops, the rest is the backlog."""
+    rows = node.outbox.pending()
+    for row in rows:
+        node.gatekeeper.settle(row, node.clock_id)
+        if row.kind == "reserved":
+            node.capture.interrupted(row)
+        else:
+            node.publisher.kept(row, historical=True)
+    if rows:
+        _log.info("outbox holds %d inspections of earlier boots", len(rows))
+
+
+def _supervise(node: Node, settings: EdgeSettings, stops: Stops, capture: threading.Thread) -> int:
+    """Wait until the station is stopped or finished; the exit code."""
+    started = time.monotonic()
+    ended: float | None = None
+    told = False
+    while not stops.capture.wait(_POLL_SECONDS):
+        now = time.monotonic()
+        if node.mode.encoder is None:
+            if not told:
+                _log.warning("station %s has no profile yet and waits for the service to publish one", node.station)
+                told = True
+            if settings.profile.wait_seconds and now - started > settings.profile.wait_seconds:
+                _log.error("no profile came within %.0f s", settings.profile.wait_seconds)
+                return EXIT_UNAVAILABLE
+        if capture.is_alive() or not settings.finish_when_drained:
+            continue
+        ended = ended or now
+        waiting = node.outbox.state.rows
+        if not waiting:
+            _log.info("source ended, every inspection is closed")
+            return 0
+        if now - ended > settings.finish_seconds:
+            _log.error("%d inspections still wait for their verdict", waiting)
+            return EXIT_UNAVAILABLE
+    return 0
+
+
+def _drain(node: Node, seconds: float) -> None:
+    """Let verdicts on their way arrive; what stays open is in the outbox for the next boot."""
+    deadline = time.monotonic() + seconds
+    while node.outbox.state.rows and node.link.wait_connected(0) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+
+
+def _stop_all(node: Node, stops: Stops) -> None:
+    stops.capture.set()
+    stops.rest.set()
+    node.gatekeeper.wake()
+    node.publisher.wake()
+
+
+@contextmanager
+def _metrics_served(node: Node, settings: EdgeSettings) -> Iterator[None]:
+    if not settings.metrics.port:
+        yield
+        return
+    server = node.metrics.serve(settings.metrics.port, settings.metrics.host)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def _signals_set(stop: threading.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT stop the station; a second one of them does what it always did."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def asked(number: int, _: FrameType | None) -> None:
+        _log.info("%s received, stopping", signal.Signals(number).name)
+        signal.signal(number, before[signal.Signals(number)])
+        stop.set()
+
+    for number in before:
+        signal.signal(number, asked)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -12,7 +12,8 @@ from edge_node.encoder import Encoder
 from edge_node.gatekeeper import Gatekeeper
 from edge_node.metrics import EdgeMetrics
 from edge_node.mode import Mode
-from edge_node.outbox import Outbox, Row, Trigger
+from edge_node.outbox import Outbox
+from edge_node.rows import Row, Trigger
 from edge_node.sources.protocol import Pixels, Shot, Source
 from wire_contract.errors import MisconfiguredError, UnavailableError, UnreadableError
 from wire_contract.messages import MAX_MESSAGE_BYTES, DropReason, FrameMessage, Seconds, pack, sha256_of
@@ -51,6 +52,7 @@ class Capture:
     def __init__(
         self,
         source: Source,
+        *,
         outbox: Outbox,
         mode: Mode,
         gatekeeper: Gatekeeper,
@@ -58,7 +60,6 @@ class Capture:
         station: str,
         metrics: EdgeMetrics,
         stop: threading.Event,
-        *,
         slowdown: float = 1.0,
     ) -> None:
         self._source, self._outbox, self._mode, self._gatekeeper = source, outbox, mode, gatekeeper
@@ -66,7 +67,7 @@ class Capture:
         self._slowdown = slowdown
 
     def run(self) -> None:
-        """Capture until the source ends or `stop` is set; no trigger is waited for without a profile or while paused."""
+        """Capture until the source ends or `stop` is set; without a profile or while paused no trigger is awaited."""
         shots = iter(self._source.frames())
         while self._mode.await_encoder(self._stop) is not None:
             shot = next(shots, None)
@@ -167,7 +168,7 @@ class Capture:
                 result = attempt()
             except UnavailableError as error:
                 if delay == _FIRST_RETRY_SECONDS:
-                    _log.error("capture blocked: %s", error)  # noqa: TRY400  the world's fault, no traceback
+                    _log.error("capture blocked: %s", error)
                     self._metrics.blocked.set(1)
                 if self._stop.wait(delay):
                     return None

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from edge_node.outbox import Row
+from edge_node.rows import Row
 from wire_contract.messages import DropMessage, DropReason, pack
 
 _MAX_DETAIL = 400

@@ -11,7 +11,8 @@ from typing import Literal
 
 from edge_node.gates.protocol import Gate
 from edge_node.metrics import EdgeMetrics
-from edge_node.outbox import Outbox, Row
+from edge_node.outbox import Outbox
+from edge_node.rows import Row
 from wire_contract.errors import UnavailableError
 from wire_contract.messages import GateCommand, Outcome, Verdict
 
@@ -140,7 +141,7 @@ class Gatekeeper:
         try:
             claimed = self._outbox.claim_gate(row.inspection_id, self._policy.default, "deadline")
         except UnavailableError as error:
-            _log.error("gate not moved for part %s: it cannot be written down: %s", row.part_id, error)  # noqa: TRY400
+            _log.error("gate not moved for part %s: it cannot be written down: %s", row.part_id, error)
             self._metrics.gate_failures.inc()
             return None
         return self._command(row, self._policy.default, "deadline") if claimed else None
@@ -150,7 +151,7 @@ class Gatekeeper:
         try:
             self._gate.act(command)
         except UnavailableError as error:
-            _log.error("gate did not %s part %s: %s", command.action, command.part_id, error)  # noqa: TRY400
+            _log.error("gate did not %s part %s: %s", command.action, command.part_id, error)
             self._metrics.gate_failures.inc()
 
     def _deadline(self, row: Row) -> float:

@@ -3,7 +3,7 @@
 import logging
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from edge_node.metrics import EdgeMetrics
 from wire_contract.errors import UnavailableError, UnreadableError
@@ -25,21 +25,24 @@ class Inbox:
     or retained, so a delivery that cannot be handled is logged, counted, and done with.
 
     Args:
-        handlers: Last level of the topic -> what handles it; a full topic goes before its last level.
         metrics: Where unreadable deliveries are counted.
     """
 
-    def __init__(self, handlers: Mapping[str, Handler], metrics: EdgeMetrics) -> None:
-        self._handlers = handlers
+    def __init__(self, metrics: EdgeMetrics) -> None:
+        self._handlers: dict[str, Handler] = {}
         self._metrics = metrics
         self._waiting: queue.Queue[Delivery] = queue.Queue(maxsize=_LIMIT)
+
+    def on(self, topic: str, handler: Handler) -> None:
+        """Choose who handles a topic, or every topic with this last level; before the link starts."""
+        self._handlers[topic] = handler
 
     def put(self, delivery: Delivery) -> None:
         """On the link's thread: keep a delivery for `run`."""
         try:
             self._waiting.put_nowait(delivery)
         except queue.Full:
-            _log.error("inbox is full, delivery on %s left to its sender", delivery.topic)  # noqa: TRY400
+            _log.error("inbox is full, delivery on %s left to its sender", delivery.topic)
 
     def run(self, stop: threading.Event) -> None:
         """Handle deliveries until stopped."""
@@ -60,5 +63,5 @@ class Inbox:
             _log.warning("delivery on %s is unreadable: %s", delivery.topic, error.reason)
             self._metrics.unreadable.labels(channel).inc()
         except UnavailableError as error:
-            _log.error("delivery on %s not handled, its sender repeats it: %s", delivery.topic, error)  # noqa: TRY400
+            _log.error("delivery on %s not handled, its sender repeats it: %s", delivery.topic, error)
         delivery.acknowledge()

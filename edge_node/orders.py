@@ -104,7 +104,7 @@ class Orders:
         try:
             self._mode.use(profile)
         except MisconfiguredError as error:
-            _log.error("profile %s cannot be used: %s", profile.fingerprint[:12], error)  # noqa: TRY400
+            _log.error("profile %s cannot be used: %s", profile.fingerprint[:12], error)
             self._announcer.announce(error=str(error))
             return
         _log.info("profile %s in use, codec %s", profile.fingerprint[:12], profile.ladder[0].codec)

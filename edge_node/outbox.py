@@ -11,80 +11,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from edge_node.database import lock, open_database, translated
 from edge_node.journal import JournalLine, write_line
+from edge_node.rows import Closing, Kind, OutboxState, Row, Trigger
 from wire_contract.errors import UnavailableError
 from wire_contract.messages import Seconds, sha256_of
-
-Kind = Literal["reserved", "frame", "drop"]
 
 _DROP_BYTES = 1024
 """What a reserved number may still need: a drop record with a short detail."""
 _MIN_RESERVE_BYTES = 1024 * 1024
 _RESERVE_SHARE = 20
-
-
-class Trigger(msgspec.Struct, frozen=True, kw_only=True):
-    """Who and when, known at the trigger, before anything is exposed."""
-
-    inspection_id: str
-    part_id: str | None
-    captured_at: float
-    captured_monotonic: float
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """An inspection that waits, without its message.
-
-    Attributes:
-        message_bytes: Length of the encoded message; 0 while only reserved.
-        stages: Seconds the edge spent on it.
-        gate_action: What the gate was told, or empty.
-    """
-
-    sequence: int
-    inspection_id: str
-    part_id: str
-    boot_id: str
-    clock_id: str
-    captured_at: float
-    captured_monotonic: float
-    kind: Kind
-    message_bytes: int
-    sha256: str | None
-    payload_bytes: int
-    stages: Seconds
-    gate_action: str
-    gate_grounds: str
-
-
-class OutboxState(msgspec.Struct, frozen=True):
-    """How full the outbox is; `oldest_captured_at` is None when it is empty."""
-
-    rows: int
-    bytes: int
-    budget_bytes: int
-    oldest_captured_at: float | None
-
-
-class Closing(msgspec.Struct, frozen=True, kw_only=True):
-    """How an inspection ended; see `JournalLine` for the fields. A gate action given here is claimed with it."""
-
-    outcome: str
-    reason: str = ""
-    latency_seconds: float | None = None
-    sends: int = 0
-    stages: Seconds = {}
-    gate_action: str = ""
-    gate_grounds: str = ""
-
-    def moving(self, action: str, grounds: str) -> "Closing":
-        """The same, claiming the gate."""
-        return msgspec.structs.replace(self, gate_action=action, gate_grounds=grounds)
 
 
 _FIELDS = {name: name for name in Row.__struct_fields__} | {"message_bytes": "coalesce(length(message), 0)"}
@@ -134,10 +73,12 @@ class Outbox:
         self._reserved = int(reserved)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Give the file back; repeating it does nothing."""
         with self._guard:
             self._connection.close()
-            os.close(self._lock)
+            if self._lock >= 0:
+                os.close(self._lock)
+            self._lock = -1
 
     def reserve(self, trigger: Trigger) -> Row:
         """Give a part the next sequence number, for ever; a part without an id is called after its number.
@@ -221,7 +162,8 @@ class Outbox:
         """Write down what the gate is about to do; False when it was already told, or the row is closed."""
         with self._writing() as connection:
             changed = connection.execute(
-                "UPDATE inspections SET gate_action = ?, gate_grounds = ? WHERE inspection_id = ? AND gate_grounds = ''",
+                "UPDATE inspections SET gate_action = ?, gate_grounds = ? "
+                "WHERE inspection_id = ? AND gate_grounds = ''",
                 (action, grounds, inspection_id),
             ).rowcount
         return changed == 1

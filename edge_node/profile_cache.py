@@ -26,7 +26,7 @@ def read_profile(payload: bytes, station: str) -> Profile:
     Raises:
         UnreadableError: It is too long, malformed, not whole, or another station's.
     """
-    profile = unpack(payload, Profile, limit=MAX_PROFILE_BYTES)
+    profile: Profile = unpack(payload, Profile, limit=MAX_PROFILE_BYTES)
     check_profile(profile)
     if profile.station != station:
         raise UnreadableError(f"the profile is for {profile.station}, not {station}", code="profile")
@@ -83,7 +83,8 @@ class ProfileCache:
         for asset in assets_of(profile).values():
             if asset.size > self._max_asset_bytes:
                 raise UnreadableError(
-                    f"asset {asset.name} of {asset.size} bytes is over the limit of {self._max_asset_bytes}", code="size"
+                    f"asset {asset.name} of {asset.size} bytes is over the limit of {self._max_asset_bytes}",
+                    code="size",
                 )
         self._wanted = profile
         self._partial = {digest: self._partial.get(digest, {}) for digest in self.missing}

@@ -1,4 +1,4 @@
-"""Sends what waits in the outbox until its verdict returns: live parts first, the backlog over a connection of its own."""
+"""Sends what waits in the outbox until its verdict returns: live parts first, the backlog by a link of its own."""
 
 import logging
 import threading
@@ -11,7 +11,8 @@ from uuid import UUID
 
 from edge_node.drops import drop_message, traceparent_of
 from edge_node.metrics import EdgeMetrics
-from edge_node.outbox import Outbox, Row
+from edge_node.outbox import Outbox
+from edge_node.rows import Row
 from edge_node.schedule import CHANNELS, Channel, Schedule, Ticket
 from wire_contract.errors import UnavailableError
 from wire_contract.link.delivery import Acknowledged
@@ -74,10 +75,10 @@ class Publisher:
         self,
         outbox: Outbox,
         schedule: Schedule,
+        *,
         topics: Topics,
         station: Station,
         metrics: EdgeMetrics,
-        *,
         open_backlog: Callable[[], Carrier],
     ) -> None:
         self._outbox, self._schedule, self._station, self._metrics = outbox, schedule, station, metrics
@@ -92,7 +93,7 @@ class Publisher:
         self._links["frame"] = link
 
     def connected(self, channel: Channel) -> None:
-        """A link is up. Verdicts come by the live one: those published while it was down are lost, so all is due again."""
+        """A link is up. Verdicts come by the live one: what was published while it was down is lost, so all is due."""
         with self._changed:
             self._up.add(channel)
             self._schedule.resume(channel)
@@ -179,7 +180,7 @@ class Publisher:
         try:
             message = self._outbox.message(ticket.sequence)
         except UnavailableError as error:
-            _log.error("outbox cannot be read: %s", error)  # noqa: TRY400
+            _log.error("outbox cannot be read: %s", error)
             self._hold(ticket.channel)
             return
         if message is None:

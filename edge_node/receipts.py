@@ -5,8 +5,9 @@ import logging
 from edge_node.gatekeeper import Gatekeeper
 from edge_node.journal import JournalLine
 from edge_node.metrics import EdgeMetrics
-from edge_node.outbox import Closing, Outbox, Row
+from edge_node.outbox import Outbox
 from edge_node.publisher import Publisher
+from edge_node.rows import Closing, Row
 from wire_contract.errors import UnavailableError, UnreadableError
 from wire_contract.link.delivery import Delivery
 from wire_contract.messages import DropReceipt, Receipt, Seconds, Verdict, from_json
@@ -31,6 +32,7 @@ class Receipts:
         outbox: Outbox,
         publisher: Publisher,
         gatekeeper: Gatekeeper,
+        *,
         station: str,
         boot_id: str,
         metrics: EdgeMetrics,
@@ -91,9 +93,7 @@ class Receipts:
         progress = self._publisher.progress(row.inspection_id)
         latency = received_at - row.captured_monotonic if row.boot_id == self._boot_id else None
         if isinstance(receipt, DropReceipt):
-            return Closing(
-                outcome="dropped", reason=receipt.reason, latency_seconds=latency, sends=progress.sends
-            )
+            return Closing(outcome="dropped", reason=receipt.reason, latency_seconds=latency, sends=progress.sends)
         stages: Seconds = {"keep": progress.keep_seconds, **receipt.stages, "server": receipt.server_seconds}
         if latency is not None:
             at_edge = sum(row.stages.values()) + progress.keep_seconds

@@ -103,9 +103,7 @@ class Schedule:
         """How many of them go by the backlog channel."""
         return self._lanes["backlog"].tickets
 
-    def add(
-        self, inspection_id: str, sequence: int, captured: float, now: float, *, keep_seconds: float = 0.0
-    ) -> None:
+    def add(self, inspection_id: str, sequence: int, captured: float, now: float, *, keep_seconds: float = 0.0) -> None:
         """An inspection is to be sent."""
         channel: Channel = "frame" if now - captured <= self._policy.live_seconds else "backlog"
         ticket = Ticket(inspection_id, sequence, captured, now, channel, keep_seconds=keep_seconds)

@@ -53,7 +53,10 @@ class BrokerTable(_Table):
     keepalive_seconds: int = Field(15, ge=1, le=65535, description="a silent connection is noticed within twice this")
     max_inflight: int = Field(4, ge=1, le=1000, description="live messages on the way to the broker at once")
     max_packet_bytes: int = Field(
-        16 * 1024 * 1024, ge=256, le=268_435_455, description="largest packet sent or taken; the broker's limit counts too"
+        16 * 1024 * 1024,
+        ge=256,
+        le=268_435_455,
+        description="largest packet sent or taken; the broker's limit counts too",
     )
 
 
@@ -73,7 +76,9 @@ class SendTable(_Table):
         None, description="how old a part may be and still go first; the gate's deadline unless given"
     )
     backlog_window: int = Field(4, ge=1, le=1000, description="backlog messages sent and not yet answered at once")
-    backlog_bytes_per_second: Positive | None = Field(None, description="how fast the backlog goes; no limit unless given")
+    backlog_bytes_per_second: Positive | None = Field(
+        None, description="how fast the backlog goes; no limit unless given"
+    )
 
 
 class GateTable(_Table):
@@ -150,7 +155,9 @@ class CameraTable(_Table):
 
     kind: Literal["camera"] = Field(description="which source")
     device: str = Field("0", description="number, path or address of the camera")
-    stale_frames: int = Field(0, ge=0, description="pictures to skip because the driver kept them from before the trigger")
+    stale_frames: int = Field(
+        0, ge=0, description="pictures to skip because the driver kept them from before the trigger"
+    )
 
 
 Source = Annotated[FolderTable | ReplayTable | SyntheticTable | CameraTable, Field(discriminator="kind")]
@@ -185,7 +192,11 @@ class EdgeSettings(BaseSettings):
     """Everything an edge node is told. A variable such as `PATCHLINE_EDGE_BROKER__HOST` goes before the file."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__", nested_model_default_partial_update=True
+        extra="forbid",
+        frozen=True,
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
     )
 
     station: str = Field(description="the station's place, site/line/station")
@@ -203,7 +214,9 @@ class EdgeSettings(BaseSettings):
     )
     finish_seconds: Positive = Field(300.0, description="how long to wait for those verdicts")
     drain_seconds: NotNegative = Field(5.0, description="on SIGTERM, how long to wait for verdicts still on their way")
-    slowdown: float = Field(1.0, ge=1, le=1000, description="stretches exposing and encoding, to play a slower computer")
+    slowdown: float = Field(
+        1.0, ge=1, le=1000, description="stretches exposing and encoding, to play a slower computer"
+    )
 
     @field_validator("station")
     @classmethod

@@ -1,0 +1,30 @@
+"""Which services of the site are up: the birth of one means that what waits can be sent."""
+
+import logging
+
+from edge_node.publisher import Publisher
+from wire_contract.link.delivery import Delivery
+from wire_contract.messages import ServiceStatus, from_json
+
+_log = logging.getLogger(__name__)
+
+
+class Services:
+    """Reads the services' retained `status`."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self._up: dict[str, str] = {}
+
+    def receive(self, delivery: Delivery) -> None:
+        """Note a service's birth or death; raises `UnreadableError` when it is neither."""
+        if not delivery.payload:
+            return
+        status: ServiceStatus = from_json(delivery.payload, ServiceStatus)
+        if not status.online:
+            if self._up.pop(status.name, None) is not None:
+                _log.warning("service %s is down", status.name)
+        elif self._up.get(status.name) != status.instance:
+            self._up[status.name] = status.instance
+            _log.info("service %s is up", status.name)
+            self._publisher.service_born()

@@ -1,0 +1,32 @@
+"""`patchline edge`: a station of the line."""
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_node.app import check as check_station
+from edge_node.app import run
+from edge_node.settings import EdgeSettings
+
+
+def command(
+    config: Annotated[Path, typer.Option(help="The station's settings, a TOML file.")],
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Only say whether the station could start.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log more.")] = False,
+) -> None:
+    """Run a station: capture, encode, keep, send, and move the gate, until SIGTERM or Ctrl-C."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+    )
+    settings = EdgeSettings.load(config)
+    if check:
+        check_station(settings)
+        typer.echo(f"{config}: station {settings.station} could start")
+        return
+    code = run(settings)
+    if code:
+        raise typer.Exit(code)

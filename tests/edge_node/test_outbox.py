@@ -1,0 +1,227 @@
+"""The durable rows: numbers without gaps, a budget, one owner, one close."""
+
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edge_node.journal import read_journal
+from edge_node.outbox import Outbox
+from edge_node.rows import Closing, Row, Trigger
+from wire_contract.errors import MisconfiguredError, UnavailableError
+from wire_contract.messages import sha256_of
+
+Opener = Callable[..., Outbox]
+MakeTrigger = Callable[..., Trigger]
+NORMAL = Closing(outcome="normal")
+
+
+def kept(outbox: Outbox, trigger: Trigger, message: bytes = b"message") -> Row:
+    row = outbox.reserve(trigger)
+    outbox.append(row, message, "frame", payload_bytes=3, stages={"encode": 0.25})
+    return row
+
+
+def test_numbers_are_gapless_and_go_on_after_a_reboot(open_outbox: Opener, make_trigger: MakeTrigger) -> None:
+    first = open_outbox()
+    assert [first.reserve(make_trigger()).sequence for _ in range(3)] == [1, 2, 3]
+    for row in first.pending():
+        first.confirm(row.inspection_id, NORMAL)
+    first.close()
+    second = open_outbox("later")
+    assert [second.reserve(make_trigger()).sequence for _ in range(2)] == [4, 5]
+
+
+def test_a_part_without_an_id_is_called_after_its_number(open_outbox: Opener, make_trigger: MakeTrigger) -> None:
+    outbox = open_outbox()
+    assert outbox.reserve(make_trigger("washer")).part_id == "washer"
+    assert outbox.reserve(make_trigger(None)).part_id == "2"
+
+
+def test_a_row_keeps_its_message_byte_for_byte(open_outbox: Opener, make_trigger: MakeTrigger) -> None:
+    outbox = open_outbox()
+    row = kept(outbox, make_trigger(), b"\x00exact\xff")
+    assert outbox.message(row.sequence) == b"\x00exact\xff"
+    found = outbox.row_of_message(sha256_of(b"\x00exact\xff"))
+    assert found is not None
+    assert (found.inspection_id, found.kind, found.message_bytes, found.stages) == (
+        row.inspection_id,
+        "frame",
+        7,
+        {"encode": 0.25},
+    )
+
+
+def test_confirming_closes_once_and_leaves_a_line(
+    open_outbox: Opener, make_trigger: MakeTrigger, tmp_path: Path
+) -> None:
+    outbox = open_outbox()
+    row = kept(outbox, make_trigger("washer"))
+    closing = Closing(outcome="anomalous", latency_seconds=0.5, sends=2, stages={"score": 0.125})
+    line = outbox.confirm(row.inspection_id, closing)
+    assert line is not None
+    assert outbox.confirm(row.inspection_id, closing) is None
+    assert outbox.is_closed(row.inspection_id)
+    assert outbox.message(row.sequence) is None
+    assert list(read_journal(tmp_path / "outbox.sqlite")) == [line]
+    assert (line.part_id, line.outcome, line.stages, line.payload_bytes, line.wire_bytes, line.sends) == (
+        "washer",
+        "anomalous",
+        {"encode": 0.25, "score": 0.125},
+        3,
+        7,
+        2,
+    )
+
+
+def test_the_journal_forgets_the_oldest(open_outbox: Opener, make_trigger: MakeTrigger, tmp_path: Path) -> None:
+    outbox = open_outbox(journal_lines=3)
+    for _ in range(5):
+        outbox.confirm(kept(outbox, make_trigger()).inspection_id, NORMAL)
+    assert [line.sequence for line in read_journal(tmp_path / "outbox.sqlite")] == [3, 4, 5]
+
+
+def test_state_counts_rows_and_bytes_also_after_a_reboot(open_outbox: Opener, make_trigger: MakeTrigger) -> None:
+    outbox = open_outbox()
+    assert outbox.state.oldest_captured_at is None
+    row = kept(outbox, make_trigger(), b"12345")
+    kept(outbox, make_trigger(), b"123")
+    outbox.append(row, b"1", "drop", stages={})
+    expected = (2, 4, 1.0)
+    assert (outbox.state.rows, outbox.state.bytes, outbox.state.oldest_captured_at) == expected
+    outbox.close()
+    state = open_outbox("later").state
+    assert (state.rows, state.bytes, state.oldest_captured_at) == expected
+
+
+def test_over_the_budget_frames_are_refused_and_drops_still_fit(
+    open_outbox: Opener, make_trigger: MakeTrigger
+) -> None:
+    outbox = open_outbox(budget_bytes=100_000)
+    kept(outbox, make_trigger(), b"x" * 90_000)
+    row = outbox.reserve(make_trigger())
+    with pytest.raises(UnavailableError, match="full"):
+        outbox.append(row, b"x" * 20_000, "frame", stages={})
+    outbox.append(row, b"x" * 500, "drop", stages={})
+    outbox.confirm(outbox.pending()[0].inspection_id, NORMAL)
+    kept(outbox, make_trigger(), b"x" * 90_000)
+
+
+def test_not_even_drops_are_unbounded(open_outbox: Opener, make_trigger: MakeTrigger) -> None:
+    outbox = open_outbox(budget_bytes=1)
+    with pytest.raises(UnavailableError, match="full"):  # noqa: PT012  it is the sum that is refused
+        for _ in range(3000):
+            outbox.reserve(make_trigger())
+    assert outbox.state.rows < 1100
+
+
+def test_the_gate_is_claimed_once(open_outbox: Opener, make_trigger: MakeTrigger) -> None:
+    outbox = open_outbox()
+    row = kept(outbox, make_trigger())
+    assert outbox.claim_gate(row.inspection_id, "reject", "deadline")
+    assert not outbox.claim_gate(row.inspection_id, "accept", "deadline")
+    line = outbox.confirm(row.inspection_id, Closing(outcome="normal", gate_action="accept", gate_grounds="verdict"))
+    assert line is not None
+    assert (line.gate_action, line.gate_grounds) == ("reject", "deadline")
+    assert not outbox.claim_gate(row.inspection_id, "accept", "deadline")
+
+
+def test_another_stations_file_is_refused(open_outbox: Opener, tmp_path: Path) -> None:
+    open_outbox().close()
+    with pytest.raises(MisconfiguredError, match="belongs to station plant/line1/cam1"):
+        Outbox(tmp_path / "outbox.sqlite", "plant/line1/cam2", boot_id="b", clock_id="c", budget_bytes=1)
+
+
+def test_a_second_process_is_refused(open_outbox: Opener, tmp_path: Path) -> None:
+    open_outbox()
+    with pytest.raises(MisconfiguredError, match="another edge node uses this outbox"):
+        open_outbox()
+
+
+def test_a_file_that_is_no_outbox_is_refused(open_outbox: Opener, tmp_path: Path) -> None:
+    (tmp_path / "outbox.sqlite").write_bytes(b"no database at all, but long enough to look at " * 40)
+    with pytest.raises(MisconfiguredError, match="damaged or no outbox"):
+        open_outbox()
+
+
+def test_an_outbox_of_a_newer_patchline_is_refused(open_outbox: Opener, tmp_path: Path) -> None:
+    open_outbox().close()
+    connection = sqlite3.connect(tmp_path / "outbox.sqlite")
+    connection.execute("PRAGMA user_version=99")
+    connection.close()
+    with pytest.raises(MisconfiguredError, match="version 99"):
+        open_outbox()
+
+
+def test_a_full_disk_is_told_as_unavailable_and_writing_goes_on_when_there_is_room(
+    open_outbox: Opener, make_trigger: MakeTrigger
+) -> None:
+    outbox = open_outbox()
+    row = kept(outbox, make_trigger(), b"x" * 50_000)
+    pages = outbox._connection.execute("PRAGMA page_count").fetchone()[0]
+    outbox._connection.execute(f"PRAGMA max_page_count={pages}")
+    second = outbox.reserve(make_trigger())
+    with pytest.raises(UnavailableError, match="cannot be written now"):
+        outbox.append(second, b"x" * 50_000, "frame", stages={})
+    before = outbox.state
+    outbox.confirm(row.inspection_id, NORMAL)
+    outbox.append(second, b"x" * 40_000, "frame", stages={})
+    assert (before.rows, before.bytes, outbox.state.rows, outbox.state.bytes) == (2, 50_000, 1, 40_000)
+
+
+VICTIM = """
+import sys
+from pathlib import Path
+from uuid import uuid4
+from edge_node.outbox import Outbox
+from edge_node.rows import Closing, Trigger
+boot = sys.argv[2]
+outbox = Outbox(Path(sys.argv[1]), "plant/line1/cam1", boot_id=boot, clock_id="c", budget_bytes=10**9)
+for row in outbox.pending():
+    if row.kind == "reserved":
+        outbox.append(row, b"interrupted", "drop", stages={})
+while True:
+    row = outbox.reserve(Trigger(inspection_id=str(uuid4()), part_id=None, captured_at=0.0, captured_monotonic=0.0))
+    print("reserved", row.sequence, flush=True)
+    message = row.inspection_id.encode() * 1500
+    outbox.append(row, message, "frame", payload_bytes=len(message), stages={})
+    print("kept", row.sequence, row.inspection_id, flush=True)
+    if row.sequence % 3 == 0:
+        outbox.confirm(row.inspection_id, Closing(outcome="normal"))
+        print("closed", row.sequence, row.inspection_id, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_sigkill_loses_no_number_no_row_and_leaves_no_half_one(tmp_path: Path, open_outbox: Opener) -> None:
+    path = tmp_path / "outbox.sqlite"
+    rng = random.Random(20261122)
+    told: list[list[str]] = []
+    for boot in range(12):
+        victim = [sys.executable, "-c", VICTIM, str(path), str(boot)]
+        with subprocess.Popen(victim, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            told.append(process.stdout.readline().split())
+            time.sleep(rng.uniform(0.0, 0.25))
+            process.kill()
+            told.extend(line.split() for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n"))
+    outbox = open_outbox()
+    assert outbox._connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    rows = {row.sequence: row for row in outbox.pending()}
+    closed = {line.sequence: line for line in read_journal(path)}
+    assert not rows.keys() & closed.keys()
+    assert sorted(rows.keys() | closed.keys()) == list(range(1, len(rows) + len(closed) + 1))
+    for row in rows.values():
+        if row.kind == "frame":
+            assert outbox.message(row.sequence) == row.inspection_id.encode() * 1500
+    assert sum(row.kind == "reserved" for row in rows.values()) <= 1
+    for word, sequence, *_ in told:
+        known = int(sequence) in (closed if word == "closed" else rows.keys() | closed.keys())
+        assert known, (word, sequence)
+        if word == "kept" and int(sequence) in rows:
+            assert rows[int(sequence)].kind == "frame"

@@ -1,0 +1,193 @@
+"""What is sent next, told by a clock of the test's own."""
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_node.schedule import CHANNELS, Schedule, SchedulePolicy
+
+BOTH = frozenset(CHANNELS)
+OLD = float("-inf")
+
+
+def a_schedule(**policy: float) -> Schedule:
+    return Schedule(SchedulePolicy(**policy), random.Random(1))  # type: ignore[arg-type]
+
+
+def send(schedule: Schedule, now: float) -> str | None:
+    ticket = schedule.next(now, BOTH)
+    if ticket is None:
+        return None
+    schedule.sent(ticket, 1000, now)
+    schedule.accepted(ticket.inspection_id, now)
+    return ticket.inspection_id
+
+
+def test_live_parts_go_before_the_backlog() -> None:
+    schedule = a_schedule()
+    schedule.add("old", 1, OLD, now=0.0)
+    schedule.add("live", 2, captured=0.0, now=0.0)
+    assert [send(schedule, 0.0), send(schedule, 0.0), send(schedule, 0.0)] == ["live", "old", None]
+
+
+def test_a_part_is_sent_again_until_its_verdict_comes() -> None:
+    schedule = a_schedule(live_seconds=100, first_resend_seconds=2)
+    schedule.add("part", 1, captured=0.0, now=0.0)
+    assert send(schedule, 0.0) == "part"
+    assert send(schedule, 1.9) is None
+    assert send(schedule, 2.0) == "part"
+    schedule.answered("part", 3.0)
+    assert send(schedule, 1000.0) is None
+    assert len(schedule) == 0
+
+
+def test_resends_back_off() -> None:
+    schedule = a_schedule(live_seconds=1e9, first_resend_seconds=2)
+    schedule.add("part", 1, captured=0.0, now=0.0)
+    now, waits = 0.0, []
+    for _ in range(12):
+        assert send(schedule, now) == "part"
+        wait = schedule.wait(now, BOTH)
+        assert wait is not None
+        waits.append(wait)
+        now += wait
+    assert waits[0] == 2.0
+    assert all(2.0 <= wait <= 2.0 + 60.0 for wait in waits)
+    assert max(waits[6:]) > max(waits[:3])
+
+
+def test_slow_answers_make_resends_patient() -> None:
+    schedule = a_schedule(live_seconds=100, first_resend_seconds=2)
+    schedule.add("slow", 1, captured=0.0, now=0.0)
+    send(schedule, 0.0)
+    schedule.answered("slow", 1.5)
+    schedule.add("next", 2, captured=2.0, now=2.0)
+    send(schedule, 2.0)
+    assert schedule.wait(2.0, BOTH) == 6.0
+
+
+def test_a_live_part_that_grew_old_goes_by_the_backlog() -> None:
+    schedule = a_schedule(live_seconds=2, first_resend_seconds=2)
+    schedule.add("part", 1, captured=0.0, now=0.0)
+    send(schedule, 0.0)
+    ticket = schedule.next(2.5, BOTH)
+    assert ticket is not None
+    assert (ticket.channel, schedule.backlog) == ("backlog", 1)
+
+
+def test_the_backlog_keeps_to_its_window_and_starves_nobody() -> None:
+    schedule = a_schedule(backlog_window=2, first_resend_seconds=2)
+    for number in range(6):
+        schedule.add(f"old-{number}", number, OLD, now=0.0)
+    assert [send(schedule, 0.0) for _ in range(3)] == ["old-0", "old-1", None]
+    # nobody answers: after the wait the next ones have their turn before the first are repeated
+    assert [send(schedule, 2.0) for _ in range(3)] == ["old-2", "old-3", None]
+    assert [send(schedule, 4.0) for _ in range(3)] == ["old-4", "old-5", None]
+    assert [send(schedule, 6.0) for _ in range(3)] == ["old-0", "old-1", None]
+
+
+def test_the_backlog_keeps_to_its_rate() -> None:
+    schedule = a_schedule(backlog_bytes_per_second=500)
+    schedule.add("one", 1, OLD, now=0.0)
+    schedule.add("two", 2, OLD, now=0.0)
+    assert send(schedule, 0.0) == "one"
+    assert send(schedule, 1.9) is None
+    assert send(schedule, 2.0) == "two"
+
+
+def test_a_refusal_pauses_its_channel_without_spinning_and_a_birth_ends_the_pause() -> None:
+    schedule = a_schedule(live_seconds=1000)
+    schedule.add("part", 1, captured=0.0, now=0.0)
+    now = 0.0
+    for _ in range(10):
+        ticket = schedule.next(now, BOTH)
+        assert ticket is not None
+        schedule.sent(ticket, 1000, now)
+        schedule.refused("part", now)
+        assert schedule.next(now, BOTH) is None
+        wait = schedule.wait(now, BOTH)
+        assert wait is not None
+        assert wait > 0.1
+        now += wait
+    ticket = schedule.next(now, BOTH)
+    assert ticket is not None
+    schedule.sent(ticket, 1000, now)
+    schedule.refused("part", now)
+    schedule.all_due(now)
+    assert schedule.next(now, BOTH) is not None
+
+
+def test_what_awaits_its_verdict_is_due_at_once_when_a_service_is_born() -> None:
+    schedule = a_schedule(live_seconds=1000)
+    schedule.add("part", 1, captured=0.0, now=0.0)
+    send(schedule, 0.0)
+    assert send(schedule, 0.1) is None
+    schedule.all_due(0.1)
+    assert send(schedule, 0.1) == "part"
+
+
+def test_damage_is_repaired_at_once_and_repeated_damage_with_patience() -> None:
+    schedule = a_schedule(live_seconds=1000, first_resend_seconds=2)
+    schedule.add("part", 1, captured=0.0, now=0.0)
+    send(schedule, 0.0)
+    schedule.again("part", 0.1)
+    assert send(schedule, 0.1) == "part"
+    schedule.again("part", 0.2)
+    assert send(schedule, 0.2) is None
+    assert send(schedule, 100.0) == "part"
+
+
+def test_an_unconnected_channel_is_left_alone() -> None:
+    schedule = a_schedule()
+    schedule.add("old", 1, OLD, now=0.0)
+    assert schedule.next(0.0, {"frame"}) is None
+    assert schedule.wait(0.0, {"frame"}) is None
+    assert schedule.next(0.0, BOTH) is not None
+
+
+events = st.lists(
+    st.tuples(
+        st.sampled_from(["add", "send", "refuse", "lose", "answer", "birth", "again"]),
+        st.integers(0, 5),
+        st.floats(0.0, 5.0),
+    ),
+    max_size=80,
+)
+
+
+@given(events)
+def test_whatever_happens_every_open_part_is_sent_again_in_the_end(history: list[tuple[str, int, float]]) -> None:
+    schedule = a_schedule(live_seconds=2, backlog_window=1)
+    now, still_open = 0.0, set()
+    for event, number, seconds in history:
+        now += seconds
+        name = f"part-{number}"
+        if event == "add" and name not in still_open:
+            schedule.add(name, number, now - seconds, now)
+            still_open.add(name)
+        elif event in {"send", "refuse", "lose"}:
+            ticket = schedule.next(now, BOTH)
+            if ticket is not None:
+                schedule.sent(ticket, 100, now)
+                if event == "send":
+                    schedule.accepted(ticket.inspection_id, now)
+                elif event == "refuse":
+                    schedule.refused(ticket.inspection_id, now)
+                else:
+                    schedule.not_sent(ticket, now)
+        elif event == "answer":
+            schedule.answered(name, now)
+            still_open.discard(name)
+        elif event == "birth":
+            schedule.all_due(now)
+        elif event == "again":
+            schedule.again(name, now)
+    sent = set()
+    for _ in range(400):
+        sent.add(send(schedule, now))
+        wait = schedule.wait(now, BOTH)
+        now += max(wait or 0.0, 1e-6)
+    assert sent - {None} == still_open
+    assert len(schedule) == len(still_open)
+    assert schedule.backlog == len(still_open)
