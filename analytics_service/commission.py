@@ -40,7 +40,7 @@ RECORDED_VERSIONS = ("patchline", "numpy", "onnxruntime", "pillow")
 class OnPhase(Protocol):
     """Told how far commissioning is."""
 
-    def __call__(self, phase: str, done: int, total: int) -> None:
+    def __call__(self, phase: str, done: int, total: int, /) -> None:
         """Of this phase, so much is done; a phase ends when `done` is `total`."""
 
 

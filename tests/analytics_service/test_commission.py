@@ -1,0 +1,149 @@
+"""Commissioning: what is written, what is refused, and that the result judges rightly."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from analytics_service.artifacts import load
+from analytics_service.commission import Commissioned, Request, commission
+from analytics_service.shelf import OLDER_FOLDER
+from wire_contract.errors import MisconfiguredError
+from wire_contract.messages import Profile, check_profile, unpack
+
+
+def quietly(request: Request) -> Commissioned:
+    return commission(request, on_progress=lambda *_: None)
+
+
+def test_writes_an_artifact_a_codec_and_the_profile_beside_them(plant: Any) -> None:
+    folder = plant.artifacts / "plant" / "line1" / "cam1"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "png.safetensors",
+        "profile.msgpack",
+        "webp-80.safetensors",
+    ]
+    assert plant.made.paths == [folder / "webp-80.safetensors", folder / "png.safetensors", folder / "profile.msgpack"]
+
+
+def test_the_profile_is_a_ladder_in_the_order_asked_for(plant: Any) -> None:
+    profile: Profile = unpack(plant.made.profile_path.read_bytes(), Profile)
+    check_profile(profile)
+    assert [rung.codec for rung in profile.ladder] == ["webp:80", "png"]
+    assert [rung.artifact for rung in profile.ladder] == [load(rung.path).fingerprint for rung in plant.made.rungs]
+
+
+def test_the_header_says_how_the_artifact_came_to_be(plant: Any) -> None:
+    header = load(plant.made.rungs[0].path).header
+    assert (header.station, header.codec, header.input_size) == ("plant/line1/cam1", "webp:80", (64, 64))
+    assert header.backbone == plant.made.backbone
+    assert header.parameters["coreset_ratio"] == 0.2
+    assert header.calibration.images == header.normal_scores.images == 16
+    assert {"patchline", "numpy", "python"} <= set(header.versions)
+
+
+def test_normal_scores_come_from_detectors_that_never_saw_the_picture(plant: Any) -> None:
+    """A detector that keeps every patch scores its own pictures 0; held out, none of them does."""
+    assert plant.made.rungs[0].artifact.header.normal_scores.lowest > 0
+
+
+def test_the_same_seed_gives_the_same_tensors(plant: Any, request_for: Callable[..., Request], tmp_path: Path) -> None:
+    again = quietly(request_for(tmp_path, codecs=("png",)))
+    before = next(rung for rung in plant.made.rungs if rung.codec == "png")
+    for name, tensor in again.rungs[0].artifact.detector.tensors().items():
+        np.testing.assert_array_equal(tensor, before.artifact.detector.tensors()[name])
+    assert again.rungs[0].artifact.calibration == before.artifact.calibration
+
+
+def test_a_replaced_artifact_is_kept_for_the_parts_that_still_name_it(
+    request_for: Callable[..., Request], tmp_path: Path
+) -> None:
+    first = quietly(request_for(tmp_path, codecs=("png",)))
+    second = quietly(request_for(tmp_path, codecs=("png",), seed=7))
+    old = first.rungs[0].artifact.fingerprint
+    assert second.rungs[0].artifact.fingerprint != old
+    assert [load(path).fingerprint for path in (second.paths[0].parent / OLDER_FOLDER).iterdir()] == [old]
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"codecs": ("jpeg2000",)}, "jpeg2000"),
+        ({"codecs": ()}, "no codec"),
+        ({"codecs": ("png", "png")}, "twice"),
+        ({"backbone": "resnet99"}, "resnet99"),
+        ({"backbone": "wide_resnet50_2"}, "wide_resnet50_2"),
+        ({"taps": ("features.99",)}, "features.99"),
+        ({"detector": "oracle"}, "oracle"),
+        ({"parameters": {"magic": 1}}, "magic"),
+    ],
+)
+def test_what_does_not_exist_is_refused_by_name(
+    changes: dict[str, object], named: str, request_for: Callable[..., Request], tmp_path: Path
+) -> None:
+    with pytest.raises(MisconfiguredError, match=named):
+        quietly(request_for(tmp_path, **changes))
+
+
+def test_a_missing_folder_is_refused(request_for: Callable[..., Request], tmp_path: Path) -> None:
+    with pytest.raises(MisconfiguredError, match="nowhere"):
+        quietly(request_for(tmp_path, data=tmp_path / "nowhere"))
+
+
+def test_one_picture_is_too_few(request_for: Callable[..., Request], good_pictures: Path, tmp_path: Path) -> None:
+    data = tmp_path / "one"
+    data.mkdir()
+    (data / "a.png").write_bytes((good_pictures / "000.png").read_bytes())
+    with pytest.raises(MisconfiguredError, match="1 normal picture cannot be learnt from"):
+        quietly(request_for(tmp_path / "out", data=data))
+
+
+def test_two_pictures_give_an_artifact_without_a_threshold(
+    request_for: Callable[..., Request], good_pictures: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "two"
+    data.mkdir()
+    for name in ("000.png", "001.png"):
+        (data / name).write_bytes((good_pictures / name).read_bytes())
+    made = quietly(request_for(tmp_path / "out", data=data))
+    assert made.rungs[0].artifact.calibration.threshold is None
+
+
+def test_an_unreadable_picture_is_refused_by_name_unless_it_may_be_skipped(
+    request_for: Callable[..., Request], good_pictures: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for path in good_pictures.iterdir():
+        (data / path.name).write_bytes(path.read_bytes())
+    (data / "broken.png").write_bytes(b"not a picture")
+    with pytest.raises(MisconfiguredError, match=r"broken\.png.*--skip-unreadable"):
+        quietly(request_for(tmp_path / "out", data=data))
+    made = quietly(request_for(tmp_path / "out", data=data, skip_unreadable=True))
+    assert made.images == 16
+    assert len(made.skipped) == 1
+    assert "broken.png" in made.skipped[0]
+
+
+def test_pictures_of_mixed_sizes_are_resized(
+    request_for: Callable[..., Request], good_pictures: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for index, path in enumerate(sorted(good_pictures.iterdir())):
+        side = 64 + 16 * (index % 3)
+        Image.open(path).resize((side, side)).save(data / path.name)
+    assert quietly(request_for(tmp_path / "out", data=data)).images == 16
+
+
+def test_progress_of_every_phase_ends_where_it_should(request_for: Callable[..., Request], tmp_path: Path) -> None:
+    last: dict[str, tuple[int, int]] = {}
+    commission(
+        request_for(tmp_path, codecs=("png",)),
+        on_progress=lambda phase, done, total: last.update({phase: (done, total)}),
+    )
+    assert set(last) == {"read", "png: encode", "png: embed", "png: hold out", "png: fit"}
+    assert all(done == total > 0 for done, total in last.values())
