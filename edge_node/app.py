@@ -104,20 +104,24 @@ def _supervise(node: Node, settings: EdgeSettings, stops: Stops, capture: thread
         if capture.is_alive() or not settings.finish_when_drained:
             continue
         ended = ended or now
-        waiting = node.outbox.state.rows
+        waiting = _open(node)
         if not waiting:
             _log.info("source ended, every inspection is closed")
             return 0
         if now - ended > settings.finish_seconds:
-            _log.error("%d inspections still wait for their verdict", waiting)
+            _log.error("%d inspections still wait for their verdict or their gate", waiting)
             return EXIT_UNAVAILABLE
     return 0
+
+
+def _open(node: Node) -> int:
+    return max(node.outbox.state.rows, node.gatekeeper.watching)
 
 
 def _drain(node: Node, seconds: float) -> None:
     """Let verdicts on their way arrive; what stays open is in the outbox for the next boot."""
     deadline = time.monotonic() + seconds
-    while node.outbox.state.rows and node.link.wait_connected(0) and time.monotonic() < deadline:
+    while _open(node) and node.link.wait_connected(0) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
 
 

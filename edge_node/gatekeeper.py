@@ -105,6 +105,12 @@ class Gatekeeper:
                 return None
         return self._command(row, self._policy.action(verdict.outcome), "verdict", verdict.outcome)
 
+    @property
+    def watching(self) -> int:
+        """How many parts have neither verdict nor deadline behind them, or a command that waits to be obeyed."""
+        with self._changed:
+            return len(self._watched) + len(self._commands)
+
     def obey(self, command: GateCommand) -> None:
         """Move the gate, from the gatekeeper's own thread; the action has been written down."""
         with self._changed:

@@ -159,14 +159,19 @@ class Outbox:
         return found is not None
 
     def claim_gate(self, inspection_id: str, action: str, grounds: str) -> bool:
-        """Write down what the gate is about to do; False when it was already told, or the row is closed."""
+        """Write down what the gate is about to do; False when it was already told.
+
+        A part whose row is closed without moving the gate, a drop or a historical verdict, still has its deadline.
+        """
         with self._writing() as connection:
-            changed = connection.execute(
-                "UPDATE inspections SET gate_action = ?, gate_grounds = ? "
-                "WHERE inspection_id = ? AND gate_grounds = ''",
-                (action, grounds, inspection_id),
-            ).rowcount
-        return changed == 1
+            return any(
+                connection.execute(
+                    f"UPDATE {table} SET gate_action = ?, gate_grounds = ? "  # noqa: S608  names of our own
+                    "WHERE inspection_id = ? AND gate_grounds = ''",
+                    (action, grounds, inspection_id),
+                ).rowcount
+                for table in ("inspections", "journal")
+            )
 
     def confirm(self, inspection_id: str, closing: Closing) -> JournalLine | None:
         """Close a row: its line goes to the journal and its message away, in one commit.

@@ -131,6 +131,18 @@ def test_the_gate_is_claimed_once(open_outbox: Opener, make_trigger: MakeTrigger
     assert not outbox.claim_gate(row.inspection_id, "accept", "deadline")
 
 
+def test_a_closed_part_still_has_its_deadline_unless_its_verdict_moved_the_gate(
+    open_outbox: Opener, make_trigger: MakeTrigger, tmp_path: Path
+) -> None:
+    outbox = open_outbox()
+    dropped, judged = kept(outbox, make_trigger()), kept(outbox, make_trigger())
+    outbox.confirm(dropped.inspection_id, Closing(outcome="dropped"))
+    outbox.confirm(judged.inspection_id, Closing(outcome="normal", gate_action="accept", gate_grounds="verdict"))
+    assert outbox.claim_gate(dropped.inspection_id, "reject", "deadline")
+    assert not outbox.claim_gate(judged.inspection_id, "reject", "deadline")
+    assert [line.gate_action for line in read_journal(tmp_path / "outbox.sqlite")] == ["reject", "accept"]
+
+
 def test_another_stations_file_is_refused(open_outbox: Opener, tmp_path: Path) -> None:
     open_outbox().close()
     with pytest.raises(MisconfiguredError, match="belongs to station plant/line1/cam1"):
