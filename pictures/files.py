@@ -21,13 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from pictures.labels import GOOD
 from wire_contract.errors import MisconfiguredError, UnreadableError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
-
-GOOD = "good"
-"""The label of normal parts, and the folder they lie in."""
 
 _MAX_BYTES_A_PIXEL = 9
 """Uncompressed 16-bit RGBA, the largest kind read here, takes eight."""

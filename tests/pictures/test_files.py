@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pictures.files import GOOD, Sample, open_mask, open_picture, read_category
+from pictures.files import Sample, open_mask, open_picture, read_category
+from pictures.labels import GOOD
 from wire_contract.errors import MisconfiguredError, UnreadableError
 
 RGB = np.random.default_rng(5).integers(0, 255, (20, 30, 3), dtype=np.uint8)

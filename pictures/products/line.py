@@ -1,0 +1,77 @@
+"""A line of drawn parts whose every part is known by its index, whatever was drawn before."""
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from pictures.labels import GOOD
+from pictures.products.plant import Mask, plant
+from pictures.products.protocol import Pixels, Product
+
+_LABEL, _LOOKS = 0, 1
+"""Separate streams of chance, so that a part's label is known without drawing it."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One drawn part with its truth.
+
+    Attributes:
+        label: `good`, or the kind of its defect.
+        pixels: What the camera sees.
+        mask: `(H, W)`, where it is defective.
+    """
+
+    label: str
+    pixels: Pixels
+    mask: Mask
+
+
+def labels_of(product: Product) -> tuple[str, ...]:
+    """Every label a product's parts can have, `good` first."""
+    return (GOOD, *product.defects)
+
+
+@dataclass(frozen=True)
+class Line:
+    """Parts of one product, each the same whenever it is asked for.
+
+    Attributes:
+        product: What is made.
+        seed: Another seed, another line.
+        defect_rate: Share of the parts that are defective, 0 to 1.
+        size: Height and width of the pictures.
+    """
+
+    product: Product
+    seed: int
+    defect_rate: float
+    size: tuple[int, int]
+
+    def label_of(self, index: int) -> str:
+        """The label of a part, without drawing it."""
+        rng = self._rng(index, _LABEL)
+        if rng.random() >= self.defect_rate:
+            return GOOD
+        return self.product.defects[int(rng.integers(len(self.product.defects)))]
+
+    def part(self, index: int) -> Part:
+        """A part with its truth."""
+        return self.part_with(index, self.label_of(index))
+
+    def part_with(self, index: int, label: str) -> Part:
+        """The part of an index as it looks with a given label; with another, the same part has another fate.
+
+        Raises:
+            MisconfiguredError: The product has no such defect.
+        """
+        rng = self._rng(index, _LOOKS)
+        drawing = self.product.draw(rng, self.size)
+        if label == GOOD:
+            return Part(label, drawing.pixels, np.zeros(self.size, dtype=np.bool_))
+        size, contrast = rng.uniform(0.10, 0.24), rng.uniform(0.75, 1.0)
+        return Part(label, *plant(drawing, label, size=size, contrast=contrast, rng=rng))
+
+    def _rng(self, index: int, stream: int) -> np.random.Generator:
+        return np.random.default_rng((self.seed, zlib.crc32(self.product.name.encode()), index, stream))
