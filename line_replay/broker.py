@@ -88,7 +88,7 @@ class Broker:
         self.port = port or free_port()
         self.log = directory / "broker.log"
         self._directory = directory
-        self._configuration = configuration
+        self.configuration = configuration
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -153,7 +153,7 @@ class Broker:
         program = find_mosquitto()
         if program is None:
             raise MisconfiguredError("mosquitto is not installed", remedy="apt install mosquitto")
-        configuration = self._configuration or write_configuration(self._directory, self.port)
+        configuration = self.configuration or write_configuration(self._directory, self.port)
         return [program, "-c", str(configuration)]
 
     def _accepts(self) -> bool:

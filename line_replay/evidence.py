@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from line_replay.ledger import Entry
-from pictures.category import Sample
-from pictures.files import open_mask, open_picture
+from pictures.files import Sample, open_mask, open_picture
 from wire_contract.errors import UnreadableError
 from wire_contract.messages import MapMessage, unpack
 

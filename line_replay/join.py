@@ -41,8 +41,8 @@ class Fate(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rejected(self) -> bool:
-        """Whether the verdict sends the part to the reject bin: only a `normal` one lets it pass."""
-        return self.verdict is not None and self.verdict.outcome != "normal"
+        """Whether the verdict sends the part to the reject bin; one without a threshold condemns nothing."""
+        return self.verdict is not None and self.verdict.outcome in {"anomalous", "unreadable"}
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from pictures.category import Category
+from pictures.files import Category
+from pictures.labels import GOOD
 from wire_contract.errors import MisconfiguredError
-
-GOOD = "good"
-"""The label of a part without a defect, as the folders of the MVTec layout spell it."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,8 @@ from pathlib import Path
 from wire_contract.errors import EXIT_MISCONFIGURED, MisconfiguredError, UnavailableError
 
 _STOP_SECONDS = 10.0
+_SETTINGS_PREFIXES = ("PATCHLINE_EDGE_", "PATCHLINE_ANALYTICS_")
+"""Variables that go before a settings file; a simulated line is told everything by its files."""
 _LOG_LINES = 3
 
 
@@ -28,15 +30,21 @@ class Program:
     ) -> None:
         self.name, self.log = name, log
         self._command = [sys.executable, "-m", "patchline", *arguments]
-        self._environment = {**os.environ, **(environment or {})}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS_PREFIXES)}
+        self._environment = {**kept, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, again if it has ended or been killed."""
+        """Start it, again if it has ended or been killed; in a session of its own, so that Ctrl-C ends us first."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own argument list
-                self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self._environment
+                self._command,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=self._environment,
+                start_new_session=True,
             )
 
     @property
@@ -73,17 +81,22 @@ class Program:
             return "no log"
         return " / ".join(line.strip() for line in [line for line in lines if line.strip()][-_LOG_LINES:])
 
+    def check_settings(self) -> None:
+        """Make sure it has not refused its settings.
+
+        Raises:
+            MisconfiguredError: It has.
+        """
+        if self.exit_code == EXIT_MISCONFIGURED:
+            raise MisconfiguredError(f"{self.name} refused its settings: {self.last_words()}", where=str(self.log))
+
     def check(self) -> None:
         """Make sure it has not failed.
 
         Raises:
-            MisconfiguredError: It refused its configuration.
+            MisconfiguredError: It refused its settings.
             UnavailableError: It ended with another error.
         """
-        code = self.exit_code
-        if code is None or code == 0:
-            return
-        sentence = f"{self.name} ended with code {code}: {self.last_words()}"
-        if code == EXIT_MISCONFIGURED:
-            raise MisconfiguredError(sentence, where=str(self.log))
-        raise UnavailableError(f"{sentence} ({self.log})")
+        self.check_settings()
+        if self.exit_code not in {None, 0}:
+            raise UnavailableError(f"{self.name} ended with code {self.exit_code}: {self.last_words()} ({self.log})")

@@ -10,8 +10,8 @@ from edge_node.journal import JournalLine
 from line_replay.accuracy import Accuracy, PeakTally
 from line_replay.distribution import Distribution, distribution_of
 from line_replay.join import Account, Fate
-from line_replay.ledger import GOOD
 from line_replay.stages import StageTimes, stage_times
+from pictures.labels import GOOD
 from wire_contract.messages import OUTCOMES
 
 Journals = Mapping[str, Sequence[JournalLine]]
@@ -26,6 +26,7 @@ class Passed(msgspec.Struct, frozen=True, kw_only=True):
     produced: int
     accepted: int
     rejected: int
+    uncalibrated: int
     unreadable: int
     without_verdict: int
 
@@ -93,12 +94,13 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def passed(fates: Sequence[Fate]) -> Passed:
-    """Count parts by what became of them. `uncalibrated` ones are rejected: nobody vouched for them."""
+    """Count parts by the verdicts on them."""
     outcomes = Counter("" if fate.verdict is None else fate.verdict.outcome for fate in fates)
     return Passed(
         produced=len(fates),
         accepted=outcomes["normal"],
-        rejected=outcomes["anomalous"] + outcomes["uncalibrated"],
+        rejected=outcomes["anomalous"],
+        uncalibrated=outcomes["uncalibrated"],
         unreadable=outcomes["unreadable"],
         without_verdict=outcomes[""],
     )
@@ -163,7 +165,7 @@ def summarise(
     peaks: PeakTally | None,
     stamp: Mapping[str, Any],
     configuration: Mapping[str, Any],
-    drops_allowed: bool,
+    faults: Sequence[str],
     duration_seconds: float,
 ) -> Summary:
     """Put a run's figures together.
@@ -176,11 +178,10 @@ def summarise(
         peaks: Whether the maps point at the defects.
         stamp: `machine`, `versions`, `commit` and `seed`.
         configuration: What the run was told to do.
-        drops_allowed: Whether a stated drop may stand for a verdict.
+        faults: Why the run proves nothing, one sentence each.
         duration_seconds: From the first process's start to the last one's end.
     """
     verdicts = [fate.verdict for fate in account.fates if fate.verdict is not None]
-    faults = account.faults(drops_allowed=drops_allowed)
     lines = [line for station in sorted(journals) for line in journals[station]]
     service_stages = {name for verdict in verdicts for name in verdict.stages}
     return Summary(
@@ -200,7 +201,7 @@ def summarise(
         commit=stamp["commit"],
         seed=stamp["seed"],
         proven=not faults,
-        faults=faults,
+        faults=list(faults),
         configuration=dict(configuration),
         outcomes={outcome: sum(verdict.outcome == outcome for verdict in verdicts) for outcome in OUTCOMES},
         verdicts=verdict_table(account.fates),

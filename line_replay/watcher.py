@@ -15,8 +15,8 @@ from wire_contract.errors import UnavailableError, UnreadableError
 from wire_contract.link.delivery import Delivery
 from wire_contract.link.link import Link
 from wire_contract.link.settings import LinkSettings, Subscription
-from wire_contract.messages import MapMessage, Receipt, Verdict, from_json, sha256_of, unpack
-from wire_contract.topics import Topics
+from wire_contract.messages import MapMessage, Receipt, ServiceStatus, Verdict, from_json, sha256_of, unpack
+from wire_contract.topics import SERVICE_LINE, Topics
 
 _log = logging.getLogger(__name__)
 
@@ -52,10 +52,15 @@ class Watcher:
         self._last: deque[Verdict] = deque(maxlen=_LAST_SEEN)
         self._tallies = {station: Tally() for station in stations}
         self._counted: set[str] = set()
+        self._service_online = threading.Event()
         self._thread = threading.Thread(target=self._write, name="watcher", daemon=True)
         self._link = Link(
             link,
-            subscriptions=[Subscription(topics.every("verdict"), 1), Subscription(topics.every("map"), 0)],
+            subscriptions=[
+                Subscription(topics.every("verdict"), 1),
+                Subscription(topics.every("status"), 1),
+                Subscription(topics.every("map"), 0),
+            ],
             on_delivery=self._take,
             on_connected=lambda connection: _log.info("watcher connected, epoch %s", connection.epoch),
             on_disconnected=lambda reason: _log.info("watcher disconnected: %s", reason),
@@ -98,6 +103,10 @@ class Watcher:
         with self._lock:
             return list(reversed(self._last))
 
+    def wait_service(self, timeout_seconds: float) -> bool:
+        """Wait until an analytics service has said that it serves; whether one has."""
+        return self._service_online.wait(timeout_seconds)
+
     def map_file(self, inspection_id: str) -> Path:
         """Where an inspection's map is, if one was seen."""
         return self._directory / f"{inspection_id}.msgpack"
@@ -119,7 +128,11 @@ class Watcher:
             delivery.acknowledge()
 
     def _keep(self, delivery: Delivery, seen_at: float) -> None:
-        _, channel = self._topics.parse(delivery.topic)
+        station, channel = self._topics.parse(delivery.topic)
+        if channel == "status":
+            if station.line == SERVICE_LINE and from_json(delivery.payload, ServiceStatus).online:
+                self._service_online.set()
+            return
         if channel == "map":
             self.map_file(unpack(delivery.payload, MapMessage).inspection_id).write_bytes(delivery.payload)
             return

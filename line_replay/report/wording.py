@@ -1,7 +1,7 @@
 """The report's sentences: what a run showed, in plain words."""
 
-from line_replay.ledger import GOOD
 from line_replay.summary import Summary
+from pictures.labels import GOOD
 
 
 def headline(summary: Summary) -> str:
@@ -26,7 +26,7 @@ def findings(summary: Summary) -> list[str]:
         sentences.append(f"{_share(good.rejected, good.produced, 'good part')} rejected.")
     if summary.outcomes["uncalibrated"]:
         count = summary.outcomes["uncalibrated"]
-        sentences.append(f"{counted(count, 'part')} had no threshold to be judged by and went to the reject bin.")
+        sentences.append(f"{counted(count, 'part')} had no threshold: too few normal pictures.")
     if summary.outcomes["unreadable"]:
         sentences.append(f"{counted(summary.outcomes['unreadable'], 'picture')} could not be read.")
     if summary.peaks_in_mask is not None:
@@ -38,9 +38,8 @@ def findings(summary: Summary) -> list[str]:
     if summary.late:
         sentences.append(f"{counted(summary.late, 'verdict')} came too late for the gate.")
     if summary.duplicates:
-        sentences.append(
-            f"{counted(summary.duplicates, 'verdict')} came twice on the wire, byte for byte the same, and counted once."
-        )
+        repeats = counted(summary.duplicates, "verdict")
+        sentences.append(f"{repeats} came again on the wire, byte for byte the same, and counted once.")
     if summary.unwitnessed:
         sentences.append(
             f"{counted(summary.unwitnessed, 'verdict')} passed while the independent watcher was off the line; "

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from line_replay.ledger import Entry, check_ledger, deal, read_ledger, write_lines, write_plan
-from pictures.category import Category, Sample
+from pictures.files import Category, Sample
 from wire_contract.errors import MisconfiguredError
 
 STATIONS = ["plant/line/one", "plant/line/two", "plant/line/three"]

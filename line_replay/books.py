@@ -1,0 +1,90 @@
+"""Closing the books: from what a run left behind to `report.json` and `report.html`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from line_replay import evidence
+from line_replay.accuracy import measure, peaks
+from line_replay.join import Account, Fate, Sighting, join
+from line_replay.line import Seen
+from line_replay.report.page import render_page
+from line_replay.scenario import Scenario
+from line_replay.summary import Summary, summarise, write_summary
+from wire_contract.messages import DropReceipt
+
+PAGE_FILE = "report.html"
+FIGURES_FILE = "report.json"
+
+_SHARED_FIELDS = ("inspection_id", "boot_id", "sequence", "part_id", "captured_at")
+
+
+def close_books(scenario: Scenario, seen: Seen, stamp: Mapping[str, Any]) -> Summary:
+    """Join, measure, and write the report into the scenario's folder.
+
+    Args:
+        scenario: What was to happen.
+        seen: What did.
+        stamp: `machine`, `versions`, `commit` and `seed`.
+
+    Raises:
+        MisconfiguredError: The `bench` extra, which draws the charts, is not installed.
+        UnreadableError: A mask or a map cannot be read.
+    """
+    account = join(scenario.entries, [*seen.sightings, *_unseen_drops(scenario, seen)])
+
+    def map_of(fate: Fate) -> NDArray[np.float32] | None:
+        return None if fate.verdict is None else evidence.published_map(seen.map_file(fate.verdict.inspection_id))
+
+    by_station = {
+        plan.station: measure([fate for fate in account.fates if fate.entry.station == plan.station], _no_map)
+        for plan in scenario.stations
+    }
+    summary = summarise(
+        account,
+        seen.journals,
+        accuracy=measure(account.fates, map_of),
+        by_station=by_station,
+        peaks=peaks(account.fates),
+        stamp=stamp,
+        configuration=scenario.configuration,
+        faults=[*seen.troubles, *account.faults(drops_allowed=scenario.drops_allowed), *disagreements(account, seen)],
+        duration_seconds=seen.duration_seconds,
+    )
+    (scenario.directory / FIGURES_FILE).write_bytes(write_summary(summary))
+    page = render_page(summary, account.fates, seen.journals, map_of, title=scenario.title)
+    (scenario.directory / PAGE_FILE).write_text(page, encoding="utf-8")
+    return summary
+
+
+def disagreements(account: Account, seen: Seen) -> Sequence[str]:
+    """Where a station's own journal tells another outcome than the watcher saw, one sentence each."""
+    outcomes = {fate.verdict.inspection_id: fate.verdict.outcome for fate in account.fates if fate.verdict is not None}
+    return [
+        f"{station} wrote down {line.outcome} for {line.part_id}, the wire said {outcomes[line.inspection_id]}"
+        for station, lines in seen.journals.items()
+        for line in lines
+        if line.outcome != outcomes.get(line.inspection_id, line.outcome) and line.outcome != "dropped"
+    ]
+
+
+def _no_map(fate: Fate) -> None:
+    """Stations are compared by their scores alone."""
+    del fate
+
+
+def _unseen_drops(scenario: Scenario, seen: Seen) -> list[Sighting]:
+    """Drops whose receipt the watcher missed: a station closes one on its receipt only, so its journal proves it."""
+    known = {sighting.receipt.inspection_id for sighting in seen.sightings}
+    found = []
+    for plan in scenario.stations:
+        for line in seen.journals.get(plan.station, ()):
+            if line.outcome == "dropped" and line.inspection_id not in known:
+                fields: dict[str, Any] = {name: getattr(line, name) for name in _SHARED_FIELDS}
+                fields["station"] = plan.station
+                receipt = msgspec.convert({"kind": "drop_receipt", "reason": line.reason, **fields}, DropReceipt)
+                found.append(Sighting(receipt=receipt, digest=line.inspection_id, witness="records"))
+    return found

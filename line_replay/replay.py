@@ -1,0 +1,155 @@
+"""A replay: pictures with known truth, dealt to stations, played through a real line, and accounted for."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from analytics_service.artifacts import Artifact
+from analytics_service.commission import OnPhase, Request
+from line_replay.ledger import deal
+from line_replay.scenario import Kill, MapPolicy, Scenario, StationPlan
+from line_replay.shared_bank import adopt, commission_for
+from pictures.files import read_category
+from wire_contract.errors import MisconfiguredError
+from wire_contract.topics import Station
+
+DEFAULT_CODEC = "webp:80"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayOptions:
+    """What a person asks of a replay.
+
+    Attributes:
+        data: A category's folder, in MVTec's layout.
+        report: Where everything of the run is written; new or empty.
+        artifact: Use this artifact, or the one in this folder, instead of commissioning from `train/good`.
+        codec: What the stations encode with; of an artifact given, which one.
+        parameters: The detector's own.
+        limit: Play only so many parts.
+    """
+
+    data: Path
+    report: Path
+    stations: int = 4
+    takt_seconds: float = 0.5
+    codec: str | None = None
+    backbone: str = ""
+    taps: tuple[str, ...] = ()
+    detector: str = "patchcore"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    input_size: tuple[int, int] = (224, 224)
+    false_reject_rate: float = 0.01
+    seed: int = 0
+    artifact: Path | None = None
+    backbone_threads: int = 1
+    limit: int | None = None
+    kills: tuple[Kill, ...] = ()
+    maps: MapPolicy = "all"
+    deadline_seconds: float = 2.0
+    edge_slowdown: float = 1.0
+
+
+def prepare(options: ReplayOptions, *, on_phase: OnPhase) -> Scenario:
+    """Deal the parts, and commission the stations or adopt what was commissioned before.
+
+    Raises:
+        MisconfiguredError: The folder, the artifact or an option is wrong.
+        UnavailableError: The report's folder cannot be written.
+    """
+    category = read_category(options.data)
+    line = re.sub(r"[^A-Za-z0-9_-]+", "-", category.name)[:64] or "line"
+    stations = [str(Station("replay", line, f"station-{place + 1}")) for place in range(options.stations)]
+    entries = deal(category, stations, seed=options.seed, limit=options.limit)
+    new_folder(options.report)
+    artifact = _artifact(options, stations, on_phase)
+    return Scenario(
+        title=f"Replay of {category.name} on {len(stations)} station{'s' if len(stations) > 1 else ''}",
+        directory=options.report,
+        stations=tuple(
+            StationPlan(station=station, entries=tuple(entry for entry in entries if entry.station == station))
+            for station in stations
+        ),
+        artifacts=options.report / "artifacts",
+        takt_seconds=options.takt_seconds,
+        kills=options.kills,
+        maps=options.maps,
+        backbone_threads=options.backbone_threads,
+        deadline_seconds=options.deadline_seconds,
+        edge_slowdown=options.edge_slowdown,
+        configuration=_configuration(options, category.name, artifact),
+    )
+
+
+def new_folder(path: Path) -> None:
+    """Make the folder of a run; an earlier run in it is not mixed with this one.
+
+    Raises:
+        MisconfiguredError: It holds something, or cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        occupied = any(path.iterdir())
+    except OSError as error:
+        raise MisconfiguredError(f"the folder cannot be made: {error.strerror}", where=str(path)) from error
+    if occupied:
+        raise MisconfiguredError(
+            "the folder holds something already", where=str(path), remedy="name a new one, or remove it"
+        )
+
+
+def _artifact(options: ReplayOptions, stations: list[str], on_phase: OnPhase) -> Artifact:
+    out = options.report / "artifacts"
+    if options.artifact is not None:
+        return adopt(options.artifact, stations, out, codec=options.codec)
+    request = Request(
+        data=options.data,
+        station=Station.parse(stations[0]),
+        codecs=(options.codec or DEFAULT_CODEC,),
+        out=out,
+        backbone=options.backbone,
+        taps=options.taps,
+        detector=options.detector,
+        parameters=options.parameters,
+        input_size=options.input_size,
+        target_false_reject_rate=options.false_reject_rate,
+        seed=options.seed,
+        threads=options.backbone_threads,
+    )
+    return commission_for(request, stations, on_phase=on_phase)
+
+
+def described(artifact: Artifact) -> dict[str, Any]:
+    """What an artifact's verdicts rest on, for the report's configuration."""
+    header = artifact.header
+    calibration = header.calibration
+    return {
+        "codec": header.codec,
+        "input_size": list(header.input_size),
+        "backbone": header.backbone.name,
+        "taps": list(header.backbone.taps),
+        "detector": header.detector,
+        "parameters": dict(header.parameters),
+        "threshold": calibration.threshold,
+        "target_false_reject_rate": calibration.target_false_reject_rate,
+        "false_reject_bound": calibration.bound,
+        "normal_pictures": calibration.images,
+        "artifact": artifact.fingerprint,
+        "artifact_bytes": artifact.size_bytes,
+    }
+
+
+def _configuration(options: ReplayOptions, category: str, artifact: Artifact) -> dict[str, Any]:
+    return {
+        "category": category,
+        "stations": options.stations,
+        "takt_seconds": options.takt_seconds,
+        **described(artifact),
+        "backbone_threads": options.backbone_threads,
+        "maps": options.maps,
+        "deadline_seconds": options.deadline_seconds,
+        "edge_slowdown": options.edge_slowdown,
+        "kills": [f"{kill.victim} at {kill.at_seconds:g} s" for kill in options.kills],
+    }

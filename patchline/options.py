@@ -1,0 +1,30 @@
+"""Options that several verbs write alike."""
+
+from wire_contract.errors import MisconfiguredError
+
+
+def parameters_of(given: list[str]) -> dict[str, str]:
+    """Read `NAME=VALUE` several times.
+
+    Raises:
+        MisconfiguredError: One of them has no `=`.
+    """
+    parameters = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals or not name:
+            raise MisconfiguredError(f"{each!r} is not a parameter", where="--parameter", remedy="write NAME=VALUE")
+        parameters[name] = value
+    return parameters
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """Read `HEIGHTxWIDTH`.
+
+    Raises:
+        MisconfiguredError: It is not that.
+    """
+    height, _, width = text.partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise MisconfiguredError(f"{text!r} is not a size", where="--input-size", remedy="write HEIGHTxWIDTH")
+    return int(height), int(width)

@@ -1,0 +1,96 @@
+"""`patchline replay`: pictures with known truth through a real line, with the books closed at the end."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+from rich.console import Console
+
+from patchline.options import parameters_of, size_of
+from patchline.run_line import conclude, phases, play
+from wire_contract.errors import MisconfiguredError
+
+if TYPE_CHECKING:
+    from line_replay.scenario import MapPolicy
+
+MAPS = ("all", "anomalous", "none")
+
+
+def command(
+    data: Annotated[
+        Path, typer.Option("--data", help="A category's folder in MVTec's layout, with test/.", show_default=False)
+    ],
+    report: Annotated[Path, typer.Option("--report", help="New folder for everything of the run.", show_default=False)],
+    *,
+    stations: Annotated[int, typer.Option("--stations", min=1, max=64, help="Stations of the line.")] = 4,
+    takt: Annotated[float, typer.Option("--takt", min=0, help="Seconds from one part of a station to its next.")] = 0.5,
+    codec: Annotated[
+        str, typer.Option("--codec", help="What the stations encode with; webp:80 unless an artifact says otherwise.")
+    ] = "",
+    backbone: Annotated[str, typer.Option("--backbone", help="By default the packaged one, else mobilenet_v2.")] = "",
+    tap: Annotated[list[str] | None, typer.Option("--tap", help="Feature map to take; repeat it.")] = None,
+    detector: Annotated[str, typer.Option("--detector", help="Detector.")] = "patchcore",
+    parameter: Annotated[
+        list[str] | None, typer.Option("--parameter", help="NAME=VALUE of the detector; repeat it.")
+    ] = None,
+    input_size: Annotated[str, typer.Option("--input-size", help="HEIGHTxWIDTH of every picture.")] = "224x224",
+    false_reject_rate: Annotated[
+        float, typer.Option("--false-reject-rate", min=0.0001, max=0.5, help="Share of good parts to give up.")
+    ] = 0.01,
+    seed: Annotated[int, typer.Option("--seed", help="Of the parts' order and of everything random.")] = 0,
+    artifact: Annotated[
+        Path | None, typer.Option("--artifact", help="An artifact, or its folder, instead of commissioning first.")
+    ] = None,
+    backbone_threads: Annotated[int, typer.Option("--backbone-threads", min=1, help="CPU threads of the service.")] = 1,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Play only so many parts.")] = None,
+    maps: Annotated[str, typer.Option("--maps", help=f"Whose anomaly maps: {', '.join(MAPS)}.")] = "all",
+    deadline: Annotated[float, typer.Option("--deadline", min=0.01, help="Seconds until a gate acts alone.")] = 2.0,
+    edge_slowdown: Annotated[float, typer.Option("--edge-slowdown", min=1, help="Plays a slower computer.")] = 1.0,
+    kill: Annotated[
+        list[str] | None, typer.Option("--kill", help="SIGKILL and restart: analytics@SECONDS or broker@SECONDS.")
+    ] = None,
+) -> None:
+    """Play a folder of pictures through a simulated line and report how every part was judged.
+
+    Learns from train/good, deals test/ to the stations in a seeded order, starts a broker, the service and one process
+    a station, and joins the truth with every verdict seen. Exit code 0 only if every part has exactly one verdict.
+
+    [bold]Examples[/bold]
+
+        patchline replay --data pictures/bottle --stations 4 --codec webp:80 --report report
+
+        patchline replay --data pictures/bottle --stations 2 --takt 0.25 --kill analytics@5 --kill broker@10
+        --report report
+
+        patchline replay --data pictures/bottle --artifact artifacts --codec webp:60 --limit 20 --report report
+    """
+    from line_replay.replay import ReplayOptions, prepare  # noqa: PLC0415 - `--help` must not load a neural network
+    from line_replay.scenario import Kill  # noqa: PLC0415 - the same
+
+    if maps not in MAPS:
+        raise MisconfiguredError(f"{maps!r} is no choice of maps", where="--maps", remedy=f"use {', '.join(MAPS)}")
+    console = Console(stderr=True)
+    options = ReplayOptions(
+        data=data,
+        report=report,
+        stations=stations,
+        takt_seconds=takt,
+        codec=codec or None,
+        backbone=backbone,
+        taps=tuple(tap or ()),
+        detector=detector,
+        parameters=parameters_of(parameter or []),
+        input_size=size_of(input_size),
+        false_reject_rate=false_reject_rate,
+        seed=seed,
+        artifact=artifact,
+        backbone_threads=backbone_threads,
+        limit=limit,
+        kills=tuple(Kill.parse(each) for each in kill or []),
+        maps=cast("MapPolicy", maps),
+        deadline_seconds=deadline,
+        edge_slowdown=edge_slowdown,
+    )
+    with phases(console) as on_phase:
+        scenario = prepare(options, on_phase=on_phase)
+    conclude(play(scenario, seed=seed, console=console), report)

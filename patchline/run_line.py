@@ -1,0 +1,87 @@
+"""What `replay` and `demo` share: a progress bar, a live table, and the last word on the terminal."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from line_replay.scenario import Scenario
+    from line_replay.summary import Summary
+
+OnPhase = Callable[[str, int, int], None]
+
+EXIT_NOT_PROVEN = 1
+"""The line ran, and its books do not balance."""
+
+
+@contextmanager
+def phases(console: Console) -> Iterator[OnPhase]:
+    """A bar for every phase of a long preparation; gone when it is over."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(phase: str, done: int, total: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = progress.add_task(phase, total=total)
+            progress.update(tasks[phase], completed=done, total=total)
+
+        yield show
+
+
+def play(scenario: "Scenario", *, seed: int, console: Console) -> "Summary":
+    """Run a line with a live table and close its books.
+
+    Args:
+        scenario: What to run.
+        seed: Written into the report.
+        console: Where the table lives.
+
+    Raises:
+        MisconfiguredError: A program refused its settings, or an extra is missing.
+        UnavailableError: A program did not start or died by itself.
+    """
+    from benchmarks.stamp import stamp  # noqa: PLC0415 - `--help` must not load a neural network
+    from line_replay.books import close_books  # noqa: PLC0415
+    from line_replay.display import draw  # noqa: PLC0415
+    from line_replay.line import Line  # noqa: PLC0415
+
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+        line = Line(scenario, on_view=lambda view: live.update(draw(view), refresh=console.is_terminal))
+        seen = line.run()
+    with console.status("measuring and writing the report"):
+        return close_books(scenario, seen, msgspec.to_builtins(stamp(seed=seed, broker=seen.broker)))
+
+
+def conclude(summary: "Summary", directory: Path) -> None:
+    """Say how the run went and where the report is, and end with the exit code that goes with it."""
+    from line_replay.books import PAGE_FILE  # noqa: PLC0415 - `--help` must not load a neural network
+    from line_replay.report.wording import findings, headline  # noqa: PLC0415
+
+    console = Console(soft_wrap=True)
+    console.print(headline(summary), style="bold", highlight=False)
+    for sentence in findings(summary):
+        console.print(f"  {sentence}", highlight=False)
+    figures = {
+        "image AUROC": (summary.image_auroc, "{:.4f}"),
+        "pixel AUROC": (summary.pixel_auroc, "{:.4f}"),
+        "pixel F1": (summary.pixel_f1, "{:.3f}"),
+        "AUPRO": (summary.aupro, "{:.3f}"),
+        "parts/s": (summary.parts_per_second, "{:.2f}"),
+        "payload kB": (summary.payload_bytes and summary.payload_bytes.mean / 1000, "{:.1f}"),
+        "p95 latency ms": (summary.latency_seconds and summary.latency_seconds.p95 * 1000, "{:.0f}"),
+    }
+    told = [f"{name} {form.format(value)}" for name, (value, form) in figures.items() if value is not None]
+    console.print("  " + " · ".join(told), highlight=False)
+    for fault in summary.faults:
+        console.print(f"  {fault}", style="red", highlight=False)
+    console.print(f"report: {directory / PAGE_FILE}", highlight=False)
+    if not summary.proven:
+        raise typer.Exit(EXIT_NOT_PROVEN)
