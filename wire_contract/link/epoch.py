@@ -28,6 +28,8 @@ _TICK_SECONDS = 1.0
 """How often keepalive and deadlines are looked at when nothing happens."""
 
 
+_UNSPECIFIED = "Unspecified error"
+"""What paho says of a connection that was closed without a word."""
 _SHARE_OF_STOPPING = 0.7
 """How much of the time to stop may be spent on acknowledgements of what is on its way; the rest is for the goodbye."""
 
@@ -126,7 +128,7 @@ class Epoch:
     def _turn(self, connection: Any, selector: selectors.BaseSelector) -> None:
         """Wait for one thing to happen, and let paho deal with it."""
         decrypted = isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
-        happened = {key.fileobj: mask for key, mask in selector.select(0.0 if decrypted else _TICK_SECONDS)}
+        happened = {key.fileobj: mask for key, mask in selector.select(0.0 if decrypted else self._tick())}
         if self._waker.reader in happened:
             self._waker.rest()
         mask = happened.get(connection, 0)
@@ -135,6 +137,13 @@ class Epoch:
         if mask & selectors.EVENT_WRITE:
             self._client.loop_write()
         self._client.loop_misc()
+
+    def _tick(self) -> float:
+        """How long to wait for something to happen."""
+        if not self._stopping.wished.is_set():
+            return _TICK_SECONDS
+        next_look = self._stopping.deadline if self._end else self._stopping.patience_ends
+        return min(_TICK_SECONDS, max(0.0, next_look - time.monotonic()))
 
     def _overdue(self, deadline: float) -> bool:
         now = time.monotonic()
@@ -245,6 +254,8 @@ class Epoch:
         """The connection is gone; by our wish, the broker's, or the network's."""
         if flags.is_disconnect_packet_from_server:
             self._ended(f"the broker closed the connection: {code}")
+        elif code == _UNSPECIFIED and not self._socket_error:
+            self._ended("the other side closed the connection")
         else:
             self._ended(f"the connection was lost: {self._socket_error or code}")
 

@@ -26,7 +26,8 @@ class Link:
     Args:
         will: What the broker publishes should the connection end without a goodbye.
         subscriptions: Made on every connection; one that the broker refuses ends the connection.
-        on_delivery: Called with every message; `Delivery.acknowledge` is the owner's to call.
+        on_delivery: Called with every message; `Delivery.acknowledge` is the owner's to call. Brokers deliver more than
+            `max_inflight`: an owner whose queue is full acknowledges and drops, and the edge's resend brings it again.
         on_connected: Called when the subscriptions of a new connection are live and publications are welcome.
         on_disconnected: Called with the reason, for a person, when a connection has ended and after every attempt that
             failed. Publications that were on their way have been answered before, with the same reason.

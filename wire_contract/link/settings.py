@@ -43,8 +43,9 @@ class LinkSettings:
         client_id: Unique at the broker; a second connection with the same one throws out the first.
         protocol: MQTT 5, or 3.1.1 for brokers that know nothing newer (there, every PUBACK counts as accepted).
         keepalive_seconds: A silent connection is given up after at most twice this time.
-        max_inflight: How many publications may await their acknowledgement, and how many unacknowledged deliveries the
-            broker may send us; the broker's own limit is obeyed where it is lower.
+        max_inflight: How many publications may await their acknowledgement; the broker's own limit is obeyed where it
+            is lower. On MQTT 5 also the Receive Maximum: how many unacknowledged deliveries we ask the broker to stop
+            at. Measured, Mosquitto 2.0.11 keeps to it for the first burst only.
         max_packet_bytes: The largest MQTT packet sent and, on MQTT 5, received; the broker's own limit counts too.
         session_expiry_seconds: How long the broker keeps the session of an absent client (MQTT 5).
         clean_start: Whether every connection begins with an empty session.
