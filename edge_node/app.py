@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 
-from edge_node.assembly import Node, Stops, assemble, build_source, build_triggers, link_settings
+from edge_node.assembly import Node, Stops, assemble, build_source, build_triggers
+from edge_node.connections import link_settings
 from edge_node.crew import Crew
 from edge_node.settings import EdgeSettings
 from wire_contract.errors import EXIT_UNAVAILABLE
@@ -28,7 +29,7 @@ def check(settings: EdgeSettings) -> None:
         MisconfiguredError: A setting, or a file it names, is wrong.
     """
     build_source(settings, build_triggers(settings, threading.Event()))
-    link = link_settings(settings, settings.station, max_inflight=settings.broker.max_inflight)
+    link = link_settings(settings, max_inflight=settings.broker.max_inflight)
     if link.tls is not None:
         context_of(link.tls)
 
@@ -60,7 +61,7 @@ def run(settings: EdgeSettings, stops: Stops | None = None) -> int:
             crew.start("gatekeeper", partial(node.gatekeeper.run, stops.rest))
             crew.start("publisher", partial(node.publisher.run, stops.rest))
             capture = crew.start("capture", node.capture.run)
-            _log.info("station %s runs, boot %s", node.station, node.boot_id)
+            _log.info("station %s runs, boot %s", settings.station, node.boot_id)
             code = _supervise(node, settings, stops, capture)
             stops.capture.set()
             capture.join()
@@ -96,7 +97,7 @@ def _supervise(node: Node, settings: EdgeSettings, stops: Stops, capture: thread
         now = time.monotonic()
         if node.mode.encoder is None:
             if not told:
-                _log.warning("station %s has no profile yet and waits for the service to publish one", node.station)
+                _log.warning("station %s has no profile yet and waits for the service to publish one", settings.station)
                 told = True
             if settings.profile.wait_seconds and now - started > settings.profile.wait_seconds:
                 _log.error("no profile came within %.0f s", settings.profile.wait_seconds)

@@ -1,6 +1,5 @@
 """Builds an edge node's parts from its settings; nothing runs yet."""
 
-import logging
 import random
 import threading
 from dataclasses import dataclass
@@ -8,9 +7,10 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from uuid import uuid4
 
-from edge_node.announcer import Announcer, last_will
+from edge_node.announcer import Announcer
 from edge_node.capture import Capture
 from edge_node.clock import clock_id
+from edge_node.connections import backlog_link, live_link
 from edge_node.gatekeeper import Gatekeeper, GatePolicy
 from edge_node.gates import GATES
 from edge_node.gates.protocol import Gate
@@ -22,21 +22,15 @@ from edge_node.outbox import Outbox
 from edge_node.profile_cache import ProfileCache
 from edge_node.publisher import Publisher
 from edge_node.receipts import Receipts
-from edge_node.schedule import Channel, Schedule, SchedulePolicy
+from edge_node.schedule import Schedule, SchedulePolicy
 from edge_node.services import Services
 from edge_node.settings import EdgeSettings, GateTable
 from edge_node.sources import SOURCES
 from edge_node.sources.protocol import Source
 from edge_node.sources.triggers import MessageTriggers, Takt, Triggers, read_trigger
-from wire_contract.link.delivery import Connection, Delivery
+from wire_contract.link.delivery import Delivery
 from wire_contract.link.link import Link
-from wire_contract.link.settings import LinkSettings, Subscription, TlsSettings
-from wire_contract.topics import Channel as AnyChannel
 from wire_contract.topics import Station, Topics
-
-_log = logging.getLogger(__name__)
-
-_DOWNLINKS: tuple[AnyChannel, ...] = ("verdict", "profile", "asset", "command")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +43,13 @@ class Stops:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The parts of one edge node."""
+    """The parts of one edge node.
 
-    station: Station
+    Attributes:
+        boot_id: Names this run.
+        clock_id: Names the monotonic clock it reads.
+    """
+
     boot_id: str
     clock_id: str
     metrics: EdgeMetrics
@@ -67,67 +65,26 @@ class Node:
 
 
 def assemble(settings: EdgeSettings, stops: Stops) -> Node:
-    """Build everything, from the outbox outwards.
+    """Build everything.
 
     Raises:
         MisconfiguredError: A setting, or a file it names, is wrong.
         UnavailableError: The outbox's disk is full or failing.
     """
-    station, topics = Station.parse(settings.station), Topics(settings.prefix)
-    boot_id, clock = str(uuid4()), clock_id()
+    station, boot_id, clock = settings.station, str(uuid4()), clock_id()
     triggers = build_triggers(settings, stops.capture)
     source = build_source(settings, triggers)
     metrics, mode = EdgeMetrics(), Mode()
-    outbox = Outbox(
-        settings.outbox.path,
-        str(station),
-        boot_id=boot_id,
-        clock_id=clock,
-        budget_bytes=settings.outbox.budget_bytes,
-        journal_lines=settings.outbox.journal_lines,
-    )
+    outbox = _outbox(settings, boot_id, clock)
     metrics.watch_outbox(lambda: outbox.state)
-    cache = ProfileCache(settings.profile.directory, str(station), max_asset_bytes=settings.profile.max_asset_bytes)
-    announcer = Announcer(station, topics, boot_id=boot_id, version=_version(), mode=mode, cache=cache, outbox=outbox)
-    publisher = _publisher(settings, station, topics, outbox, metrics)
+    cache = ProfileCache(settings.profile.directory, station, max_asset_bytes=settings.profile.max_asset_bytes)
+    announcer = _announcer(settings, boot_id, mode, cache, outbox)
+    publisher = _publisher(settings, outbox, metrics)
     inbox = Inbox(metrics)
-    link = _live_link(
-        settings,
-        station=station,
-        topics=topics,
-        boot_id=boot_id,
-        inbox=inbox,
-        publisher=publisher,
-        announcer=announcer,
-        metrics=metrics,
-    )
+    link = live_link(settings, boot_id=boot_id, inbox=inbox, publisher=publisher, announcer=announcer, metrics=metrics)
     publisher.attach(link)
-    policy = GatePolicy(settings.gate.deadline_seconds, settings.gate.default, settings.gate.uncalibrated)
-    gatekeeper = Gatekeeper(build_gate(settings, link), outbox, str(station), policy, metrics)
-    orders = Orders(str(station), mode, cache, announcer, metrics)
-    capture = Capture(
-        source,
-        outbox=outbox,
-        mode=mode,
-        gatekeeper=gatekeeper,
-        publisher=publisher,
-        station=str(station),
-        metrics=metrics,
-        stop=stops.capture,
-        slowdown=settings.slowdown,
-    )
-    inbox.on(
-        "verdict",
-        Receipts(outbox, publisher, gatekeeper, station=str(station), boot_id=boot_id, metrics=metrics).receive,
-    )
-    inbox.on("status", Services(publisher).receive)
-    inbox.on("profile", orders.receive_profile)
-    inbox.on("asset", orders.receive_asset)
-    inbox.on("command", orders.receive_command)
-    if isinstance(triggers, MessageTriggers) and settings.trigger.topic:
-        inbox.on(settings.trigger.topic, partial(_trigger, triggers, capture))
-    return Node(
-        station=station,
+    gatekeeper = Gatekeeper(build_gate(settings, link), outbox, station, _gate_policy(settings), metrics)
+    node = Node(
         boot_id=boot_id,
         clock_id=clock,
         metrics=metrics,
@@ -138,9 +95,21 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
         inbox=inbox,
         link=link,
         gatekeeper=gatekeeper,
-        orders=orders,
-        capture=capture,
+        orders=Orders(station, mode, cache, announcer, metrics),
+        capture=Capture(
+            source,
+            outbox=outbox,
+            mode=mode,
+            gatekeeper=gatekeeper,
+            publisher=publisher,
+            station=station,
+            metrics=metrics,
+            stop=stops.capture,
+            slowdown=settings.slowdown,
+        ),
     )
+    _route(node, settings, triggers)
+    return node
 
 
 def build_triggers(settings: EdgeSettings, stop: threading.Event) -> Triggers:
@@ -165,26 +134,30 @@ def build_gate(settings: EdgeSettings, link: Link) -> Gate:
     return GATES[settings.gate.kind](**arguments)
 
 
-def link_settings(settings: EdgeSettings, client_id: str, *, max_inflight: int) -> LinkSettings:
-    """A link's settings from the station's."""
-    broker = settings.broker
-    return LinkSettings(
-        host=broker.host,
-        port=broker.port,
-        client_id=client_id,
-        protocol=broker.protocol,
-        username=broker.username,
-        password=broker.password.get_secret_value() if broker.password else None,
-        tls=TlsSettings(**dict(broker.tls)) if broker.tls else None,
-        keepalive_seconds=broker.keepalive_seconds,
-        max_inflight=max_inflight,
-        max_packet_bytes=broker.max_packet_bytes,
+def _outbox(settings: EdgeSettings, boot_id: str, clock: str) -> Outbox:
+    return Outbox(
+        settings.outbox.path,
+        settings.station,
+        boot_id=boot_id,
+        clock_id=clock,
+        budget_bytes=settings.outbox.budget_bytes,
+        journal_lines=settings.outbox.journal_lines,
     )
 
 
-def _publisher(
-    settings: EdgeSettings, station: Station, topics: Topics, outbox: Outbox, metrics: EdgeMetrics
-) -> Publisher:
+def _announcer(settings: EdgeSettings, boot_id: str, mode: Mode, cache: ProfileCache, outbox: Outbox) -> Announcer:
+    return Announcer(
+        Station.parse(settings.station),
+        Topics(settings.prefix),
+        boot_id=boot_id,
+        version=_version(),
+        mode=mode,
+        cache=cache,
+        outbox=outbox,
+    )
+
+
+def _publisher(settings: EdgeSettings, outbox: Outbox, metrics: EdgeMetrics) -> Publisher:
     send = settings.send
     policy = SchedulePolicy(
         live_seconds=send.live_seconds or settings.gate.deadline_seconds,
@@ -192,56 +165,37 @@ def _publisher(
         backlog_window=send.backlog_window,
         backlog_bytes_per_second=send.backlog_bytes_per_second,
     )
-
-    def open_backlog() -> Link:
-        return Link(
-            link_settings(settings, f"{station}-backlog", max_inflight=send.backlog_window),
-            on_delivery=Delivery.acknowledge,
-            on_connected=lambda _: publisher.connected("backlog"),
-            on_disconnected=lambda _: publisher.disconnected("backlog"),
-        )
-
-    schedule = Schedule(policy, random.Random())  # noqa: S311  spreads resends in time, guards nothing
-    publisher = Publisher(outbox, schedule, topics=topics, station=station, metrics=metrics, open_backlog=open_backlog)
-    return publisher
-
-
-def _live_link(
-    settings: EdgeSettings,
-    *,
-    station: Station,
-    topics: Topics,
-    boot_id: str,
-    inbox: Inbox,
-    publisher: Publisher,
-    announcer: Announcer,
-    metrics: EdgeMetrics,
-) -> Link:
-    filters = [topics.of(station, channel) for channel in _DOWNLINKS]
-    filters.append(topics.service_status(station.site))
-    if settings.trigger.topic:
-        filters.append(settings.trigger.topic)
-    channel: Channel = "frame"
-
-    def connected(_: Connection) -> None:
-        _log.info("station %s connected", station)
-        metrics.connected.set(1)
-        publisher.connected(channel)
-        announcer.announce()
-
-    def disconnected(reason: str) -> None:
-        _log.warning("station %s disconnected: %s", station, reason)
-        metrics.connected.set(0)
-        publisher.disconnected(channel)
-
-    return Link(
-        link_settings(settings, str(station), max_inflight=settings.broker.max_inflight),
-        will=last_will(station, topics, boot_id),
-        subscriptions=[Subscription(topic_filter) for topic_filter in filters],
-        on_delivery=inbox.put,
-        on_connected=connected,
-        on_disconnected=disconnected,
+    return Publisher(
+        outbox,
+        Schedule(policy, random.Random()),  # noqa: S311  spreads resends in time, guards nothing
+        topics=Topics(settings.prefix),
+        station=Station.parse(settings.station),
+        metrics=metrics,
+        open_backlog=partial(backlog_link, settings),
     )
+
+
+def _gate_policy(settings: EdgeSettings) -> GatePolicy:
+    return GatePolicy(settings.gate.deadline_seconds, settings.gate.default, settings.gate.uncalibrated)
+
+
+def _route(node: Node, settings: EdgeSettings, triggers: Triggers) -> None:
+    """Say who reads which topic."""
+    receipts = Receipts(
+        node.outbox,
+        node.publisher,
+        node.gatekeeper,
+        station=settings.station,
+        boot_id=node.boot_id,
+        metrics=node.metrics,
+    )
+    node.inbox.on("verdict", receipts.receive)
+    node.inbox.on("status", Services(node.publisher).receive)
+    node.inbox.on("profile", node.orders.receive_profile)
+    node.inbox.on("asset", node.orders.receive_asset)
+    node.inbox.on("command", node.orders.receive_command)
+    if isinstance(triggers, MessageTriggers) and settings.trigger.topic:
+        node.inbox.on(settings.trigger.topic, partial(_trigger, triggers, node.capture))
 
 
 def _trigger(triggers: MessageTriggers, capture: Capture, delivery: Delivery) -> None:

@@ -79,7 +79,7 @@ class Publisher:
         topics: Topics,
         station: Station,
         metrics: EdgeMetrics,
-        open_backlog: Callable[[], Carrier],
+        open_backlog: "Callable[[Publisher], Carrier]",
     ) -> None:
         self._outbox, self._schedule, self._station, self._metrics = outbox, schedule, station, metrics
         self._topics = {channel: topics.of(station, channel) for channel in CHANNELS}
@@ -169,7 +169,7 @@ class Publisher:
             wanted = bool(self._schedule.backlog) and "frame" in self._up
         if wanted and "backlog" not in self._links:
             _log.info("backlog of %s opened: %d inspections wait", self._station, self._schedule.backlog)
-            self._links["backlog"] = self._open_backlog()
+            self._links["backlog"] = self._open_backlog(self)
             self._links["backlog"].start()
         elif not self._schedule.backlog and "backlog" in self._links:
             self._links.pop("backlog").stop(_STOP_SECONDS)

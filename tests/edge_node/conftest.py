@@ -46,9 +46,7 @@ def profile_of(station: str, *codecs: str) -> Profile:
 
 
 def make_one_trigger(part_id: str | None = "part", captured_monotonic: float = 0.0) -> Trigger:
-    return Trigger(
-        inspection_id=str(uuid4()), part_id=part_id, captured_at=1.0, captured_monotonic=captured_monotonic
-    )
+    return Trigger(inspection_id=str(uuid4()), part_id=part_id, captured_at=1.0, captured_monotonic=captured_monotonic)
 
 
 @pytest.fixture
@@ -164,7 +162,7 @@ class TinyService:
 
     def _be_born(self) -> None:
         status = ServiceStatus(name=self._name, online=True, instance=self._instance)
-        for site in {"plant", "test"}:
+        for site in ("plant", "test"):
             self._link.publish(TOPICS.service_status(site, self._name), to_json(status), retain=True)
         for profile in list(self.profiles.values()):
             self.publish_profile(profile)

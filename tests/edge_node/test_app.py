@@ -1,7 +1,6 @@
 """The whole edge node against a real broker and a service small enough to read."""
 
 import json
-import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -9,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from edge_node.app import check, run
+from edge_node.app import run
 from edge_node.assembly import Stops
 from edge_node.journal import JournalLine, read_journal
 from edge_node.settings import EdgeSettings
 from line_replay.broker import Broker
-from wire_contract.errors import EXIT_UNAVAILABLE, MisconfiguredError
-from wire_contract.messages import Command, DropMessage, EdgeStatus, FrameMessage, Profile, from_json, to_json
-from wire_contract.topics import Station, Topics
+from wire_contract.errors import EXIT_UNAVAILABLE
+from wire_contract.messages import DropMessage, FrameMessage
+from wire_contract.topics import Topics
 
 pytestmark = pytest.mark.broker
 
@@ -81,7 +80,10 @@ def journal(tmp_path: Path) -> Callable[[], list[JournalLine]]:
 
 
 def test_every_picture_of_a_folder_gets_its_verdict(
-    service: Any, settings_for: Callable[..., EdgeSettings], picture_folder: Path, journal: Callable[[], list[JournalLine]]
+    service: Any,
+    settings_for: Callable[..., EdgeSettings],
+    picture_folder: Path,
+    journal: Callable[[], list[JournalLine]],
 ) -> None:
     with Running(settings_for({"kind": "folder", "directory": picture_folder})) as edge:
         assert edge.wait() == 0
@@ -115,7 +117,10 @@ def test_a_replay_follows_its_plan_and_a_synthetic_line_its_seed(
 
 
 def test_an_unreadable_picture_is_a_drop_with_its_reason(
-    service: Any, settings_for: Callable[..., EdgeSettings], picture_folder: Path, journal: Callable[[], list[JournalLine]]
+    service: Any,
+    settings_for: Callable[..., EdgeSettings],
+    picture_folder: Path,
+    journal: Callable[[], list[JournalLine]],
 ) -> None:
     (picture_folder / "part-3.png").write_bytes(b"not a picture")
     with Running(settings_for({"kind": "folder", "directory": picture_folder})) as edge:

@@ -99,9 +99,7 @@ def test_state_counts_rows_and_bytes_also_after_a_reboot(open_outbox: Opener, ma
     assert (state.rows, state.bytes, state.oldest_captured_at) == expected
 
 
-def test_over_the_budget_frames_are_refused_and_drops_still_fit(
-    open_outbox: Opener, make_trigger: MakeTrigger
-) -> None:
+def test_over_the_budget_frames_are_refused_and_drops_still_fit(open_outbox: Opener, make_trigger: MakeTrigger) -> None:
     outbox = open_outbox(budget_bytes=100_000)
     kept(outbox, make_trigger(), b"x" * 90_000)
     row = outbox.reserve(make_trigger())

@@ -1,0 +1,81 @@
+"""The station's two links: one for what is live, one for the backlog while there is one."""
+
+import logging
+
+from edge_node.announcer import Announcer, last_will
+from edge_node.inbox import Inbox
+from edge_node.metrics import EdgeMetrics
+from edge_node.publisher import Publisher
+from edge_node.settings import EdgeSettings
+from wire_contract.link.delivery import Connection, Delivery
+from wire_contract.link.link import Link
+from wire_contract.link.settings import LinkSettings, Subscription, TlsSettings
+from wire_contract.topics import Channel, Station, Topics
+
+_log = logging.getLogger(__name__)
+
+_DOWNLINKS: tuple[Channel, ...] = ("verdict", "profile", "asset", "command")
+
+
+def link_settings(settings: EdgeSettings, *, suffix: str = "", max_inflight: int) -> LinkSettings:
+    """A link's settings from the station's; its client id is the station, and the suffix."""
+    broker = settings.broker
+    return LinkSettings(
+        host=broker.host,
+        port=broker.port,
+        client_id=f"{settings.station}{suffix}",
+        protocol=broker.protocol,
+        username=broker.username,
+        password=broker.password.get_secret_value() if broker.password else None,
+        tls=TlsSettings(**dict(broker.tls)) if broker.tls else None,
+        keepalive_seconds=broker.keepalive_seconds,
+        max_inflight=max_inflight,
+        max_packet_bytes=broker.max_packet_bytes,
+    )
+
+
+def live_link(
+    settings: EdgeSettings,
+    *,
+    boot_id: str,
+    inbox: Inbox,
+    publisher: Publisher,
+    announcer: Announcer,
+    metrics: EdgeMetrics,
+) -> Link:
+    """The link that carries live parts up, and everything down."""
+    station, topics = Station.parse(settings.station), Topics(settings.prefix)
+    filters = [topics.of(station, channel) for channel in _DOWNLINKS]
+    filters.append(topics.service_status(station.site))
+    if settings.trigger.topic:
+        filters.append(settings.trigger.topic)
+
+    def connected(_: Connection) -> None:
+        _log.info("station %s connected", station)
+        metrics.connected.set(1)
+        publisher.connected("frame")
+        announcer.announce()
+
+    def disconnected(reason: str) -> None:
+        _log.warning("station %s disconnected: %s", station, reason)
+        metrics.connected.set(0)
+        publisher.disconnected("frame")
+
+    return Link(
+        link_settings(settings, max_inflight=settings.broker.max_inflight),
+        will=last_will(station, topics, boot_id),
+        subscriptions=[Subscription(topic_filter) for topic_filter in filters],
+        on_delivery=inbox.put,
+        on_connected=connected,
+        on_disconnected=disconnected,
+    )
+
+
+def backlog_link(settings: EdgeSettings, publisher: Publisher) -> Link:
+    """The link that carries the backlog up; nothing comes down by it."""
+    return Link(
+        link_settings(settings, suffix="-backlog", max_inflight=settings.send.backlog_window),
+        on_delivery=Delivery.acknowledge,
+        on_connected=lambda _: publisher.connected("backlog"),
+        on_disconnected=lambda _: publisher.disconnected("backlog"),
+    )
