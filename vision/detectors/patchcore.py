@@ -19,6 +19,10 @@ from vision.embedding import concatenate
 from vision.neighbours import ExactSearch
 from wire_contract.errors import MisconfiguredError
 
+BANK_LIMIT = 5000
+"""Patches beyond which the default bank does not grow with the pictures, so that the search takes 20 ms, not 60."""
+
+_DEFAULT_RATIO = 0.1
 _PATCH = "patch"
 _BANK = "bank"
 
@@ -27,7 +31,8 @@ class PatchCoreParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """The parameters of `PatchCore`.
 
     Attributes:
-        coreset_ratio: Share of the normal patches that the memory bank keeps (the paper's 25 %, 10 % and 1 %).
+        coreset_ratio: Share of the normal patches that the memory bank keeps (the paper's 25 %, 10 % and 1 %); None is
+            a tenth, but no more than `BANK_LIMIT` patches.
         projection_dimensions: Dimensions in which the coreset's distances are measured; None takes all.
         neighbours: The b of eq. 7, by which the picture's score is re-weighted; 0 leaves it the largest patch distance.
         grid: Rows and columns of patches; the finest tap's own by default.
@@ -36,7 +41,7 @@ class PatchCoreParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
         seed: Of the coreset; given as `seed` to `fit`.
     """
 
-    coreset_ratio: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.1
+    coreset_ratio: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
     projection_dimensions: Annotated[int, msgspec.Meta(ge=1)] | None = 64
     neighbours: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 9
     grid: tuple[Annotated[int, msgspec.Meta(ge=1)], Annotated[int, msgspec.Meta(ge=1)]] | None = None
@@ -85,7 +90,7 @@ class PatchCore:
         vectors = np.concatenate([batch.reshape(-1, batch.shape[-1]) for batch in patches])
         chosen = greedy_k_centre(
             vectors,
-            ceil(settings.coreset_ratio * len(vectors)),
+            _bank_rows(len(vectors), settings.coreset_ratio),
             seed=seed,
             projection_dimensions=settings.projection_dimensions,
             on_progress=on_progress,
@@ -159,6 +164,10 @@ class PatchCore:
         shift = max(distance, float(others.max()))
         share = np.exp(distance - shift) / np.exp(others - shift).sum()
         return float(max(0.0, 1.0 - share) * distance)
+
+
+def _bank_rows(patches: int, ratio: float | None) -> int:
+    return min(ceil(_DEFAULT_RATIO * patches), BANK_LIMIT) if ratio is None else ceil(ratio * patches)
 
 
 def _patches(maps: FeatureMaps, grid: Size | None) -> Floats:

@@ -1,0 +1,189 @@
+"""What every registered detector must keep to; a new detector is tested by being registered and given its two rows."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vision.arrays import FeatureMaps
+from vision.detectors import DETECTORS
+from vision.detectors.protocol import Detector, PatchScores
+from wire_contract.errors import MisconfiguredError
+
+SIZE = (112, 96)
+KEEPS_EVERYTHING: dict[str, dict[str, Any]] = {"patchcore": {"coreset_ratio": 1.0}}
+"""Parameters under which a detector that keeps a bank keeps every patch."""
+OTHER_VALUES: dict[str, dict[str, Any]] = {
+    "patchcore": {
+        "coreset_ratio": 0.5,
+        "projection_dimensions": 3,
+        "neighbours": 0,
+        "grid": (7, 6),
+        "bank_dtype": "float16",
+        "sigma": 1.0,
+        "seed": 1,
+    },
+}
+"""For every parameter a value that is not its default."""
+
+every_detector = pytest.mark.parametrize("kind", DETECTORS.values(), ids=DETECTORS)
+every_parameter = pytest.mark.parametrize(
+    ("name", "parameter"), [(name, parameter) for name, values in OTHER_VALUES.items() for parameter in values]
+)
+
+
+def feature_maps(pictures: int, seed: int) -> FeatureMaps:
+    """Maps of normal pictures: what they have in common, and noise."""
+    common, noise = np.random.default_rng(99), np.random.default_rng(seed)
+    shapes = {"fine": (12, 14, 12), "coarse": (20, 7, 6)}
+    return {
+        tap: (3 * common.standard_normal(shape) + noise.standard_normal((pictures, *shape))).astype(np.float32)
+        for tap, shape in shapes.items()
+    }
+
+
+def fit(kind: type[Detector], *, seed: int = 0, pictures: int = 12, **parameters: Any) -> Detector:
+    maps = feature_maps(pictures, seed=1)
+    half = pictures // 2
+    batches = [{tap: array[:half] for tap, array in maps.items()}, {tap: array[half:] for tap, array in maps.items()}]
+    return kind.fit(batches, seed=seed, **parameters)
+
+
+def one(maps: FeatureMaps, index: int) -> FeatureMaps:
+    return {tap: array[index : index + 1] for tap, array in maps.items()}
+
+
+def scores_of(detector: Detector, maps: FeatureMaps) -> PatchScores:
+    return detector.search(detector.embed(maps))
+
+
+def test_every_registered_detector_has_its_rows_in_this_contract() -> None:
+    assert set(KEEPS_EVERYTHING) == set(OTHER_VALUES) == set(DETECTORS)
+    for name, kind in DETECTORS.items():
+        assert kind.name == name
+        assert set(OTHER_VALUES[name]) == set(fit(kind).parameters)
+
+
+@every_detector
+def test_shapes_and_kinds_are_as_promised(kind: type[Detector]) -> None:
+    detector = fit(kind)
+    patch_scores = scores_of(detector, feature_maps(3, seed=2))
+    rendering = detector.render(patch_scores, SIZE)
+    assert patch_scores.patch.shape[0] == 3
+    assert patch_scores.patch.ndim == 3
+    assert patch_scores.image.shape == rendering.scores.shape == (3,)
+    assert rendering.maps.shape == (3, *SIZE)
+    arrays = (patch_scores.patch, patch_scores.image, rendering.maps, rendering.scores)
+    assert {array.dtype for array in arrays} == {np.dtype(np.float32)}
+
+
+@every_detector
+def test_a_picture_scores_the_same_alone_as_in_a_batch(kind: type[Detector]) -> None:
+    detector, maps = fit(kind), feature_maps(5, seed=2)
+    together = detector.render(scores_of(detector, maps), SIZE)
+    for index in range(5):
+        alone = detector.render(scores_of(detector, one(maps, index)), SIZE)
+        np.testing.assert_allclose(alone.maps[0], together.maps[index], rtol=1e-4)
+        np.testing.assert_allclose(alone.scores[0], together.scores[index], rtol=1e-4)
+
+
+@every_detector
+def test_the_same_seed_gives_the_same_bytes(kind: type[Detector]) -> None:
+    first, second = fit(kind, seed=7), fit(kind, seed=7)
+    assert first.parameters == second.parameters
+    assert {name: array.tobytes() for name, array in first.tensors().items()} == {
+        name: array.tobytes() for name, array in second.tensors().items()
+    }
+
+
+@every_detector
+def test_what_was_kept_and_restored_scores_the_same(kind: type[Detector]) -> None:
+    detector, maps = fit(kind), feature_maps(3, seed=2)
+    restored = kind.restore(detector.tensors(), detector.parameters)
+    assert restored.parameters == detector.parameters
+    np.testing.assert_array_equal(scores_of(restored, maps).patch, scores_of(detector, maps).patch)
+    np.testing.assert_array_equal(scores_of(restored, maps).image, scores_of(detector, maps).image)
+
+
+@every_detector
+def test_a_planted_defect_peaks_inside_its_mask_and_scores_higher(kind: type[Detector]) -> None:
+    detector, maps = fit(kind), feature_maps(1, seed=2)
+    normal = detector.render(scores_of(detector, maps), SIZE)
+    maps["fine"][:, :, 8:11, 2:5] += 6.0
+    maps["coarse"][:, :, 4:6, 1:3] += 6.0
+    defective = detector.render(scores_of(detector, maps), SIZE)
+    row, column = np.unravel_index(defective.maps[0].argmax(), SIZE)
+    assert 8 <= row * 14 / SIZE[0] < 11
+    assert 2 <= column * 12 / SIZE[1] < 5
+    assert defective.scores[0] > 1.5 * normal.scores[0]
+
+
+@every_detector
+def test_a_picture_whose_patches_are_all_in_the_bank_scores_zero(kind: type[Detector]) -> None:
+    detector = fit(kind, **KEEPS_EVERYTHING[kind.name])
+    known = scores_of(detector, one(feature_maps(12, seed=1), 3))
+    np.testing.assert_array_equal(known.patch, 0.0)
+    np.testing.assert_array_equal(known.image, 0.0)
+
+
+@every_detector
+def test_maps_are_not_changed(kind: type[Detector]) -> None:
+    detector, maps = fit(kind), feature_maps(2, seed=2)
+    before = {tap: array.copy() for tap, array in maps.items()}
+    patch_scores = scores_of(detector, maps)
+    patches = patch_scores.patch.copy()
+    detector.render(patch_scores, SIZE)
+    for tap, array in maps.items():
+        np.testing.assert_array_equal(array, before[tap])
+    np.testing.assert_array_equal(patch_scores.patch, patches)
+
+
+@every_parameter
+def test_every_parameter_has_an_effect(name: str, parameter: str) -> None:
+    kind, value = DETECTORS[name], OTHER_VALUES[name][parameter]
+    usual, other = fit(kind), fit(kind, **{parameter: value})
+    assert usual.parameters[parameter] != other.parameters[parameter]
+    maps = feature_maps(3, seed=2)
+    renderings = [detector.render(scores_of(detector, maps), SIZE) for detector in (usual, other)]
+    same_maps = np.array_equal(renderings[0].maps, renderings[1].maps)
+    assert not (same_maps and np.array_equal(renderings[0].scores, renderings[1].scores))
+
+
+@every_detector
+def test_one_picture_is_enough_to_fit(kind: type[Detector]) -> None:
+    maps = feature_maps(1, seed=1)
+    detector = kind.fit([maps], seed=0)
+    assert np.isfinite(scores_of(detector, feature_maps(2, seed=2)).image).all()
+
+
+@every_detector
+def test_progress_ends_where_it_said_it_would(kind: type[Detector]) -> None:
+    reports: list[tuple[int, int]] = []
+    kind.fit([feature_maps(4, seed=1)], seed=0, on_progress=lambda done, total: reports.append((done, total)))
+    assert reports[-1][0] == reports[-1][1]
+    assert [done for done, _ in reports] == sorted(done for done, _ in reports)
+
+
+@every_detector
+def test_no_pictures_are_refused(kind: type[Detector]) -> None:
+    with pytest.raises(MisconfiguredError, match="no normal picture"):
+        kind.fit([], seed=0)
+
+
+@every_detector
+def test_an_unknown_parameter_is_refused_and_the_known_ones_named(kind: type[Detector]) -> None:
+    with pytest.raises(MisconfiguredError, match=r"no parameter 'sharpness'.*sigma"):
+        fit(kind, sharpness=3)
+
+
+@every_detector
+def test_maps_of_another_backbone_are_refused(kind: type[Detector]) -> None:
+    detector, maps = fit(kind), feature_maps(1, seed=2)
+    with pytest.raises(MisconfiguredError, match="channels"):
+        detector.embed({"fine": maps["fine"]})
+
+
+@every_detector
+def test_an_artifact_without_its_tensors_is_refused(kind: type[Detector]) -> None:
+    with pytest.raises(MisconfiguredError):
+        kind.restore({}, fit(kind).parameters)
