@@ -66,13 +66,14 @@ def run(settings: EdgeSettings, stops: Stops | None = None) -> int:
             stops.capture.set()
             capture.join()
             _drain(node, settings.drain_seconds)
-            _stop_all(node, stops)
-            crew.join()
-            return code
     finally:
+        _stop_all(node, stops)
+        crew.join()
         node.link.stop(_FAREWELL_SECONDS)
         node.outbox.close()
         _log.info("station %s stopped", settings.station)
+    crew.raise_failure()
+    return code
 
 
 def _recover(node: Node) -> None:

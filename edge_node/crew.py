@@ -9,7 +9,7 @@ _log = logging.getLogger(__name__)
 
 
 class Crew:
-    """Starts threads; when one ends with an exception, all is asked to stop and `join` raises it again.
+    """Starts threads; when one ends with an exception, all is asked to stop, and its owner raises it again.
 
     Args:
         on_failure: Asks everything to stop.
@@ -45,8 +45,11 @@ class Crew:
             threading.excepthook = before
 
     def join(self) -> None:
-        """Wait for all threads; raises what one of them failed with."""
+        """Wait for all threads."""
         for thread in self._threads:
             thread.join()
+
+    def raise_failure(self) -> None:
+        """Raise what the first failed thread failed with, if one did."""
         if self._failure is not None:
             raise self._failure

@@ -179,22 +179,26 @@ class Publisher:
     def _send(self, ticket: Ticket) -> None:
         try:
             message = self._outbox.message(ticket.sequence)
+            if message is None:
+                self.closed(ticket.inspection_id)
+            else:
+                self._hand_over(ticket, message)
         except UnavailableError as error:
-            _log.error("outbox cannot be read: %s", error)
-            self._hold(ticket.channel)
-            return
-        if message is None:
-            self.closed(ticket.inspection_id)
-            return
+            _log.error("outbox of %s cannot be used: %s", self._station, error)
+            with self._changed:
+                self._schedule.pause(ticket.channel, time.monotonic())
+
+    def _hand_over(self, ticket: Ticket, message: bytes) -> None:
+        """Give a message to the link; the broker's answer may come before this returns."""
         with self._changed:
             self._schedule.sent(ticket, len(message), time.monotonic())
         try:
             self._publish(ticket, message)
-        except UnavailableError:
+        except (UnavailableError, TooLargeError) as error:
             with self._changed:
                 self._schedule.not_sent(ticket, time.monotonic())
-        except TooLargeError as error:
-            self._give_up(ticket, str(error))
+            if isinstance(error, TooLargeError):
+                self._give_up(ticket, str(error))
         else:
             self._metrics.sends.labels(ticket.channel).inc()
             if ticket.sends > 1:
@@ -221,19 +225,13 @@ class Publisher:
         if not fate.accepted:
             self._metrics.refusals.inc()
 
-    def _hold(self, channel: Channel) -> None:
-        with self._changed:
-            self._schedule.pause(channel, time.monotonic())
-
     def _give_up(self, ticket: Ticket, reason: str) -> None:
         """The broker would never take this message: tell the part as dropped instead."""
         row = self._outbox.row(ticket.inspection_id)
         if row is None or row.kind == "drop":
-            self._hold(ticket.channel)
             return
         _log.error("part %s cannot be sent and is dropped: %s", row.part_id, reason)
         self._outbox.append(row, drop_message(row, str(self._station), "too_large", reason), "drop", stages=row.stages)
         self._metrics.drops.labels("too_large").inc()
         with self._changed:
-            self._schedule.not_sent(ticket, time.monotonic())
             self._schedule.resume(ticket.channel)

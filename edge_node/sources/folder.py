@@ -39,8 +39,11 @@ class FolderSource:
 
     def frames(self) -> Iterator[Shot]:
         """One shot a picture."""
-        paths = self._arriving() if self._watch else iter(self._pictures())
-        for part_id, path in zip(self._triggers, paths, strict=False):
+        if not self._watch:
+            for path, part_id in zip(self._pictures(), self._triggers, strict=False):
+                yield Shot(part_id or path.stem, partial(open_picture, path))
+            return
+        for part_id, path in zip(self._triggers, self._arriving(), strict=False):
             if path is not None:
                 yield Shot(part_id or path.stem, partial(open_picture, path))
 

@@ -64,5 +64,5 @@ class ReplaySource:
 
     def frames(self) -> Iterator[Shot]:
         """One shot a planned part."""
-        for _, part in zip(self._triggers, self._parts, strict=False):
+        for part, _ in zip(self._parts, self._triggers, strict=False):
             yield Shot(part.part_id, partial(open_picture, Path(part.path)))

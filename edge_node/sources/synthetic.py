@@ -52,7 +52,7 @@ class SyntheticSource:
     def frames(self) -> Iterator[Shot]:
         """One shot a drawn part."""
         numbers = count() if self._parts is None else iter(range(self._parts))
-        for part_id, number in zip(self._triggers, numbers, strict=False):
+        for number, part_id in zip(numbers, self._triggers, strict=False):
             yield Shot(part_id or f"{self._product}-{self._seed}-{number:06d}", partial(self._draw, number))
 
     def _draw(self, number: int) -> Pixels:

@@ -5,14 +5,19 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, Self
 from uuid import uuid4
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from edge_node.app import run
+from edge_node.assembly import Stops
+from edge_node.journal import JournalLine, read_journal
 from edge_node.outbox import Outbox
 from edge_node.rows import Trigger
+from edge_node.settings import EdgeSettings
 from line_replay.broker import Broker
 from wire_contract.errors import UnreadableError
 from wire_contract.link.delivery import Delivery
@@ -113,7 +118,7 @@ class TinyService:
         self._link = Link(
             LinkSettings(port=broker.port, client_id=f"{name}-{instance}", max_inflight=200),
             subscriptions=[Subscription(TOPICS.every("frame")), Subscription(TOPICS.every("backlog"))],
-            on_delivery=lambda delivery: self._inbox.put(delivery),
+            on_delivery=self._put,
             on_connected=lambda _: self._inbox.put(None),
             on_disconnected=lambda _: None,
         )
@@ -126,13 +131,20 @@ class TinyService:
         self.seen: list[tuple[str, EdgeMessage]] = []
         self.damage: Callable[[bytes], bytes] = lambda payload: payload
 
-    def __enter__(self) -> "TinyService":
+    def _put(self, delivery: Delivery) -> None:
+        self._inbox.put(delivery)
+
+    def __enter__(self) -> Self:
         self._link.start()
         self._thread.start()
         assert self._link.wait_connected(20)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Go away; repeating it does nothing."""
         self._stop.set()
         self._thread.join()
         self._link.stop(2)
@@ -231,3 +243,66 @@ def service(new_service: Callable[..., TinyService]) -> TinyService:
     running = new_service()
     running.publish_profile(profile_of(STATION))
     return running
+
+
+class Running:
+    """A station in a thread."""
+
+    def __init__(self, settings: EdgeSettings) -> None:
+        self.stops = Stops(threading.Event(), threading.Event())
+        self.code: int | None = None
+        self.failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(settings,), name="edge under test")
+
+    def _run(self, settings: EdgeSettings) -> None:
+        try:
+            self.code = run(settings, self.stops)
+        except BaseException as failure:  # noqa: BLE001  handed to the test
+            self.failure = failure
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stops.capture.set()
+        self._thread.join()
+
+    def wait(self, seconds: float = 60.0) -> int | None:
+        self._thread.join(seconds)
+        assert not self._thread.is_alive()
+        if self.failure is not None:
+            raise self.failure
+        return self.code
+
+
+@pytest.fixture
+def start_edge() -> Iterator[Callable[[EdgeSettings], Running]]:
+    """Runs a station in a thread; stopped at the end of the test."""
+    with ExitStack() as running:
+        yield lambda settings: running.enter_context(Running(settings))
+
+
+@pytest.fixture
+def settings_for(mosquitto: Broker, tmp_path: Path) -> Callable[..., EdgeSettings]:
+    """A station's settings: a source, and whatever else differs."""
+
+    def settings(source: dict[str, Any], **other: Any) -> EdgeSettings:
+        tables: dict[str, Any] = {
+            "station": STATION,
+            "source": source,
+            "trigger": {"takt_seconds": 0.02},
+            "broker": {"port": mosquitto.port},
+            "outbox": {"path": tmp_path / "edge" / "outbox.sqlite"},
+            "profile": {"directory": tmp_path / "edge" / "profile"},
+            "finish_when_drained": True,
+            "finish_seconds": 60,
+        }
+        return EdgeSettings(**{**tables, **other})
+
+    return settings
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Callable[[], list[JournalLine]]:
+    return lambda: list(read_journal(tmp_path / "edge" / "outbox.sqlite"))

@@ -1,92 +1,38 @@
 """The whole edge node against a real broker and a service small enough to read."""
 
 import json
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge_node.app import run
-from edge_node.assembly import Stops
-from edge_node.journal import JournalLine, read_journal
+from edge_node.journal import JournalLine
 from edge_node.settings import EdgeSettings
 from line_replay.broker import Broker
 from wire_contract.errors import EXIT_UNAVAILABLE
-from wire_contract.messages import DropMessage, FrameMessage
-from wire_contract.topics import Topics
+from wire_contract.link.link import Link
+from wire_contract.link.settings import LinkSettings, Subscription
+from wire_contract.messages import Command, DropMessage, EdgeStatus, FrameMessage, from_json, to_json
+from wire_contract.topics import Station, Topics
 
 pytestmark = pytest.mark.broker
 
-STATION = "plant/line1/cam1"
+STATION = Station.parse("plant/line1/cam1")
 TOPICS = Topics()
 
-
-class Running:
-    """A station in a thread."""
-
-    def __init__(self, settings: EdgeSettings) -> None:
-        self.stops = Stops(threading.Event(), threading.Event())
-        self.code: int | None = None
-        self.failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(settings,), name="edge under test")
-
-    def _run(self, settings: EdgeSettings) -> None:
-        try:
-            self.code = run(settings, self.stops)
-        except BaseException as failure:  # noqa: BLE001  handed to the test
-            self.failure = failure
-
-    def __enter__(self) -> "Running":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stops.capture.set()
-        self._thread.join()
-
-    def wait(self, seconds: float = 60.0) -> int | None:
-        self._thread.join(seconds)
-        assert not self._thread.is_alive()
-        if self.failure is not None:
-            raise self.failure
-        return self.code
-
-
-@pytest.fixture
-def settings_for(mosquitto: Broker, tmp_path: Path) -> Callable[..., EdgeSettings]:
-    """A station's settings: a source, and whatever else differs."""
-
-    def settings(source: dict[str, Any], **other: Any) -> EdgeSettings:
-        tables: dict[str, Any] = {
-            "station": STATION,
-            "source": source,
-            "trigger": {"takt_seconds": 0.02},
-            "broker": {"port": mosquitto.port},
-            "outbox": {"path": tmp_path / "edge" / "outbox.sqlite"},
-            "profile": {"directory": tmp_path / "edge" / "profile"},
-            "finish_when_drained": True,
-            "finish_seconds": 60,
-        }
-        return EdgeSettings(**{**tables, **other})
-
-    return settings
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Callable[[], list[JournalLine]]:
-    return lambda: list(read_journal(tmp_path / "edge" / "outbox.sqlite"))
+SettingsFor = Callable[..., EdgeSettings]
+Journal = Callable[[], list[JournalLine]]
+Eventually = Callable[..., None]
 
 
 def test_every_picture_of_a_folder_gets_its_verdict(
-    service: Any,
-    settings_for: Callable[..., EdgeSettings],
+    service: Any, start_edge: Any,
+    settings_for: SettingsFor,
     picture_folder: Path,
-    journal: Callable[[], list[JournalLine]],
+    journal: Journal,
 ) -> None:
-    with Running(settings_for({"kind": "folder", "directory": picture_folder})) as edge:
-        assert edge.wait() == 0
+    assert start_edge(settings_for({"kind": "folder", "directory": picture_folder})).wait() == 0
     names = [f"part-{number}" for number in range(8)]
     assert service.parts() == names
     lines = journal()
@@ -104,27 +50,24 @@ def test_every_picture_of_a_folder_gets_its_verdict(
 
 
 def test_a_replay_follows_its_plan_and_a_synthetic_line_its_seed(
-    service: Any, settings_for: Callable[..., EdgeSettings], picture_folder: Path, tmp_path: Path
+    service: Any, start_edge: Any, settings_for: SettingsFor, picture_folder: Path, tmp_path: Path
 ) -> None:
     plan = tmp_path / "plan.jsonl"
     parts = [{"path": f"pictures/part-{number}.png", "part_id": f"order-{number}"} for number in (3, 1, 2)]
     plan.write_text("\n".join(json.dumps(part) for part in parts))
-    with Running(settings_for({"kind": "replay", "plan": plan})) as edge:
-        assert edge.wait() == 0
-    with Running(settings_for({"kind": "synthetic", "product": "washer", "parts": 2, "size": (64, 64)})) as edge:
-        assert edge.wait() == 0
+    assert start_edge(settings_for({"kind": "replay", "plan": plan})).wait() == 0
+    assert start_edge(settings_for({"kind": "synthetic", "product": "washer", "parts": 2, "size": (64, 64)})).wait() == 0
     assert service.parts() == ["order-3", "order-1", "order-2", "washer-0-000000", "washer-0-000001"]
 
 
 def test_an_unreadable_picture_is_a_drop_with_its_reason(
-    service: Any,
-    settings_for: Callable[..., EdgeSettings],
+    service: Any, start_edge: Any,
+    settings_for: SettingsFor,
     picture_folder: Path,
-    journal: Callable[[], list[JournalLine]],
+    journal: Journal,
 ) -> None:
     (picture_folder / "part-3.png").write_bytes(b"not a picture")
-    with Running(settings_for({"kind": "folder", "directory": picture_folder})) as edge:
-        assert edge.wait() == 0
+    assert start_edge(settings_for({"kind": "folder", "directory": picture_folder})).wait() == 0
     drops = [message for _, message in service.seen if isinstance(message, DropMessage)]
     assert [(drop.part_id, drop.reason) for drop in drops] == [("part-3", "capture_failed")]
     outcomes = {line.part_id: (line.outcome, line.reason) for line in journal()}
@@ -133,58 +76,82 @@ def test_an_unreadable_picture_is_a_drop_with_its_reason(
 
 
 def test_a_message_over_the_brokers_limit_is_a_drop(
-    service: Any, settings_for: Callable[..., EdgeSettings], picture_folder: Path, mosquitto: Broker
+    service: Any, start_edge: Any, settings_for: SettingsFor, picture_folder: Path, mosquitto: Broker
 ) -> None:
     broker = {"port": mosquitto.port, "max_packet_bytes": 2000}
-    with Running(settings_for({"kind": "folder", "directory": picture_folder}, broker=broker)) as edge:
-        assert edge.wait() == 0
+    assert start_edge(settings_for({"kind": "folder", "directory": picture_folder}, broker=broker)).wait() == 0
     assert {message.reason for _, message in service.seen if isinstance(message, DropMessage)} == {"too_large"}
     assert len(service.seen) == 8
 
 
 def test_a_station_waits_for_its_first_profile_or_gives_up_when_told(
-    new_service: Callable[..., Any], settings_for: Callable[..., EdgeSettings], picture_folder: Path
+    new_service: Any, start_edge: Any, settings_for: SettingsFor, picture_folder: Path
 ) -> None:
     new_service()
     source = {"kind": "folder", "directory": picture_folder}
-    with Running(settings_for(source, profile={"directory": picture_folder / "none", "wait_seconds": 0.5})) as edge:
-        assert edge.wait() == EXIT_UNAVAILABLE
+    assert start_edge(settings_for(source, profile={"directory": picture_folder / "none", "wait_seconds": 0.5})).wait() == EXIT_UNAVAILABLE
 
 
-def test_a_station_boots_from_its_cache_and_keeps_everything_without_a_broker(
-    service: Any,
-    settings_for: Callable[..., EdgeSettings],
-    picture_folder: Path,
-    mosquitto: Broker,
-    journal: Callable[[], list[JournalLine]],
-    eventually: Callable[..., None],
+@pytest.fixture
+def statuses(mosquitto: Broker) -> Any:
+    """What the station says about itself, as a stranger hears it."""
+    heard: list[EdgeStatus] = []
+    link = Link(
+        LinkSettings(port=mosquitto.port, client_id="stranger"),
+        subscriptions=[Subscription(TOPICS.of(STATION, "status"))],
+        on_delivery=lambda delivery: (heard.append(from_json(delivery.payload, EdgeStatus)), delivery.acknowledge())[1],
+        on_connected=lambda _: None,
+        on_disconnected=lambda _: None,
+    )
+    link.start()
+    assert link.wait_connected(20)
+    yield heard
+    link.stop(2)
+
+
+def test_commands_are_obeyed_and_answered(
+    service: Any, start_edge: Any, settings_for: SettingsFor, statuses: list[EdgeStatus], eventually: Eventually
 ) -> None:
-    source = {"kind": "folder", "directory": picture_folder}
-    with Running(settings_for(source)) as edge:
-        assert edge.wait() == 0
-    mosquitto.kill()
-    with Running(settings_for(source, gate={"kind": "log", "deadline_seconds": 0.2})) as edge:
-        eventually(lambda: _rows(picture_folder.parent) == 8)
-    mosquitto.restart()
-    with Running(settings_for({**source, "directory": _one_picture(picture_folder)})) as edge:
-        assert edge.wait() == 0
-    assert len(journal()) == 8 + 8 + 1
-    later = [line for line in journal() if line.sequence in range(9, 17)]
-    assert {line.gate_grounds for line in later} <= {"deadline", "missed"}
-    assert {line.latency_seconds for line in later} == {None}
-    assert {channel for channel, message in service.seen if message.sequence in range(9, 17)} == {"backlog"}
+    edge = start_edge(settings_for({"kind": "synthetic", "product": "washer", "size": (64, 64)}))
+    topic = TOPICS.of(STATION, "command")
+
+    def told(name: str, **arguments: str) -> EdgeStatus:
+        order = Command(command_id=f"{name}-{arguments}", name=name, **arguments)  # type: ignore[arg-type]
+        service.send(topic, to_json(order))
+        eventually(lambda: [status for status in statuses if status.answers == order.command_id])
+        return next(status for status in statuses if status.answers == order.command_id)
+
+    eventually(lambda: len(service.seen) > 2)
+    assert told("pause").paused
+    taken = len(service.seen)
+    answer = told("use_codec", codec="webp:80")
+    assert (answer.codec, answer.error, answer.paused) == ("webp:80", "", True)
+    assert "not on the station's ladder" in told("use_codec", codec="raw").error
+    assert len(service.seen) <= taken + 1
+    assert not told("resume").paused
+    eventually(lambda: service.seen[-1][1].codec == "webp:80")
+    edge.stops.capture.set()
+    assert edge.wait() == 0
+    eventually(lambda: not statuses[-1].online)
+    assert {status.boot_id for status in statuses} == {statuses[-1].boot_id}
 
 
-def _one_picture(folder: Path) -> Path:
-    single = folder.parent / "single"
-    single.mkdir()
-    (single / "last.png").write_bytes((folder / "part-0.png").read_bytes())
-    return single
+def test_parts_told_over_mqtt_are_captured_under_the_plants_own_ids(
+    service: Any, start_edge: Any, settings_for: SettingsFor, statuses: list[EdgeStatus], eventually: Eventually
+) -> None:
+    source = {"kind": "synthetic", "product": "washer", "size": (64, 64), "parts": 4}
+    edge = start_edge(settings_for(source, trigger={"topic": "plc/line1/part"}))
+    eventually(lambda: any(status.codec for status in statuses))
+    for payload in (b'{"part_id": "A-1"}', b"A-2", b"\xff\xfe", b"[not json", b'{"part_id": 7}'):
+        service.send("plc/line1/part", payload)
+    assert edge.wait() == 0
+    assert service.parts() == ["A-1", "A-2", "[not json", "7"]
 
 
-def _rows(folder: Path) -> int:
-    import sqlite3
-    from contextlib import closing
-
-    with closing(sqlite3.connect(folder / "edge" / "outbox.sqlite")) as connection:
-        return int(connection.execute("SELECT count(*) FROM inspections WHERE kind = 'frame'").fetchone()[0])
+def test_a_new_profile_is_used_from_the_next_part_on(
+    service: Any, start_edge: Any, settings_for: SettingsFor, make_profile: Any, eventually: Eventually
+) -> None:
+    start_edge(settings_for({"kind": "synthetic", "product": "washer", "size": (64, 64)}))
+    eventually(lambda: service.seen)
+    service.publish_profile(make_profile("webp:50"))
+    eventually(lambda: isinstance(service.seen[-1][1], FrameMessage) and service.seen[-1][1].codec == "webp:50")
