@@ -55,7 +55,7 @@ def close_books(scenario: Scenario, seen: Seen, stamp: Mapping[str, Any]) -> Sum
         duration_seconds=seen.duration_seconds,
     )
     (scenario.directory / FIGURES_FILE).write_bytes(write_summary(summary))
-    page = render_page(summary, account.fates, seen.journals, map_of, title=scenario.title)
+    page = render_page(summary, account.fates, seen.journals, map_of, title=scenario.title, note=scenario.note)
     (scenario.directory / PAGE_FILE).write_text(page, encoding="utf-8")
     return summary
 

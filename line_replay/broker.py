@@ -63,7 +63,7 @@ class Broker:
         directory: For its configuration and its log; made if it is missing.
         kind: Which program; by default what the machine has.
         port: Where to listen; by default a free port.
-        configuration: A Mosquitto configuration of the caller's own, which listens on `port`.
+        configuration: A Mosquitto configuration of the caller's own, which listens on `port`; may be set until `start`.
 
     Attributes:
         protocol: The newest MQTT version it speaks.

@@ -70,6 +70,7 @@ class Scenario:
 
     Attributes:
         title: What runs, in a few words.
+        note: What a reader of the report must know about the parts.
         directory: Where everything of the run is written.
         artifacts: The folder commission wrote, with a profile for every station.
         takt_seconds: From one part of a station to its next.
@@ -96,6 +97,7 @@ class Scenario:
     grace_seconds: float = 120.0
     drops_allowed: bool = False
     configuration: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
 
     @property
     def entries(self) -> list[Entry]:

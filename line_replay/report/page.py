@@ -15,7 +15,9 @@ from wire_contract.errors import missing_extra
 _TEMPLATE = Path(__file__).with_name("page.html")
 
 
-def render_page(summary: Summary, fates: Sequence[Fate], journals: Journals, map_of: MapOf, *, title: str) -> str:
+def render_page(
+    summary: Summary, fates: Sequence[Fate], journals: Journals, map_of: MapOf, *, title: str, note: str = ""
+) -> str:
     """The page of a run.
 
     Args:
@@ -24,6 +26,7 @@ def render_page(summary: Summary, fates: Sequence[Fate], journals: Journals, map
         journals: What the stations wrote down.
         map_of: Finds a part's published anomaly map.
         title: What ran, in a few words.
+        note: What a reader must know about the parts.
 
     Raises:
         MisconfiguredError: The `bench` extra, which draws the charts, is not installed.
@@ -38,6 +41,7 @@ def render_page(summary: Summary, fates: Sequence[Fate], journals: Journals, map
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
         title=title,
+        note=note,
         summary=summary,
         headline=wording.headline(summary),
         findings=wording.findings(summary),

@@ -1,0 +1,147 @@
+"""The demonstration: stations with different drawn products, from nothing to a report in a few minutes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from analytics_service.artifacts import Artifact
+from analytics_service.commission import OnPhase, Request
+from line_replay.ledger import Entry
+from line_replay.replay import described, new_folder
+from line_replay.scenario import Scenario, StationPlan
+from line_replay.shared_bank import commission_for
+from pictures.labels import GOOD
+from pictures.products import PRODUCTS
+from pictures.products.line import Line
+from wire_contract.errors import UnavailableError
+from wire_contract.topics import Station
+
+SIZE = (224, 224)
+GOOD_PARTS = 48
+DEFECT_RATE = 0.25
+CODEC = "webp:80"
+TAKT_SECONDS = 0.8
+ORDER = ("washer", "board", "label", "weave")
+"""Which product the first, second, ... station makes; after the last the first comes again."""
+
+NOTE = "The parts are drawn: they show how the line works, and say nothing about accuracy on real parts."
+
+_COMPRESS_LEVEL = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """What a person asks of the demonstration.
+
+    Attributes:
+        report: Where everything is written; new or empty.
+        seconds: How long the line produces.
+        backbone: The packaged one, or MobileNetV2, when empty.
+    """
+
+    report: Path
+    seconds: float = 40.0
+    stations: int = 2
+    seed: int = 0
+    takt_seconds: float = TAKT_SECONDS
+    backbone: str = ""
+    good_parts: int = GOOD_PARTS
+
+
+def prepare(options: DemoOptions, *, on_phase: OnPhase) -> Scenario:
+    """Draw the parts, write their truth down, and commission a station for each product.
+
+    Raises:
+        MisconfiguredError: The report's folder holds something, or there is no backbone.
+        UnavailableError: The disk is full.
+    """
+    new_folder(options.report)
+    products = [ORDER[place % len(ORDER)] for place in range(options.stations)]
+    stations = [str(Station("demo", product, f"station-{place + 1}")) for place, product in enumerate(products)]
+    artifacts: dict[str, Artifact] = {}
+    for product in dict.fromkeys(products):
+        makers = [station for station, made in zip(stations, products, strict=True) if made == product]
+        artifacts[product] = _commission(options, product, makers, on_phase)
+    plans = tuple(
+        StationPlan(station=station, entries=tuple(_draw_parts(options, place, station, product, on_phase)))
+        for place, (station, product) in enumerate(zip(stations, products, strict=True))
+    )
+    return Scenario(
+        title=f"Demonstration: a line that makes {' and '.join(dict.fromkeys(_plural(p) for p in products))}",
+        note=NOTE,
+        directory=options.report,
+        stations=plans,
+        artifacts=options.report / "artifacts",
+        takt_seconds=options.takt_seconds,
+        configuration={
+            "stations": options.stations,
+            "takt_seconds": options.takt_seconds,
+            "defect_rate": DEFECT_RATE,
+            "products": products,
+            **{product: described(artifact) for product, artifact in artifacts.items()},
+        },
+    )
+
+
+def _commission(options: DemoOptions, product: str, stations: list[str], on_phase: OnPhase) -> Artifact:
+    """Draw good parts from a line of their own and learn from them."""
+    line = Line(PRODUCTS[product], _seed(options, "good"), 0.0, SIZE)
+    folder = options.report / "pictures" / product / GOOD
+    for index in range(options.good_parts):
+        on_phase(f"draw good {_plural(product)}", index, options.good_parts)
+        _save(Image.fromarray(line.part_with(index, GOOD).pixels), folder / f"{index:04d}.png")
+    on_phase(f"draw good {_plural(product)}", options.good_parts, options.good_parts)
+    request = Request(
+        data=folder,
+        station=Station.parse(stations[0]),
+        codecs=(CODEC,),
+        out=options.report / "artifacts",
+        backbone=options.backbone,
+        input_size=SIZE,
+        seed=options.seed,
+    )
+    return commission_for(
+        request, stations, on_phase=lambda phase, done, total: on_phase(f"{product}: {phase}", done, total)
+    )
+
+
+def _draw_parts(options: DemoOptions, place: int, station: str, product: str, on_phase: OnPhase) -> Iterator[Entry]:
+    """The parts a station will produce, drawn now, so that the truth is known before the line starts."""
+    line = Line(PRODUCTS[product], _seed(options, "line") + place, DEFECT_RATE, SIZE)
+    folder = options.report / "pictures" / product / f"station-{place + 1}"
+    count = max(2, round(options.seconds / options.takt_seconds))
+    phase = f"draw the {_plural(product)} of station {place + 1}"
+    for index in range(count):
+        on_phase(phase, index, count)
+        part = line.part(index)
+        picture, mask = folder / f"{index:04d}.png", folder / f"{index:04d}_mask.png"
+        _save(Image.fromarray(part.pixels), picture)
+        if part.label != GOOD:
+            _save(Image.fromarray(part.mask), mask)
+        yield Entry(
+            station=station,
+            part_id=f"{product}-{index + 1:04d}",
+            label=part.label,
+            picture=str(picture.resolve()),
+            mask=None if part.label == GOOD else str(mask.resolve()),
+        )
+    on_phase(phase, count, count)
+
+
+def _seed(options: DemoOptions, purpose: str) -> int:
+    """Parts to learn from and parts to judge never share a seed."""
+    return options.seed * 1000 + {"good": 0, "line": 1}[purpose]
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(path, "PNG", compress_level=_COMPRESS_LEVEL)
+    except OSError as error:
+        raise UnavailableError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _plural(product: str) -> str:
+    return f"{product}s"
