@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from analytics_service.tables import DEAD_LETTERS, DROPS, INSPECTIONS, METADATA, insert_once, open_engine
+from analytics_service.tables import DEAD_LETTERS, DROPS, INSPECTIONS, create_tables, insert_once, open_engine
 from wire_contract.errors import UnavailableError
 from wire_contract.messages import DropMessage, Verdict
 
@@ -89,7 +89,7 @@ class Records:
         self._max_letter_bytes = max_letter_bytes
         self._engine = open_engine(url)
         with _translated():
-            METADATA.create_all(self._engine)
+            create_tables(self._engine)
 
     def verdicts_of(self, inspection_ids: Sequence[str]) -> dict[str, bytes]:
         """The published bytes of those parts that have been judged already.

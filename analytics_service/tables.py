@@ -7,7 +7,8 @@ from wire_contract.errors import MisconfiguredError, UnavailableError, missing_e
 try:
     import sqlalchemy as sql
     from sqlalchemy.dialects import postgresql, sqlite
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+    from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+    from sqlalchemy.schema import CreateIndex, CreateTable
 except ModuleNotFoundError as missing:  # pragma: no cover - the base install has no analytics
     raise missing_extra("sqlalchemy", "analytics") from missing
 
@@ -93,6 +94,23 @@ def open_engine(url: str) -> sql.Engine:
     except SQLAlchemyError as error:
         raise UnavailableError(f"the records at {engine.url!r} cannot be opened: {error}") from error
     return engine
+
+
+def create_tables(engine: sql.Engine) -> None:
+    """Make what is not there yet; several workers may start on an empty database at once."""
+    try:
+        _create(engine)
+    except DBAPIError:
+        # PostgreSQL's IF NOT EXISTS loses a race against another worker's; the second look finds that one's tables.
+        _create(engine)
+
+
+def _create(engine: sql.Engine) -> None:
+    with engine.begin() as connection:
+        for table in METADATA.sorted_tables:
+            connection.execute(CreateTable(table, if_not_exists=True))
+            for index in sorted(table.indexes, key=lambda index: str(index.name)):
+                connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}

@@ -149,6 +149,13 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture
+def other_weights(tmp_path: Path) -> Path:
+    """A folder with a backbone of the same name and taps, but other weights."""
+    store_backbone(tmp_path / "other", seed=2)
+    return tmp_path / "other"
+
+
 @pytest.fixture(scope="session")
 def good_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A plain folder of pictures of good parts."""
