@@ -1,0 +1,1 @@
+"""Weights that ship with patchline; see MODEL_CARD.md beside them."""
