@@ -99,6 +99,8 @@ class Broker:
             UnavailableError: It ended or did not accept connections in time; its log says why.
         """
         command = self._command()
+        if self._accepts():
+            raise UnavailableError(f"somebody else listens on port {self.port} already")
         self._directory.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)  # noqa: S603 - our own argument list

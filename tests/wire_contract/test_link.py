@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -342,6 +344,37 @@ def test_a_cut_cable_publishes_the_will(
     cable.cut()
     eventually(lambda: watcher.deliveries)
     assert (watcher.deliveries[0].payload, watcher.deliveries[0].content_type) == (b"dead", "application/json")
+
+
+def test_a_killed_process_publishes_its_will(
+    mosquitto: Broker, make_link: MakeLink, unique_topic: str, eventually: Eventually
+) -> None:
+    watcher = make_link(mosquitto.port, f"{unique_topic}/#")
+    program = f"""
+import threading
+from wire_contract.link.link import Link
+from wire_contract.link.settings import LinkSettings, Will
+
+link = Link(
+    LinkSettings(port={mosquitto.port}, client_id="doomed"),
+    will=Will(topic="{unique_topic}/status", payload=b"dead"),
+    on_delivery=print,
+    on_connected=lambda _connection: link.publish("{unique_topic}/status", b"born", retain=True),
+    on_disconnected=print,
+)
+link.start()
+threading.Event().wait()
+"""
+    process = subprocess.Popen([sys.executable, "-c", program])
+    try:
+        eventually(lambda: watcher.payloads() == [b"born"], 30)
+    finally:
+        process.kill()
+        process.wait()
+    eventually(lambda: watcher.payloads() == [b"born", b"dead"])
+    late = make_link(mosquitto.port, f"{unique_topic}/#")
+    eventually(lambda: late.deliveries)
+    assert (late.payloads(), late.deliveries[0].retained) == ([b"dead"], True)
 
 
 def test_before_it_is_started_a_link_publishes_nothing(make_link: MakeLink, unique_topic: str) -> None:

@@ -217,9 +217,12 @@ class Epoch:
         self, client: Client, _userdata: Any, _packet_id: int, codes: Sequence[ReasonCode], _properties: Any
     ) -> None:
         """SUBACK has arrived: a link that cannot hear answers is no link."""
-        answers = zip(self._subscriptions, codes, strict=True)
+        answers = zip(self._subscriptions, codes, strict=False)
         refused = [f"{wanted.topic_filter} ({code})" for wanted, code in answers if code.is_failure]
-        if refused:
+        if len(codes) != len(self._subscriptions):
+            self._ended(f"the broker answers {len(self._subscriptions)} subscriptions with {len(codes)} codes")
+            client.disconnect()
+        elif refused:
             self._ended(f"the broker refuses the subscription to {', '.join(refused)}")
             client.disconnect()
         elif self._terms is not None:
@@ -234,10 +237,16 @@ class Epoch:
         """PUBACK has arrived, or a publication of QoS 0 has left."""
         self.window.acknowledged(packet_id, code.value, str(code))
 
-    def _delivered(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
+    def _delivered(self, client: Client, _userdata: Any, message: MQTTMessage) -> None:
         """PUBLISH has arrived."""
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            self._ended("the broker delivered to a topic that is not UTF-8")
+            client.disconnect()
+            return
         delivery = Delivery(
-            topic=message.topic,
+            topic=topic,
             payload=bytes(message.payload),
             content_type=getattr(message.properties, "ContentType", ""),
             correlation=getattr(message.properties, "CorrelationData", b""),

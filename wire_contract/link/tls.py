@@ -11,6 +11,18 @@ from wire_contract.link.settings import TlsSettings
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
+class _TidySocket(ssl.SSLSocket):
+    """A socket that does not stay open after a handshake that failed; paho drops it without closing it."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Shake hands, or close."""
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 def context_of(tls: TlsSettings) -> ssl.SSLContext:
     """An SSL context that checks the broker's certificate and host name and, where settings say so, shows our own.
 
@@ -25,6 +37,7 @@ def context_of(tls: TlsSettings) -> ssl.SSLContext:
                 f"the TLS {what} file is missing", where=str(path), remedy="check the tls settings"
             )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.sslsocket_class = _TidySocket
     context.minimum_version = _VERSIONS[tls.minimum_version]
     try:
         context.load_verify_locations(tls.ca)
