@@ -140,7 +140,8 @@ def read_settings(path: Path) -> Settings:
 
 
 def _explained(error: ValidationError, path: Path) -> MisconfiguredError:
-    first = error.errors(include_url=False)[0]
+    # A misspelt key is also a missing one; the spelling is what the person has to hear of.
+    first = min(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
     keys = [str(part) for part in first["loc"]]
     where = f"{path}: {'.'.join(keys)}"
     if first["type"] == "extra_forbidden":
