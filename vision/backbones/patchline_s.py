@@ -10,6 +10,12 @@ PATCHLINE_S = BackboneSpec(
     taps={"stride8": Tap(24, 8), "stride16": Tap(40, 16)},
     default_taps=("stride8", "stride16"),
     licence="Apache-2.0",
-    files=(ModelFile(name="patchline_s.onnx", sha256="e1b7901a10fe109a88fe8a936f79b33e789a4115cc3de34952d516bf07b1159b", taps=("stride8", "stride16")),),
+    files=(
+        ModelFile(
+            name="patchline_s.onnx",
+            sha256="e1b7901a10fe109a88fe8a936f79b33e789a4115cc3de34952d516bf07b1159b",
+            taps=("stride8", "stride16"),
+        ),
+    ),
     packaged=True,
 )
