@@ -91,7 +91,7 @@ class _Scene:
             form = Image.new("L", (side, side))
             part, (x, y) = self._part(place, side)
             body = Image.new("L", part.colour.size)
-            across, down = BODIES[place.kind][:: -1 if place.upright else 1]
+            across, down = BODIES.get(place.kind, (0.0, 0.0))[:: -1 if place.upright else 1]
             left, top = round(across * body.width), round(down * body.height)
             inner = (left, top, body.width - left, body.height - top)
             body.paste(part.colour.getchannel("A").crop(inner), inner)
@@ -110,10 +110,12 @@ def _lit(rng: np.random.Generator, colour: Pixels, form: Image.Image, scale: int
     towards = np.clip((_LAMP[2] - slope_x * _LAMP[0] - slope_y * _LAMP[1]) * length, 0, 1)
     mirror = np.clip((_HALF[2] - slope_x * _HALF[0] - slope_y * _HALF[1]) * length, 0, 1)
     light = 1 - 0.72 * _shadow(height, scale)
-    room = 0.26 + 0.10 * length
-    dull = (room + 0.78 * towards * light) * (1 - metal)
-    bright = (0.20 + 0.32 * length + 1.15 * mirror**18 * light) * metal
-    shine = gloss * (1 - metal) * (0.9 * mirror**60 * light + 0.012)
+    room = 0.33 + 0.10 * length
+    dull = (room + 0.90 * towards * light) * (1 - metal)
+    for _ in range(4):
+        mirror = mirror * mirror
+    bright = (0.20 + 0.32 * length + 1.15 * mirror * light) * metal
+    shine = gloss * (1 - metal) * (0.9 * mirror**4 * light + 0.012)
     return np.asarray(light_of(colour) * (dull + bright)[..., None] + (0.5 * shine)[..., None], dtype=np.float32)
 
 

@@ -32,13 +32,13 @@ def scratch(light: Light, extent: float, rng: np.random.Generator) -> Light:
     """One or two thin grooves, pressed harder here than there, with a bright and a shaded flank."""
     height, width = light.shape[:2]
     heading = rng.uniform(0, 2 * np.pi)
-    groove = _stroke(light, _arc((width / 2, height / 2), heading, extent, rng), max(1.0, extent * 0.022), rng)
+    groove = _stroke(light, _arc((width / 2, height / 2), heading, extent, rng), max(1.3, extent * 0.026), rng)
     if rng.random() < 0.4:  # noqa: PLR2004 two scratches in five are double
         start = (width / 2 + rng.uniform(-0.1, 0.1) * extent, height / 2 + rng.uniform(-0.1, 0.1) * extent)
         beside = _arc(start, heading + rng.normal(0, 0.05), extent * 0.6, rng)
-        groove = np.maximum(groove, 0.6 * _stroke(light, beside, max(0.8, extent * 0.012), rng))
+        groove = np.maximum(groove, 0.6 * _stroke(light, beside, max(1.0, extent * 0.016), rng))
     flank = np.clip(_moved(groove, 1) - groove, 0, 1)[..., None]
-    bright = smoothstep(0.20, 0.36, light @ _LUMINANCE)[..., None]
+    bright = smoothstep(0.40, 0.56, light @ _LUMINANCE)[..., None]
     dark_mark = light * (1 - 0.70 * groove[..., None]) + 0.08 * flank
     shaded = light * (1 - 0.45 * flank)
     pale_mark = shaded + np.maximum(0.62 + 0.3 * _brightness(light) - shaded, 0) * (0.80 * groove)[..., None]
@@ -51,9 +51,9 @@ def dent(light: Light, extent: float, rng: np.random.Generator) -> Light:
     slope = (x + y) * np.float32(0.7071)
     inside = np.exp(-((1.35 * distance) ** 4))
     rim = np.exp(-(((distance - 0.95) / 0.12) ** 2))
-    relief = 4.2 * slope * inside - 0.8 * slope * rim - 0.5 * inside
-    lift = 0.16 * np.clip(slope, 0, 1) * inside
-    return _light(light * np.exp(np.clip(relief, -2.4, 0.9))[..., None] + lift[..., None])
+    relief = 3.0 * slope * inside - 0.6 * slope * rim - 0.45 * inside
+    lift = 0.10 * np.clip(slope, 0, 1) * inside
+    return _light(light * np.exp(np.clip(relief, -2.0, 0.55))[..., None] + lift[..., None])
 
 
 def stain(light: Light, extent: float, rng: np.random.Generator) -> Light:
@@ -74,13 +74,13 @@ def crack(light: Light, extent: float, rng: np.random.Generator) -> Light:
     height, width = light.shape[:2]
     heading = rng.uniform(0, 2 * np.pi)
     trunk = _jagged((width / 2, height / 2), heading, extent, rng)
-    gap = _stroke(light, trunk, max(1.1, extent * 0.022), rng)
+    gap = _stroke(light, trunk, max(1.4, extent * 0.026), rng)
     for _ in range(int(rng.integers(1, 4))):
         fork = trunk[int(rng.integers(len(trunk) // 4, len(trunk) - 1))]
         aside = heading + rng.choice((-1, 1)) * rng.uniform(0.5, 1.1)
         reach = extent * rng.uniform(0.12, 0.3)
         middle = (fork[0] + np.cos(aside) * reach / 2, fork[1] + np.sin(aside) * reach / 2)
-        gap = np.maximum(gap, 0.8 * _stroke(light, _jagged(middle, aside, reach, rng), max(0.8, extent * 0.012), rng))
+        gap = np.maximum(gap, 0.8 * _stroke(light, _jagged(middle, aside, reach, rng), max(1.0, extent * 0.016), rng))
     lit = np.clip(_moved(gap, 1) - gap, 0, 1)
     if _brightness(light) < _DARK:
         return _light(light + (0.40 * gap + 0.10 * lit)[..., None])

@@ -49,6 +49,7 @@ def _row(count: int, first: float, last: float) -> list[tuple[float, float]]:
 
 
 _SIDES = ((0.0, 0.14), (0.86, 1.0))
+_NAMED_BESIDE = frozenset({"R1", "R2", "R3", "R4", "R5", "R6", "R7", "C6", "C7", "C8"})
 _FEET: dict[str, list[tuple[tuple[float, float], tuple[float, float]]]] = {
     "small_outline": [(pin, side) for pin in _row(7, 0.04, 0.96) for side in _SIDES],
     "quad_flat": [
@@ -165,9 +166,9 @@ def _marks(copper: _Copper) -> None:
             copper.outline((x - w / 2 - 0.008, y - h / 2 - 0.008, x + w / 2 + 0.008, y + h / 2 + 0.008))
     for place in PLAN:
         (x, y), (w, h) = place.centre, place.size
-        side = (x + w / 2 + 0.028, y) if place.name in {"R1", "R2", "R3", "R4", "R5", "R6"} else (x, y - h / 2 - 0.022)
+        side = (x + w / 2 + 0.028, y) if place.name in _NAMED_BESIDE else (x, y - h / 2 - 0.022)
         copper.silk(side, place.name, 0.024)
-    copper.silk((0.30, 0.155), "PATCHLINE  PL-200", 0.030)
+    copper.silk((0.222, 0.968), "PATCHLINE PL-200", 0.027)
     copper.silk((0.905, 0.485), "rev C", 0.026)
     for centre in HOLES:
         copper.ring(centre, 0.042, 0.026)

@@ -91,8 +91,9 @@ class _Scene:
         """Paper and ink under the lamp: fibres, blotchy ink, a slight curl that shades the sheet."""
         size = (printed.shape[0], printed.shape[1])
         blotches = 1 + 0.02 * noise(rng, size, scale / 60) + 0.03 * rng.standard_normal(size, dtype=np.float32)
-        laid = np.float32(self.density) * blotches
-        sheet = _PAPER * (1 - np.clip((1 - light_of(printed)) * laid[..., None], 0, 0.97))
+        thin = (1 - np.float32(self.density) * blotches)[..., None]
+        through = light_of(printed)
+        sheet = _PAPER * through * (1 + 2 * thin * (1 - through)) + np.float32(0.012)
         fibres = noise(rng, size, (scale / 300, scale / 110)) + noise(rng, size, (scale / 110, scale / 300))
         curl = noise(rng, size, scale / 2.2) + 0.3 * noise(rng, size, scale / 7)
         return np.asarray(sheet * (1 + 0.010 * fibres + 0.025 * curl)[..., None], dtype=np.float32)

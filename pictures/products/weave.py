@@ -11,7 +11,7 @@ from pictures.products.texture import noise, smoothstep
 
 _WARP = np.array([0.105, 0.165, 0.245], dtype=np.float32)
 _WEFT = np.array([0.50, 0.485, 0.44], dtype=np.float32)
-_DEEP = np.array([0.020, 0.022, 0.026], dtype=np.float32)
+_DEEP = np.array([0.034, 0.036, 0.042], dtype=np.float32)
 _THREADS = 34
 """Across the picture's shorter side."""
 _CRIMP = 0.42
@@ -47,7 +47,7 @@ class _Cloth:
     def without(self, stretch: _Stretch) -> "_Cloth":
         """The fabric with a stretch of thread pulled out: what lay under it has nothing to rest on."""
         gone = self.along(stretch)
-        return _Cloth(self.u, self.v, self.warp - 3 * gone, self.weft - gone * np.clip(0.15 - self.weft, 0, 0.5))
+        return _Cloth(self.u, self.v, self.warp - 3 * gone, self.weft - gone * np.clip(0.10 - self.weft, 0, 0.30))
 
 
 @dataclass(frozen=True)
