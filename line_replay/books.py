@@ -22,6 +22,17 @@ FIGURES_FILE = "report.json"
 _SHARED_FIELDS = ("inspection_id", "boot_id", "sequence", "part_id", "captured_at")
 
 
+def balance(scenario: Scenario, seen: Seen) -> tuple[Account, list[str]]:
+    """Join the ledger with everything seen.
+
+    Returns:
+        The books, and why they prove nothing, one sentence each; no sentence when every part has its one verdict.
+    """
+    account = join(scenario.entries, [*seen.sightings, *_unseen_drops(scenario, seen)])
+    faults = [*seen.troubles, *account.faults(drops_allowed=scenario.drops_allowed), *disagreements(account, seen)]
+    return account, faults
+
+
 def close_books(scenario: Scenario, seen: Seen, stamp: Mapping[str, Any]) -> Summary:
     """Join, measure, and write the report into the scenario's folder.
 
@@ -34,7 +45,7 @@ def close_books(scenario: Scenario, seen: Seen, stamp: Mapping[str, Any]) -> Sum
         MisconfiguredError: The `bench` extra, which draws the charts, is not installed.
         UnreadableError: A mask or a map cannot be read.
     """
-    account = join(scenario.entries, [*seen.sightings, *_unseen_drops(scenario, seen)])
+    account, faults = balance(scenario, seen)
 
     def map_of(fate: Fate) -> NDArray[np.float32] | None:
         return None if fate.verdict is None else evidence.published_map(seen.map_file(fate.verdict.inspection_id))
@@ -51,7 +62,7 @@ def close_books(scenario: Scenario, seen: Seen, stamp: Mapping[str, Any]) -> Sum
         peaks=peaks(account.fates),
         stamp=stamp,
         configuration=scenario.configuration,
-        faults=[*seen.troubles, *account.faults(drops_allowed=scenario.drops_allowed), *disagreements(account, seen)],
+        faults=faults,
         duration_seconds=seen.duration_seconds,
     )
     (scenario.directory / FIGURES_FILE).write_bytes(write_summary(summary))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from pictures.files import Category
+from pictures.files import Category, Sample
 from pictures.labels import GOOD
 from wire_contract.errors import MisconfiguredError
 
@@ -53,14 +53,16 @@ def deal(category: Category, stations: Sequence[str], *, seed: int, limit: int |
         category: The pictures, with their truth.
         stations: `site/line/station` of each station.
         seed: Decides the order.
-        limit: Take only so many pictures, after the shuffle.
+        limit: Deal so many parts; beyond the number of pictures, these come again in another order.
 
     Raises:
         MisconfiguredError: There is no test picture, or fewer than stations.
     """
-    samples = list(category.test)
-    random.Random(seed).shuffle(samples)  # noqa: S311 - an order, not a secret
-    samples = samples[:limit]
+    rng = random.Random(seed)  # noqa: S311 - an order, not a secret
+    wanted = len(category.test) if limit is None else limit
+    samples: list[Sample] = []
+    while len(samples) < wanted and category.test:
+        samples += rng.sample(category.test, k=min(len(category.test), wanted - len(samples)))
     if len(samples) < len(stations):
         raise MisconfiguredError(
             f"{len(samples)} test pictures cannot keep {len(stations)} stations busy",

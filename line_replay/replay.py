@@ -28,7 +28,7 @@ class ReplayOptions:
         artifact: Use this artifact, or the one in this folder, instead of commissioning from `train/good`.
         codec: What the stations encode with; of an artifact given, which one.
         parameters: The detector's own.
-        limit: Play only so many parts.
+        limit: Play so many parts; beyond the number of pictures, these come again.
     """
 
     data: Path

@@ -10,12 +10,14 @@ from PIL import Image, ImageFilter
 PANEL_PIXELS = 320
 """The longer side of an embedded picture."""
 
-FAINT, FULL, SATURATED = 0.5, 1.0, 1.5
-"""Multiples of the threshold at which the heat becomes visible, reaches red, and ends in dark red."""
+FAINT, FULL, SATURATED = 0.75, 1.0, 1.5
+"""Multiples of the threshold at which the heat becomes visible, reaches red, and ends in dark red.
 
-_STOPS = np.array([FAINT, 0.75, FULL, SATURATED], dtype=np.float32)
+Normal surface lies below the first: a map without a defect stays grey."""
+
+_STOPS = np.array([FAINT, 0.9, FULL, SATURATED], dtype=np.float32)
 _COLOURS = np.array([[255, 237, 160], [254, 178, 76], [227, 26, 28], [103, 0, 31]], dtype=np.float32)
-_OPACITY = np.array([0.0, 0.45, 0.65, 0.8], dtype=np.float32)
+_OPACITY = np.array([0.0, 0.4, 0.65, 0.8], dtype=np.float32)
 _OUTLINE = (0, 229, 255)
 
 

@@ -39,6 +39,13 @@ def test_a_limit_takes_fewer(category):
     assert len(deal(category, STATIONS, seed=3, limit=5)) == 5
 
 
+def test_pictures_come_again_when_more_parts_are_wanted_than_there_are(category):
+    entries = deal(category, STATIONS, seed=3, limit=25)
+    assert len({entry.key for entry in entries}) == 25
+    shown = [sum(entry.picture == str(sample.path) for entry in entries) for sample in category.test]
+    assert set(shown) == {2, 3}
+
+
 def test_too_few_pictures_for_the_stations_are_refused(category):
     with pytest.raises(MisconfiguredError, match="2 test pictures"):
         deal(category, STATIONS, seed=3, limit=2)
