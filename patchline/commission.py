@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from analytics_service.commission import Commissioned, Rung
 
 UPLINK_BYTES_PER_SECOND = 100_000
-HEADINGS = ("codec", "payload", "at the uplink", "assets", "bank", "artifact", "threshold", "false rejects", "took")
 
 
 def command(
@@ -127,37 +126,28 @@ def _summarise(made: "Commissioned", console: Console, uplink: int) -> None:
     for reason in made.skipped:
         console.print(f"left out: {reason}", style="yellow")
     table = Table(title=f"{made.profile.station}: {made.images} good pictures, backbone {made.backbone.name}")
-    for heading in (
-        "codec",
-        "payload",
-        "at the uplink",
-        "assets",
-        "bank",
-        "artifact",
-        "threshold",
-        "false rejects",
-        "took",
-    ):
-        table.add_column(heading, justify="left" if heading == "codec" else "right")
+    table.add_column("codec")
+    facts = [_facts(rung, made, uplink) for rung in made.rungs]
     for rung in made.rungs:
-        table.add_row(*_row(rung, made, uplink))
+        table.add_column(rung.codec, justify="right")
+    for fact in facts[0]:
+        table.add_row(fact, *(each[fact] for each in facts))
     console.print(table)
     for path in made.paths:
         console.print(str(path), soft_wrap=True, highlight=False)
 
 
-def _row(rung: "Rung", made: "Commissioned", uplink: int) -> tuple[str, ...]:
+def _facts(rung: "Rung", made: "Commissioned", uplink: int) -> dict[str, str]:
     calibration = rung.artifact.calibration
     assets = sum(asset.size for each in made.profile.ladder if each.codec == rung.codec for asset in each.assets)
     threshold = "none: too few pictures" if calibration.threshold is None else f"{calibration.threshold:.3f}"
-    return (
-        rung.codec,
-        f"{rung.payload_bytes / 1000:.1f} kB",
-        f"{rung.payload_bytes / uplink:.3f} s",
-        f"{assets / 1000:.0f} kB, {assets / uplink:.0f} s",
-        ", ".join("x".join(map(str, shape)) for shape in rung.bank.values()),
-        f"{rung.artifact.size_bytes / 1e6:.1f} MB",
-        threshold,
-        f"at most {calibration.bound:.1%}",
-        ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in rung.seconds.items()),
-    )
+    return {
+        "payload, mean": f"{rung.payload_bytes / 1000:.1f} kB",
+        "payload at the uplink": f"{rung.payload_bytes / uplink:.3f} s",
+        "assets at the uplink": f"{assets / 1000:.0f} kB, {assets / uplink:.0f} s",
+        "what was learnt": ", ".join("x".join(map(str, shape)) for shape in rung.bank.values()),
+        "artifact": f"{rung.artifact.size_bytes / 1e6:.1f} MB",
+        "threshold": threshold,
+        "false rejects": f"at most {calibration.bound:.1%}",
+        **{f"{phase} took": f"{seconds:.1f} s" for phase, seconds in rung.seconds.items()},
+    }

@@ -47,7 +47,7 @@ def test_tls_files_reach_the_link(config: Path) -> None:
     [
         ('artefacts = "a"', "no setting 'artefacts'.*did you mean 'artifacts'"),
         ('artifacts = "a"\n[broker]\nhots = "h"', r"no setting 'broker\.hots'.*did you mean 'host'"),
-        ('artifacts = "a"\n[broker.tls]\nca_file = "h"', r"no setting 'broker\.tls\.ca_file'.*did you mean 'ca'"),
+        ('artifacts = "a"\n[broker.tls]\nkay = "h"', r"no setting 'broker\.tls\.kay'.*did you mean 'key'"),
         ("", "'artifacts' is missing"),
         ('artifacts = "a"\n[worker]\nbatch_parts = 0', r"analytics\.toml: worker\.batch_parts"),
         ('artifacts = "a"\n[worker]\nmaps = "some"', "worker.maps"),
