@@ -2,6 +2,8 @@
 
 import os
 import re
+import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,6 +51,67 @@ def eventually() -> Eventually:
             time.sleep(0.005)
 
     return wait_for
+
+
+class Authority:
+    """A certificate authority of the openssl program, and what it signs."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        directory.mkdir()
+        self.certificate = directory / "ca.crt"
+        self._key = directory / "ca.key"
+        request = [
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-subj",
+            "/CN=test authority",
+            "-days",
+            "30",
+        ]
+        self._openssl(*request, "-keyout", str(self._key), "-out", str(self.certificate))
+
+    def sign(self, name: str, *, days: int = 30, host: str = "IP:127.0.0.1,DNS:localhost") -> tuple[Path, Path]:
+        """A certificate for a common name, and its key; a negative number of days makes one that has expired."""
+        stem, subject = name.replace("/", "-"), name.replace("/", "\\/")
+        certificate, key, wish = (self.directory / f"{stem}.{ending}" for ending in ("crt", "key", "csr"))
+        self._openssl(
+            "req",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-subj",
+            f"/CN={subject}",
+            "-keyout",
+            str(key),
+            "-out",
+            str(wish),
+        )
+        extensions = self.directory / f"{stem}.ext"
+        extensions.write_text(f"subjectAltName={host}\nbasicConstraints=CA:FALSE\n")
+        signing = ["x509", "-req", "-in", str(wish), "-CA", str(self.certificate), "-CAkey", str(self._key)]
+        self._openssl(
+            *signing, "-CAcreateserial", "-days", str(days), "-extfile", str(extensions), "-out", str(certificate)
+        )
+        return certificate, key
+
+    def _openssl(self, *arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The plant's certificate authority."""
+    if shutil.which("openssl") is None:
+        pytest.skip("the openssl program is not installed")
+    return Authority(tmp_path_factory.mktemp("certificates") / "plant")
 
 
 @pytest.fixture(scope="session")

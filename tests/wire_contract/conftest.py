@@ -1,11 +1,8 @@
 """Fixtures of the wire: links that record what happens, a cable to cut, a scripted broker, certificates."""
 
-import shutil
 import socket
-import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -175,47 +172,10 @@ def scripted_broker() -> Iterator[Callable[[Sequence[bytes]], int]]:
         listener.close()
 
 
-class Authority:
-    """A certificate authority of the openssl program, and what it signs."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        directory.mkdir()
-        self.certificate = directory / "ca.crt"
-        self._key = directory / "ca.key"
-        request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test authority", "-days", "30"]
-        self._openssl(*request, "-keyout", str(self._key), "-out", str(self.certificate))
-
-    def sign(self, name: str, *, days: int = 30, host: str = "IP:127.0.0.1,DNS:localhost") -> tuple[Path, Path]:
-        """A certificate for a name, and its key; a negative number of days makes one that has expired."""
-        certificate, key, wish = (self.directory / f"{name}.{ending}" for ending in ("crt", "key", "csr"))
-        self._openssl(
-            "req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", str(key), "-out", str(wish)
-        )
-        extensions = self.directory / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={host}\nbasicConstraints=CA:FALSE\n")
-        signing = ["x509", "-req", "-in", str(wish), "-CA", str(self.certificate), "-CAkey", str(self._key)]
-        self._openssl(
-            *signing, "-CAcreateserial", "-days", str(days), "-extfile", str(extensions), "-out", str(certificate)
-        )
-        return certificate, key
-
-    def _openssl(self, *arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], check=True, capture_output=True)
-
-
 @pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """The plant's certificate authority."""
-    if shutil.which("openssl") is None:
-        pytest.skip("the openssl program is not installed")
-    return Authority(tmp_path_factory.mktemp("certificates") / "plant")
-
-
-@pytest.fixture(scope="session")
-def strangers(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Authority:
+def strangers(authority: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """An authority that nobody in the plant trusts."""
-    return Authority(tmp_path_factory.mktemp("certificates") / "strangers")
+    return type(authority)(tmp_path_factory.mktemp("certificates") / "strangers")
 
 
 @pytest.fixture
