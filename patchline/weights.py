@@ -52,7 +52,7 @@ def export(
     patchline weights export mobilenet_v2 --taps features.3,features.8,features.14 --out weights/
     """
     spec = _spec(name)
-    asked = [tap.strip() for tap in taps.split(",") if tap.strip()] or list(spec.taps)
+    asked = spec.ordered([tap.strip() for tap in taps.split(",") if tap.strip()] or list(spec.taps))
     _say_exported(_export(spec, asked, source or store.find_checkpoint(spec), out or store.cache_folder()))
 
 
@@ -78,13 +78,12 @@ def fetch(
             sha256_prefix=sha256.lower(),
             on_progress=lambda done, total: progress.update(task, completed=done, total=total or None),
         )
-    _say_exported(_export(spec, list(spec.taps), checkpoint, folder))
+    _say_exported(_export(spec, tuple(spec.taps), checkpoint, folder))
 
 
-def _export(spec: BackboneSpec, taps: list[str], checkpoint: Path, folder: Path) -> Path:
-    ordered = spec.ordered(taps)
-    model = torch_export.export(spec, download.read_checkpoint(checkpoint), ordered)
-    return store.save_export(model, spec, ordered, checkpoint=checkpoint, folder=folder)
+def _export(spec: BackboneSpec, taps: tuple[str, ...], checkpoint: Path, folder: Path) -> Path:
+    model = torch_export.export(spec, download.read_checkpoint(checkpoint), taps)
+    return store.save_export(model, spec, taps, checkpoint=checkpoint, folder=folder)
 
 
 def _say_exported(path: Path) -> None:

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -44,22 +45,22 @@ def fetch(
         UnavailableError: The server is away or stopped in the middle.
     """
     checkpoint = spec.checkpoint
-    source = url or (checkpoint.url if checkpoint else "")
-    if checkpoint is None or not source:
+    if checkpoint is None:
         raise MisconfiguredError(
             f"{spec.name} is not offered for download",
             remedy=f"put its file in a folder of your own and point {store.VARIABLE} at it",
         )
+    source = url or checkpoint.url
     content = _download(source, on_progress)
     digest = hashlib.sha256(content).hexdigest()
     expected = sha256_prefix or checkpoint.url_sha256_prefix
-    if not expected or not digest.startswith(expected):
+    if not digest.startswith(expected):
         raise MisconfiguredError(
-            f"the download's sha256 is {digest}, and should begin with {expected or 'a digest that is known'}",
+            f"the download's sha256 is {digest}, and should begin with {expected}",
             where=source,
             remedy="nothing was kept; try again, or another mirror",
         )
-    path = folder / checkpoint.name
+    path = folder / checkpoint.fetched_name
     store.write(path, safetensors.numpy.save(_arrays(content, source), metadata={"source": source, "sha256": digest}))
     return path
 
@@ -115,7 +116,7 @@ def _arrays(content: bytes, source: str) -> Mapping[str, NDArray[Any]]:
         ValueError,
         AttributeError,
         EOFError,
-        importlib.import_module("pickle").UnpicklingError,
+        UnpicklingError,
     ) as error:
         raise MisconfiguredError(
             f"the download is not a file of weights: {error}", where=source, remedy="check the address"

@@ -35,10 +35,9 @@ MOBILENET_V2 = BackboneSpec(
         ),
     ),
     checkpoint=Checkpoint(
-        name="mobilenet_v2.safetensors",
-        known_sha256=("96683d4907ec79f0a0b0ea97fc2f812917493e46de0018e299309da6e4a3e3b7",),
         url="https://download.pytorch.org/models/mobilenet_v2-b0353104.pth",
         url_sha256_prefix="b0353104",
+        files={"mobilenet_v2.safetensors": "96683d4907ec79f0a0b0ea97fc2f812917493e46de0018e299309da6e4a3e3b7"},
     ),
     architecture="mobilenet_v2",
 )

@@ -15,10 +15,9 @@ RESNET18 = BackboneSpec(
         ),
     ),
     checkpoint=Checkpoint(
-        name="resnet18_trunk.safetensors",
-        known_sha256=("65a97fbb439edf424571e98b0a48730ec4996c3f2197e66f24290ad4e6a06bcb",),
         url="https://download.pytorch.org/models/resnet18-f37072fd.pth",
         url_sha256_prefix="f37072fd",
+        files={"resnet18_trunk.safetensors": "65a97fbb439edf424571e98b0a48730ec4996c3f2197e66f24290ad4e6a06bcb"},
     ),
     architecture="resnet18",
 )
@@ -44,7 +43,6 @@ WIDE_RESNET50_2 = BackboneSpec(
     default_taps=("layer2", "layer3"),
     licence="BSD-3-Clause",
     checkpoint=Checkpoint(
-        name="wide_resnet50_2.safetensors",
         url="https://download.pytorch.org/models/wide_resnet50_2-95faca4d.pth",
         url_sha256_prefix="95faca4d",
     ),

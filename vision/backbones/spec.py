@@ -1,6 +1,7 @@
 """What is known of a backbone before its weights are at hand."""
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Literal
 
 import msgspec
@@ -32,16 +33,19 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Published weights from which ONNX files can be exported with the torch extra.
 
     Attributes:
-        name: File name in a weights folder, a safetensors file under torchvision's parameter names.
-        known_sha256: Digests of such files that were checked.
-        url: Where `weights fetch` downloads torchvision's own file; empty where there is none.
+        url: Where `weights fetch` downloads torchvision's own file.
         url_sha256_prefix: The first digits of that file's digest, as its publisher states them.
+        files: Other safetensors files that were checked, under torchvision's parameter names: file name -> sha256.
     """
 
-    name: str
-    known_sha256: tuple[str, ...] = ()
-    url: str = ""
-    url_sha256_prefix: str = ""
+    url: str
+    url_sha256_prefix: str
+    files: Mapping[str, str] = {}
+
+    @property
+    def fetched_name(self) -> str:
+        """What a fetched file is called in a folder of weights: as its publisher calls it, but safetensors."""
+        return f"{PurePosixPath(self.url).stem}.safetensors"
 
 
 class BackboneSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -87,14 +87,8 @@ def find(spec: BackboneSpec, taps: Sequence[str] | None = None) -> StoredBackbon
         for path, file_taps, sha256 in candidates(spec, folder):
             if not asked <= set(file_taps):
                 continue
-            found = _digest(path)
-            if found == sha256:
-                return StoredBackbone(path, sha256)
-            raise MisconfiguredError(
-                f"this is not the {spec.name} it should be: its sha256 is {found[:12]}, not {sha256[:12]}",
-                where=str(path),
-                remedy="remove it, or fetch or export it again",
-            )
+            _check(spec, path, sha256)
+            return StoredBackbone(path, sha256)
     raise _not_found(spec, asked)
 
 
@@ -111,18 +105,21 @@ def find_checkpoint(spec: BackboneSpec) -> Path:
     """The file of weights from which a backbone's ONNX files are exported.
 
     Raises:
-        MisconfiguredError: The backbone has none, or no folder has it; names the places tried.
+        MisconfiguredError: The backbone has none, no folder has it, or one has another file of its name.
     """
     if spec.checkpoint is None:
         raise MisconfiguredError(
             f"{spec.name} has no weights to export from", remedy=f"use the taps of {_file_names(spec)}"
         )
+    known = spec.checkpoint.files
     for folder in folders():
-        path = folder / spec.checkpoint.name
-        if path.is_file():
-            return path
+        for name in (*known, spec.checkpoint.fetched_name):
+            path = folder / name
+            if path.is_file():
+                _check(spec, path, known.get(name))
+                return path
     raise MisconfiguredError(
-        f"the weights {spec.checkpoint.name} of {spec.name} were not found",
+        f"no weights of {spec.name} to export from were found",
         where=_places(),
         remedy=_fetch_remedy(spec),
     )
@@ -200,6 +197,16 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(_read(path)).hexdigest()
 
 
+def _check(spec: BackboneSpec, path: Path, sha256: str | None) -> None:
+    """Make sure a file is what it should be; one that was fetched was checked then, and has no digest of its own."""
+    if sha256 is not None and (found := _digest(path)) != sha256:
+        raise MisconfiguredError(
+            f"this is not the {spec.name} it should be: its sha256 is {found[:12]}, not {sha256[:12]}",
+            where=str(path),
+            remedy="remove it, or fetch or export it again",
+        )
+
+
 def _places() -> str:
     return "looked in " + ", ".join(map(str, folders()))
 
@@ -214,13 +221,13 @@ def _fetch_remedy(spec: BackboneSpec) -> str:
 
 def _not_found(spec: BackboneSpec, asked: set[str]) -> MisconfiguredError:
     taps = ",".join(tap for tap in spec.taps if tap in asked)
-    remedies = [f"point {VARIABLE} at a folder that has one"]
-    if spec.checkpoint is not None:
-        remedies.append(f"run: patchline weights export {spec.name} --taps {taps}")
-    if spec.checkpoint is not None and spec.checkpoint.url:
-        remedies.append(f"after, if need be: patchline weights fetch {spec.name}")
+    remedy = f"point {VARIABLE} at a folder that has one"
+    if spec.packaged:
+        remedy = "it comes with patchline: install it again"
+    elif spec.checkpoint is not None:
+        remedy += f", or run: patchline weights fetch {spec.name}"
+        if spec.checkpoint.files:
+            remedy += f" (or, from weights you have: patchline weights export {spec.name} --taps {taps})"
     return MisconfiguredError(
-        f"no file of backbone {spec.name} with the taps {taps} was found",
-        where=_places(),
-        remedy=", or ".join(remedies),
+        f"no file of backbone {spec.name} with the taps {taps} was found", where=_places(), remedy=remedy
     )
