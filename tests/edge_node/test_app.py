@@ -27,7 +27,8 @@ Eventually = Callable[..., None]
 
 
 def test_every_picture_of_a_folder_gets_its_verdict(
-    service: Any, start_edge: Any,
+    service: Any,
+    start_edge: Any,
     settings_for: SettingsFor,
     picture_folder: Path,
     journal: Journal,
@@ -56,12 +57,15 @@ def test_a_replay_follows_its_plan_and_a_synthetic_line_its_seed(
     parts = [{"path": f"pictures/part-{number}.png", "part_id": f"order-{number}"} for number in (3, 1, 2)]
     plan.write_text("\n".join(json.dumps(part) for part in parts))
     assert start_edge(settings_for({"kind": "replay", "plan": plan})).wait() == 0
-    assert start_edge(settings_for({"kind": "synthetic", "product": "washer", "parts": 2, "size": (64, 64)})).wait() == 0
+    assert (
+        start_edge(settings_for({"kind": "synthetic", "product": "washer", "parts": 2, "size": (64, 64)})).wait() == 0
+    )
     assert service.parts() == ["order-3", "order-1", "order-2", "washer-0-000000", "washer-0-000001"]
 
 
 def test_an_unreadable_picture_is_a_drop_with_its_reason(
-    service: Any, start_edge: Any,
+    service: Any,
+    start_edge: Any,
     settings_for: SettingsFor,
     picture_folder: Path,
     journal: Journal,
@@ -89,7 +93,10 @@ def test_a_station_waits_for_its_first_profile_or_gives_up_when_told(
 ) -> None:
     new_service()
     source = {"kind": "folder", "directory": picture_folder}
-    assert start_edge(settings_for(source, profile={"directory": picture_folder / "none", "wait_seconds": 0.5})).wait() == EXIT_UNAVAILABLE
+    assert (
+        start_edge(settings_for(source, profile={"directory": picture_folder / "none", "wait_seconds": 0.5})).wait()
+        == EXIT_UNAVAILABLE
+    )
 
 
 @pytest.fixture

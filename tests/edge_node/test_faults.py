@@ -78,7 +78,12 @@ def test_a_backlog_of_an_earlier_boot_goes_by_its_own_channel_beside_live_parts(
 
 @pytest.mark.slow
 def test_a_broker_killed_and_restarted_loses_no_part(
-    service: Any, start_edge: Any, settings_for: SettingsFor, mosquitto: Broker, journal: Journal, eventually: Eventually
+    service: Any,
+    start_edge: Any,
+    settings_for: SettingsFor,
+    mosquitto: Broker,
+    journal: Journal,
+    eventually: Eventually,
 ) -> None:
     edge = start_edge(settings_for({**WASHERS, "parts": 60}, send=HASTY, trigger={"takt_seconds": 0.05}))
     eventually(lambda: len(service.seen) > 8)
@@ -163,7 +168,9 @@ sys.exit(run(EdgeSettings(**json.loads(sys.argv[1]))))
 def test_sigkill_of_the_edge_loses_no_part_and_moves_the_gate_at_most_once(
     service: Any, settings_for: SettingsFor, tmp_path: Path, journal: Journal, eventually: Eventually
 ) -> None:
-    settings = settings_for({**WASHERS}, trigger={"takt_seconds": 0.03}, send=HASTY, gate={"kind": "log", "deadline_seconds": 0.4})
+    settings = settings_for(
+        {**WASHERS}, trigger={"takt_seconds": 0.03}, send=HASTY, gate={"kind": "log", "deadline_seconds": 0.4}
+    )
     paper = tmp_path / "paper.txt"
 
     def boot(parts: int, seed: int) -> "subprocess.Popen[bytes]":
@@ -189,7 +196,9 @@ def test_sigkill_of_the_edge_loses_no_part_and_moves_the_gate_at_most_once(
     moved = [line.split()[0] for line in paper.read_text().splitlines()]
     assert len(moved) == len(set(moved))
     assert set(moved) <= {line.inspection_id for line in lines if line.gate_action}
-    assert {part for part in service.parts() if part.startswith("washer-99")} == {f"washer-99-{n:06d}" for n in range(3)}
+    assert {part for part in service.parts() if part.startswith("washer-99")} == {
+        f"washer-99-{n:06d}" for n in range(3)
+    }
 
 
 def _waiting(folder: Path) -> list[int]:

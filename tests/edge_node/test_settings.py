@@ -1,0 +1,121 @@
+"""Settings: what is wrong is said with file, key and remedy."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from pydantic import BaseModel
+
+from edge_node.app import check
+from edge_node.settings import EdgeSettings
+from edge_node.sources import SOURCES
+from wire_contract.errors import MisconfiguredError
+
+GOOD = """
+station = "plant/line1/cam1"
+
+[source]
+kind = "synthetic"
+product = "washer"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "edge.toml"
+
+
+def load(file: Path, text: str) -> EdgeSettings:
+    file.write_text(text)
+    return EdgeSettings.load(file)
+
+
+def test_the_smallest_file_is_enough(file: Path) -> None:
+    settings = load(file, GOOD)
+    assert (settings.station, settings.source.kind, settings.gate.kind) == ("plant/line1/cam1", "synthetic", "log")
+    assert settings.broker.port == 1883
+    check(settings)
+
+
+def test_the_environment_goes_before_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATCHLINE_EDGE_BROKER__HOST", "broker.plant")
+    monkeypatch.setenv("PATCHLINE_EDGE_STATION", "plant/line1/cam2")
+    monkeypatch.setenv("PATCHLINE_EDGE_BROKER__PASSWORD", "hush")
+    settings = load(file, GOOD + '[broker]\nhost = "elsewhere"\nport = 1884\n')
+    assert (settings.broker.host, settings.broker.port, settings.station) == ("broker.plant", 1884, "plant/line1/cam2")
+    assert "hush" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("addition", "message"),
+    [
+        ("[brokr]\nport = 1\n", r"there is no setting brokr .*edge\.toml: brokr\); did you mean broker\?"),
+        ("[broker]\nprot = 1\n", r"there is no setting broker\.prot .*did you mean broker\.port\?"),
+        ('[gate]\nkind = "mqtt"\ntopc = "x"\n', r"gate\.topic is missing .*1 more mistakes"),
+        ('[gate]\nkind = "hammer"\n', r"gate.*hammer"),
+        ("[broker]\nport = 0\n", r"broker\.port: Input should be greater than or equal to 1"),
+        ("[gate]\ndeadline_seconds = -1\n", r"gate\.deadline_seconds: Input should be greater than 0"),
+        ("[outbox]\nbudget_bytes = 5\n", r"outbox\.budget_bytes"),
+    ],
+)
+def test_a_wrong_key_is_named_with_what_was_meant(file: Path, addition: str, message: str) -> None:
+    with pytest.raises(MisconfiguredError, match=message):
+        load(file, GOOD + addition)
+
+
+def test_a_wrong_station_is_said_plainly(file: Path) -> None:
+    with pytest.raises(MisconfiguredError, match=r"station: 'cam1' is not a station; write it as site/line/station"):
+        load(file, GOOD.replace("plant/line1/cam1", "cam1"))
+
+
+def test_a_missing_file_and_broken_toml_are_said(file: Path) -> None:
+    with pytest.raises(MisconfiguredError, match=r"cannot be read: No such file.*edge\.toml"):
+        EdgeSettings.load(file)
+    with pytest.raises(MisconfiguredError, match=r"no TOML: .*line 2"):
+        load(file, "station = 'x'\nsource = = 3")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ('kind = "folder"\ndirectory = "nowhere"', "nowhere is not a folder"),
+        ('kind = "replay"\nplan = "nowhere.jsonl"', "the plan cannot be read"),
+        ('kind = "synthetic"\nproduct = "spoon"', "there is no product 'spoon'.*choose from washer"),
+    ],
+)
+def test_check_looks_at_what_the_source_names(file: Path, source: str, message: str) -> None:
+    settings = load(file, f'station = "plant/line1/cam1"\n[source]\n{source}\n')
+    with pytest.raises(MisconfiguredError, match=message):
+        check(settings)
+
+
+def test_check_looks_at_tls_files(file: Path) -> None:
+    with pytest.raises(MisconfiguredError, match=r"nowhere\.pem"):
+        check(load(file, GOOD + '[broker.tls]\nca = "nowhere.pem"\n'))
+
+
+def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield model
+    for field in model.model_fields.values():
+        for argument in (field.annotation, *_arguments(field.annotation)):
+            if isinstance(argument, type) and issubclass(argument, BaseModel):
+                yield from models(argument)
+
+
+def _arguments(annotation: object) -> Iterator[object]:
+    for argument in get_args(annotation):
+        yield argument
+        yield from _arguments(argument)
+
+
+def test_every_setting_is_described_and_every_table_refuses_strangers() -> None:
+    for model in models(EdgeSettings):
+        assert model.model_config.get("extra") == "forbid", model
+        assert all(field.description for field in model.model_fields.values()), model
+
+
+def test_every_source_can_be_chosen() -> None:
+    tables = [model for model in models(EdgeSettings) if "kind" in model.model_fields]
+    kinds = {get_args(model.model_fields["kind"].annotation)[0] for model in tables}
+    assert set(SOURCES) <= kinds
