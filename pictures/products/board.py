@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import partial
-from math import cos, sin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +9,7 @@ from PIL import Image, ImageFilter
 
 from pictures.products.camera import OVERSAMPLING, Exposure, Light, gathered, light_of
 from pictures.products.circuit import PLAN, Place, bare_board
+from pictures.products.placing import framed, placed
 from pictures.products.protocol import Drawing, Pixels, Plane, Region
 from pictures.products.sprites import BODIES, Sprite, sprite
 from pictures.products.texture import as_plane, blurred, noise, smoothstep
@@ -46,9 +46,9 @@ class _Scene:
         rng = np.random.default_rng(self.seed)
         large = (size[0] * OVERSAMPLING, size[1] * OVERSAMPLING)
         colour, form = self._assembled(round(_SIDE * min(large)), missing)
-        placed = self._placed(colour, large)
-        board = as_plane(placed.getchannel("A"))
-        lit = _lit(rng, np.asarray(placed.convert("RGB")), self._placed(form, large), min(large))
+        seen = self._placed(colour, large)
+        board = as_plane(seen.getchannel("A"))
+        lit = _lit(rng, np.asarray(seen.convert("RGB")), self._placed(form, large), min(large))
         cover = gathered(board)
         scene = _mat(rng, size, min(size))
         scene *= ((1 - 0.75 * _contact(cover, min(size))) * (1 - cover))[..., None]
@@ -76,11 +76,8 @@ class _Scene:
         return part, (round(corner[0]), round(corner[1]))
 
     def _placed(self, sheet: Image.Image, size: tuple[int, int]) -> Image.Image:
-        c, s = cos(self.angle), sin(self.angle)
-        x = size[1] / 2 + self.centre[0] * min(size)
-        y = size[0] / 2 + self.centre[1] * min(size)
-        affine = (c, s, sheet.width / 2 - c * x - s * y, -s, c, sheet.height / 2 + s * x - c * y)
-        return sheet.transform((size[1], size[0]), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR)
+        """The board's sheet where it lies."""
+        return placed(framed(sheet), size, self.centre, self.angle)
 
     def cover(self, size: tuple[int, int], place: Place | None) -> Plane:
         """How much of each pixel belongs to the body of a component, or to the board."""

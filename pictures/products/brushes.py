@@ -112,7 +112,9 @@ def missing_part(light: Light, extent: float, rng: np.random.Generator) -> Light
     s = np.linspace(0, 1, width, dtype=np.float32)[None, :, None]
     across = light[:, :2].mean(axis=1, keepdims=True) * (1 - s) + light[:, -2:].mean(axis=1, keepdims=True) * s
     down = light[:2].mean(axis=0, keepdims=True) * (1 - t) + light[-2:].mean(axis=0, keepdims=True) * t
-    grain = np.diff(light[:2], axis=1).std() * rng.standard_normal((height, width, 1), dtype=np.float32) * 0.7
+    # The median tells the grain apart from the edges that the window's border may cross.
+    rough = np.float32(np.median(np.abs(np.diff(light[:2], axis=1))))
+    grain = rough * rng.standard_normal((height, width, 1), dtype=np.float32)
     _, _, distance = _bowl(light, extent, rng, stretch=1.0, rough=0.05)
     hole = (1 - smoothstep(0.92, 1.0, distance))[..., None]
     return _light(light + ((across + down) / 2 + grain - light) * hole)

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from math import cos, sin
 
 import numpy as np
 from PIL import Image
 
 from pictures.products.artwork import COLOURED_FIELDS, FIELDS, SHEET, draw_sheet
 from pictures.products.camera import OVERSAMPLING, Exposure, Light, light_of
+from pictures.products.placing import framed, placed
 from pictures.products.protocol import Drawing, Pixels, Plane, Region
 from pictures.products.texture import as_plane, blurred, noise
 
@@ -22,7 +22,17 @@ _COLOURED = 60
 
 @lru_cache(maxsize=32)
 def _sheet(width: int, missing: frozenset[str]) -> Image.Image:
-    return draw_sheet(missing).resize((width, width * SHEET[1] // SHEET[0]), Image.Resampling.LANCZOS)
+    return framed(draw_sheet(missing).resize((width, width * SHEET[1] // SHEET[0]), Image.Resampling.LANCZOS))
+
+
+@lru_cache(maxsize=8)
+def _coloured_ink(name: str) -> Image.Image:
+    """Where a field is printed in a colour, white on black, in dots."""
+    red, green, blue = (np.asarray(layer).astype(np.int16) for layer in draw_sheet().convert("RGB").split())
+    coloured = np.maximum.reduce((red, green, blue)) - np.minimum.reduce((red, green, blue)) > _COLOURED
+    ink = Image.new("L", SHEET)
+    ink.paste(Image.fromarray((coloured * 255).astype(np.uint8)).crop(FIELDS[name]), FIELDS[name])
+    return ink
 
 
 @dataclass(frozen=True)
@@ -63,29 +73,20 @@ class _Scene:
 
     def ink(self, name: str, size: tuple[int, int]) -> Plane:
         """How much of each pixel is printed in a colour, within a field of the label."""
-        red, green, blue = (np.asarray(layer).astype(np.int16) for layer in draw_sheet().convert("RGB").split())
-        coloured = np.maximum.reduce((red, green, blue)) - np.minimum.reduce((red, green, blue)) > _COLOURED
-        form = Image.new("L", SHEET)
-        box = FIELDS[name]
-        form.paste(Image.fromarray((coloured * 255).astype(np.uint8)).crop(box), box)
-        return self._shown(form, size)
+        return self._shown(_coloured_ink(name), size)
 
     def whole(self, size: tuple[int, int]) -> Plane:
         """How much of each pixel belongs to the label."""
-        return self._shown(draw_sheet().getchannel("A"), size)
+        return self._shown(Image.new("L", SHEET, 255), size)
 
     def _shown(self, form: Image.Image, size: tuple[int, int]) -> Plane:
         width = round(_WIDTH * min(size))
         small = form.resize((width, width * SHEET[1] // SHEET[0]), Image.Resampling.BOX)
-        return as_plane(self._placed(small, size))
+        return as_plane(self._placed(framed(small), size))
 
     def _placed(self, sheet: Image.Image, size: tuple[int, int]) -> Image.Image:
         """The sheet where it was stuck."""
-        c, s = cos(self.angle), sin(self.angle)
-        x = size[1] / 2 + self.centre[0] * min(size)
-        y = size[0] / 2 + self.centre[1] * min(size)
-        affine = (c, s, sheet.width / 2 - c * x - s * y, -s, c, sheet.height / 2 + s * x - c * y)
-        return sheet.transform((size[1], size[0]), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR)
+        return placed(sheet, size, self.centre, self.angle)
 
     def _lit(self, rng: np.random.Generator, printed: Pixels, scale: int) -> Light:
         """Paper and ink under the lamp: fibres, blotchy ink, a slight curl that shades the sheet."""

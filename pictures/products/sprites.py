@@ -86,7 +86,7 @@ def _chip(pad: Pad, body: tuple[int, int, int], height: int, text: str) -> None:
         pad.block((left, 0.10, right, 0.90), STEEL, Matter(height, 90, 255), corner=0.06)
     pad.block((0.26, 0.08, 0.74, 0.92), body, Matter(height + 6, 70), corner=0.05)
     if text:
-        pad.text((0.5, 0.5), text, 0.55, (214, 214, 210))
+        pad.text((0.5, 0.5), text, 0.42, (196, 196, 192))
 
 
 def _resistor(pad: Pad, text: str) -> None:
