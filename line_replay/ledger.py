@@ -74,8 +74,8 @@ def deal(category: Category, stations: Sequence[str], *, seed: int, limit: int |
             station=stations[place % len(stations)],
             part_id=f"part-{place + 1:05d}",
             label=sample.label,
-            picture=str(sample.path),
-            mask=None if sample.mask_path is None else str(sample.mask_path),
+            picture=str(sample.path.resolve()),
+            mask=None if sample.mask_path is None else str(sample.mask_path.resolve()),
         )
         for place, sample in enumerate(samples)
     ]

@@ -87,3 +87,8 @@ def test_two_parts_of_one_name_at_one_station_are_refused():
     entry = Entry(station=STATIONS[0], part_id="a", label="good", picture="a.png")
     with pytest.raises(MisconfiguredError, match="twice"):
         check_ledger([entry, entry])
+
+
+def test_paths_of_a_relative_category_hold_from_any_folder():
+    here = Category(name="c", train=(), test=tuple(Sample(Path(f"test/good/{n}.png"), "good", None) for n in range(3)))
+    assert all(Path(entry.picture).is_absolute() for entry in deal(here, STATIONS, seed=3))
