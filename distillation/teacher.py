@@ -1,0 +1,65 @@
+"""The teacher: torchvision's MobileNetV2, run by ONNX Runtime at the two taps the student learns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from wire_contract.errors import MisconfiguredError
+
+Maps = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class TeacherTap:
+    """One place where teacher and student meet: the teacher's output, the student's, its stride and its width."""
+
+    teacher: str
+    student: str
+    stride: int
+    channels: int
+
+
+TAPS = (TeacherTap("features.6", "stride8", 8, 24), TeacherTap("features.13", "stride16", 16, 40))
+TEACHER_SHA256 = "73fe6a41e0e99382461a1bea37f717cd0ed4525475122deff121ba1240499a3c"
+
+
+class Teacher(Protocol):
+    """Whatever gives feature maps named by the teacher's taps for normalised pictures (B, 3, H, W)."""
+
+    def maps(self, batch: NDArray[np.float32]) -> Maps:
+        """The feature maps, tap name -> (B, C, h, w)."""
+        ...
+
+
+class OnnxTeacher:
+    """A frozen ONNX backbone whose outputs are named like the teacher's taps."""
+
+    def __init__(self, path: Path, *, threads: int = 1) -> None:
+        """Open the model.
+
+        Raises:
+            MisconfiguredError: there is no such file, or it has not the taps.
+        """
+        if not path.is_file():
+            raise MisconfiguredError(
+                "the teacher does not exist",
+                where=str(path),
+                remedy="name torchvision's MobileNetV2 as ONNX by --teacher",
+            )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._taps = [tap.teacher for tap in TAPS]
+        missing = set(self._taps) - {output.name for output in self._session.get_outputs()}
+        if missing:
+            raise MisconfiguredError(f"the teacher has no output {', '.join(sorted(missing))}", where=str(path))
+
+    def maps(self, batch: NDArray[np.float32]) -> Maps:
+        """The feature maps, tap name -> (B, C, h, w)."""
+        return dict(zip(self._taps, self._session.run(self._taps, {"input": batch}), strict=True))
