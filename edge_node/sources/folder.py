@@ -43,9 +43,9 @@ class FolderSource:
             for path, part_id in zip(self._pictures(), self._triggers, strict=False):
                 yield Shot(part_id or path.stem, partial(open_picture, path))
             return
-        for part_id, path in zip(self._triggers, self._arriving(), strict=False):
-            if path is not None:
-                yield Shot(part_id or path.stem, partial(open_picture, path))
+        for part_id, arrived in zip(self._triggers, self._arriving(), strict=False):
+            if arrived is not None:
+                yield Shot(part_id or arrived.stem, partial(open_picture, arrived))
 
     def _pictures(self) -> list[Path]:
         return sorted(path for path in self._directory.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())

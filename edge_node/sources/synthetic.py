@@ -5,11 +5,11 @@ from functools import partial
 from itertools import count
 
 import numpy as np
-from pictures.products.plant import plant
 
 from edge_node.sources.protocol import Pixels, Shot
 from edge_node.sources.triggers import Triggers
 from pictures.products import PRODUCTS
+from pictures.products.plant import plant
 from wire_contract.errors import MisconfiguredError
 
 

@@ -11,6 +11,7 @@ from edge_node.journal import JournalLine
 from edge_node.settings import EdgeSettings
 from line_replay.broker import Broker
 from wire_contract.errors import EXIT_UNAVAILABLE
+from wire_contract.link.delivery import Delivery
 from wire_contract.link.link import Link
 from wire_contract.link.settings import LinkSettings, Subscription
 from wire_contract.messages import Command, DropMessage, EdgeStatus, FrameMessage, from_json, to_json
@@ -103,10 +104,15 @@ def test_a_station_waits_for_its_first_profile_or_gives_up_when_told(
 def statuses(mosquitto: Broker) -> Any:
     """What the station says about itself, as a stranger hears it."""
     heard: list[EdgeStatus] = []
+
+    def hear(delivery: Delivery) -> None:
+        heard.append(from_json(delivery.payload, EdgeStatus))
+        delivery.acknowledge()
+
     link = Link(
         LinkSettings(port=mosquitto.port, client_id="stranger"),
         subscriptions=[Subscription(TOPICS.of(STATION, "status"))],
-        on_delivery=lambda delivery: (heard.append(from_json(delivery.payload, EdgeStatus)), delivery.acknowledge())[1],
+        on_delivery=hear,
         on_connected=lambda _: None,
         on_disconnected=lambda _: None,
     )

@@ -1,21 +1,23 @@
 """What the world does to an edge node: every part still gets its one verdict."""
 
-import re
+import json
 import signal
+import sqlite3
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from edge_node.journal import JournalLine, read_journal
+from edge_node.journal import JournalLine
 from edge_node.settings import EdgeSettings
 from line_replay.broker import Broker
-from wire_contract.messages import DropMessage
+from wire_contract.messages import DropMessage, sealed
 
 pytestmark = pytest.mark.broker
 
@@ -139,10 +141,6 @@ def test_a_full_outbox_makes_parts_drops_and_goes_on_when_there_is_room(
 
 
 def _large_profile(service: Any) -> Any:
-    import msgspec
-
-    from wire_contract.messages import sealed
-
     small = next(iter(service.profiles.values()))
     raw = msgspec.structs.replace(small.ladder[0], codec="raw")
     return sealed(msgspec.structs.replace(small, input_size=(300, 300), ladder=(raw,)))
@@ -176,8 +174,6 @@ def test_sigkill_of_the_edge_loses_no_part_and_moves_the_gate_at_most_once(
     def boot(parts: int, seed: int) -> "subprocess.Popen[bytes]":
         table = settings.model_dump(mode="json")
         table["source"] |= {"parts": parts, "seed": seed}
-        import json
-
         return subprocess.Popen([sys.executable, "-c", EDGE, json.dumps(table), str(paper)], stderr=subprocess.DEVNULL)
 
     for seed in range(5):
@@ -202,9 +198,6 @@ def test_sigkill_of_the_edge_loses_no_part_and_moves_the_gate_at_most_once(
 
 
 def _waiting(folder: Path) -> list[int]:
-    import sqlite3
-    from contextlib import closing
-
     path = folder / "edge" / "outbox.sqlite"
     if not path.exists():
         return []

@@ -155,10 +155,17 @@ def test_after_a_reboot_a_part_still_under_way_is_watched_and_one_gone_by_is_not
 
 
 def test_what_cannot_be_written_down_does_not_move(
-    keeper: Gatekeeper, capture: Any, clock: Clock, outbox: Outbox, gate: Notes, eventually: Any, metrics: EdgeMetrics
+    keeper: Gatekeeper,
+    capture: Any,
+    clock: Clock,
+    outbox: Outbox,
+    gate: Notes,
+    eventually: Any,
+    metrics: EdgeMetrics,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     row = capture()
-    outbox.claim_gate = _disk_full  # type: ignore[method-assign]
+    monkeypatch.setattr(outbox, "claim_gate", _disk_full)
     keeper.watch(row)
     clock.now = 103.0
     keeper.wake()

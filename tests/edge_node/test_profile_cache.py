@@ -61,7 +61,7 @@ def test_assets_in_any_order_and_twice_complete_a_profile(cache: ProfileCache, t
     first, second, third = chunks_of(CODEBOOK)
     assert [cache.add(chunk) for chunk in (third, first, third)] == [None, None, None]
     assert cache.add(second) == profile
-    assert cache.missing == ()
+    assert not cache.missing
     again = ProfileCache(tmp_path / "profile", STATION)
     assert again.load() == profile
     assert again.asset(sha256_of(CODEBOOK)) == CODEBOOK

@@ -156,33 +156,37 @@ events = st.lists(
 )
 
 
+def play(schedule: Schedule, event: str, number: int, now: float, still_open: set[str]) -> None:
+    name = f"part-{number}"
+    match event:
+        case "add" if name not in still_open:
+            schedule.add(name, number, now, now)
+            still_open.add(name)
+        case "send" | "refuse" | "lose":
+            ticket = schedule.next(now, BOTH)
+            if ticket is None:
+                return
+            schedule.sent(ticket, 100, now)
+            if event == "lose":
+                schedule.not_sent(ticket, now)
+            else:
+                (schedule.accepted if event == "send" else schedule.refused)(ticket.inspection_id, now)
+        case "answer":
+            schedule.answered(name, now)
+            still_open.discard(name)
+        case "birth":
+            schedule.all_due(now)
+        case "again":
+            schedule.again(name, now)
+
+
 @given(events)
 def test_whatever_happens_every_open_part_is_sent_again_in_the_end(history: list[tuple[str, int, float]]) -> None:
     schedule = a_schedule(live_seconds=2, backlog_window=1)
-    now, still_open = 0.0, set()
+    now, still_open = 0.0, set[str]()
     for event, number, seconds in history:
         now += seconds
-        name = f"part-{number}"
-        if event == "add" and name not in still_open:
-            schedule.add(name, number, now - seconds, now)
-            still_open.add(name)
-        elif event in {"send", "refuse", "lose"}:
-            ticket = schedule.next(now, BOTH)
-            if ticket is not None:
-                schedule.sent(ticket, 100, now)
-                if event == "send":
-                    schedule.accepted(ticket.inspection_id, now)
-                elif event == "refuse":
-                    schedule.refused(ticket.inspection_id, now)
-                else:
-                    schedule.not_sent(ticket, now)
-        elif event == "answer":
-            schedule.answered(name, now)
-            still_open.discard(name)
-        elif event == "birth":
-            schedule.all_due(now)
-        elif event == "again":
-            schedule.again(name, now)
+        play(schedule, event, number, now, still_open)
     sent = set()
     for _ in range(400):
         sent.add(send(schedule, now))
