@@ -25,6 +25,7 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         maps: Parts whose map and mask entered the pixel figures.
+        maps_missing: Scored parts whose map was not seen.
     """
 
     image_auroc: float | None = None
@@ -32,6 +33,7 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
     pixel_f1: float | None = None
     aupro: float | None = None
     maps: int = 0
+    maps_missing: int = 0
 
 
 class PeakTally(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +66,12 @@ def measure(fates: Sequence[Fate], map_of: MapOf) -> Accuracy:
         pixel_f1=evaluation.pixel_f1(masks, maps),
         aupro=evaluation.aupro(masks, maps),
         maps=len(masks),
+        maps_missing=sum(map_of(fate) is None for fate in fates if _scored(fate)),
     )
+
+
+def _scored(fate: Fate) -> bool:
+    return fate.verdict is not None and fate.verdict.score is not None
 
 
 def _pixels(fates: Sequence[Fate], map_of: MapOf) -> tuple[list[NDArray[np.bool_]], list[NDArray[np.float32]]]:

@@ -31,7 +31,7 @@ class Program:
         self.name, self.log = name, log
         self._command = [sys.executable, "-m", "patchline", *arguments]
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS_PREFIXES)}
-        self._environment = {**kept, **(environment or {})}
+        self.environment = {**kept, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -43,7 +43,7 @@ class Program:
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                env=self._environment,
+                env=self.environment,
                 start_new_session=True,
             )
 

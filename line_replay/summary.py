@@ -59,7 +59,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         stage_seconds: Stage -> where it was spent and how long it took.
         late: Parts whose gate acted on the deadline's default, before their verdict came.
         unwitnessed: Verdicts the independent watcher missed, read from the service's records instead.
-        maps: Published maps that entered the pixel figures.
+        maps: Published maps that entered the pixel figures; maps travel once and unacknowledged, so a broken link
+            may cost some.
+        maps_missing: Scored parts that have no map to enter the pixel figures with.
     """
 
     produced: int
@@ -90,6 +92,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     peaks_in_mask: PeakTally | None
     unwitnessed: int
     maps: int
+    maps_missing: int
     duration_seconds: float
 
 
@@ -213,6 +216,7 @@ def summarise(
         peaks_in_mask=peaks,
         unwitnessed=account.unwitnessed,
         maps=accuracy.maps,
+        maps_missing=accuracy.maps_missing,
         duration_seconds=duration_seconds,
     )
 

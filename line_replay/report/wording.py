@@ -40,6 +40,11 @@ def findings(summary: Summary) -> list[str]:
     if summary.duplicates:
         repeats = counted(summary.duplicates, "verdict")
         sentences.append(f"{repeats} came again on the wire, byte for byte the same, and counted once.")
+    if summary.maps_missing:
+        sentences.append(
+            f"{counted(summary.maps_missing, 'anomaly map')} got lost or was not asked for; "
+            f"the pixel figures rest on the other {summary.maps}."
+        )
     if summary.unwitnessed:
         sentences.append(
             f"{counted(summary.unwitnessed, 'verdict')} passed while the independent watcher was off the line; "

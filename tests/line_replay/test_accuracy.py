@@ -1,0 +1,99 @@
+"""Accuracy is measured against the ledger's masks, in multiples of each station's own threshold."""
+
+import msgspec
+import numpy as np
+import pytest
+from PIL import Image
+
+from line_replay.accuracy import measure, peaks
+from line_replay.join import join
+from line_replay.ledger import Entry
+
+SIDE = 32
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """A good part, a defective one with a mask, and a defective one nobody drew a mask for."""
+    Image.fromarray(np.full((SIDE, SIDE, 3), 90, np.uint8)).save(tmp_path / "part.png")
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[4:12, 4:12] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    picture = str(tmp_path / "part.png")
+    fields = {"station": "plant/line/one", "picture": picture}
+    return [
+        Entry(part_id="part-0", label="good", **fields),
+        Entry(part_id="part-1", label="dent", mask=str(tmp_path / "mask.png"), **fields),
+        Entry(part_id="part-2", label="dent", **fields),
+    ]
+
+
+@pytest.fixture
+def fates(parts, verdict_on, sighting_of):
+    verdicts = [verdict_on(parts[0], score=1.0), verdict_on(parts[1], score=4.0), verdict_on(parts[2], score=3.0)]
+    verdicts[1] = msgspec.structs.replace(verdicts[1], peak=(8 / SIDE, 8 / SIDE))
+    return join(parts, [sighting_of(verdict) for verdict in verdicts]).fates
+
+
+def pointing_at(rows, columns):
+    drawn = np.zeros((SIDE, SIDE), np.float32)
+    drawn[rows, columns] = 4.0
+    return drawn
+
+
+def always(drawn):
+    return lambda _: drawn
+
+
+def test_a_map_that_marks_the_defect_exactly_is_perfect(fates):
+    hot, calm = pointing_at(slice(4, 12), slice(4, 12)), np.zeros((SIDE, SIDE), np.float32)
+    found = measure(fates, lambda fate: hot if fate.entry.defective else calm)
+    assert found.image_auroc == 1.0
+    assert found.pixel_auroc == 1.0
+    assert found.pixel_f1 == 1.0
+    assert found.aupro == pytest.approx(1.0)
+    assert found.maps == 2
+
+
+def test_a_map_that_marks_the_wrong_place_is_not(fates):
+    wrong = pointing_at(slice(20, 28), slice(20, 28))
+    found = measure(fates, always(wrong))
+    assert found.pixel_f1 < 0.3
+    assert found.pixel_auroc < 0.6
+
+
+def test_without_masks_there_are_no_pixel_figures(fates):
+    found = measure([fate for fate in fates if fate.entry.mask is None], always(np.ones((SIDE, SIDE), np.float32)))
+    assert found.image_auroc == 1.0
+    assert (found.pixel_auroc, found.pixel_f1, found.aupro, found.maps) == (None, None, None, 0)
+
+
+def test_a_lost_map_is_left_out_and_counted(fates):
+    hot = pointing_at(slice(4, 12), slice(4, 12))
+    found = measure(fates, lambda fate: hot if fate.entry.mask else None)
+    assert (found.maps, found.maps_missing) == (1, 2)
+
+
+def test_parts_of_one_kind_have_no_auroc(fates):
+    assert measure(fates[1:], always(None)).image_auroc is None
+
+
+def test_stations_with_other_thresholds_are_ranked_together(parts, verdict_on, sighting_of):
+    good = msgspec.structs.replace(verdict_on(parts[0], score=50.0, outcome="normal"), threshold=100.0)
+    bad = msgspec.structs.replace(verdict_on(parts[1], score=3.0, outcome="anomalous"), threshold=2.0)
+    fates = join(parts[:2], [sighting_of(good), sighting_of(bad)]).fates
+    assert measure(fates, always(None)).image_auroc == 1.0
+
+
+def test_a_peak_in_the_mask_counts_as_pointing_at_the_defect(fates):
+    tally = peaks(fates)
+    assert (tally.inside, tally.of) == (1, 1)
+
+
+def test_a_peak_elsewhere_does_not(fates):
+    moved = msgspec.structs.replace(fates[1], verdict=msgspec.structs.replace(fates[1].verdict, peak=(0.9, 0.9)))
+    assert peaks([moved]).inside == 0
+
+
+def test_without_rejected_parts_with_masks_there_is_nothing_to_point_at(fates):
+    assert peaks(fates[:1]) is None

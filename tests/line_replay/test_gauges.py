@@ -1,0 +1,41 @@
+import pytest
+
+from edge_node.metrics import EdgeMetrics
+from line_replay.broker import free_port
+from line_replay.gauges import Gauges, quantile
+
+INFINITE = float("inf")
+
+
+def test_a_quantile_lies_straight_within_its_bucket():
+    assert quantile([(0.1, 0), (0.2, 100), (INFINITE, 100)], 0.95) == pytest.approx(0.195)
+
+
+def test_beyond_the_last_bound_the_last_bound_is_told():
+    assert quantile([(0.1, 1), (INFINITE, 100)], 0.95) == 0.1
+
+
+@pytest.mark.parametrize("buckets", [[], [(0.1, 0), (INFINITE, 0)]])
+def test_nothing_observed_has_no_quantile(buckets):
+    assert quantile(buckets, 0.95) is None
+
+
+def test_a_running_edge_nodes_own_metrics_are_read():
+    metrics = EdgeMetrics()
+    metrics.verdicts.labels("normal").inc(7)
+    metrics.verdicts.labels("anomalous").inc(2)
+    metrics.latency_seconds.observe(0.15)
+    port = free_port()
+    server = metrics.serve(port, "127.0.0.1")
+    try:
+        gauges = Gauges(port)
+        reading = gauges.read()
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert (reading.produced, reading.waiting) == (9, 0)
+    assert 0.1 < gauges.p95_seconds <= 0.2
+
+
+def test_an_edge_node_that_is_gone_has_no_reading():
+    assert Gauges(free_port()).read() is None
