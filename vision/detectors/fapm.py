@@ -1,0 +1,191 @@
+"""FAPM: a memory of its own for every cell of the picture and every layer, so that little is compared with little.
+
+Kim, Park, Cho and Lee, "FAPM: Fast Adaptive Patch Memory for Real-Time Industrial Anomaly Detection", 2022; sections
+and equations are its. Its authors released code for inference only. What is theirs and what is reconstructed here:
+
+- The paper's: patch-wise and layer-wise memory (2.1), greedy k-centre in each at 10 %, sampled again at the doubled
+  ratio where equation 1 exceeds 0.5 (2.2), distance to the nearest vector of the patch's own cell, a weighted sum of
+  the layers, a blur with sigma 4 (2.3), 7x7 cells and 4 neighbours (3.1).
+- From the released inference code: 3x3 average pooling of the features; the picture's score, each layer's largest
+  distance times `1 - max(exp) / sum(exp)` over the distances to its 4 nearest neighbours; coarse layers are repeated to
+  the grid of the fine one before they are added.
+- Reconstructed: the layers' weights, of which nothing is said (1 each); distances in a random projection while the
+  coreset is chosen, as in PatchCore; cells that do not divide the grid; a cell that keeps fewer vectors than there are
+  neighbours, which counts its farthest again; whatever `FapmParameters` marks as ours.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from vision import anomaly_map
+from vision.arrays import FeatureMaps, Floats, Progress, Size
+from vision.detectors.fapm_layer import Layer, layers_of, learn, tensors_of
+from vision.detectors.fapm_memory import CellMemory, cells_within
+from vision.detectors.fapm_parameters import FapmParameters, read
+from vision.detectors.protocol import Embedded, Parameter, PatchScores, Rendering
+from vision.embedding import concatenate
+from wire_contract.errors import MisconfiguredError
+
+_TOP_SHARE = 0.01
+_THOUSAND = 1000
+
+
+class Fapm:
+    """FAPM with exact search; see `FapmParameters` for what can be chosen."""
+
+    name: ClassVar[str] = "fapm"
+
+    def __init__(self, layers: list[Layer], parameters: FapmParameters) -> None:
+        self._layers, self._parameters = layers, parameters
+        self._memories = [layer.memory(parameters.reach) for layer in layers]
+
+    @classmethod
+    def fit(
+        cls,
+        batches: Iterable[FeatureMaps],
+        *,
+        seed: int,
+        on_progress: Progress | None = None,
+        **parameters: Any,
+    ) -> Self:
+        """Collect the patches of normal pictures by layer and cell and keep a coreset of each (2.1 and 2.2).
+
+        Raises:
+            MisconfiguredError: A parameter is unknown or out of range, or there is no picture.
+        """
+        settings = read({**parameters, "seed": seed})
+        batches_of_layers = [_embed(maps, settings) for maps in batches]
+        if not batches_of_layers:
+            raise MisconfiguredError("there is no normal picture to learn from", remedy="give at least one")
+        names = list(batches_of_layers[0])
+        weights = _weights(settings, len(names))
+        layers = []
+        for index, name in enumerate(names):
+            embeddings = np.concatenate([batch.pop(name) for batch in batches_of_layers])
+            progress = None if on_progress is None else _part(on_progress, index, len(names))
+            layers.append(learn(embeddings, weights[index], settings, progress))
+        return cls(layers, settings)
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        """Every parameter as it was fitted, defaults included."""
+        fields: dict[str, Parameter] = msgspec.to_builtins(self._parameters)
+        return fields
+
+    @property
+    def share_doubled(self) -> tuple[float, ...]:
+        """For each layer, the share of its cells that were sampled at the doubled ratio."""
+        return tuple(float(layer.doubled.mean()) for layer in self._layers)
+
+    def embed(self, maps: FeatureMaps) -> Embedded:
+        """Patches of each layer: 3x3 means, averaged down where a grid is given."""
+        embedded = _embed(maps, self._parameters)
+        channels = [array.shape[-1] for array in embedded.values()]
+        expected = [memory.channels for memory in self._memories]
+        if channels != expected:
+            raise MisconfiguredError(
+                f"the layers have {channels} channels and those of the memory {expected}",
+                where=f"taps {', '.join(maps)}",
+                remedy="use the backbone and taps that the artifact was commissioned with",
+            )
+        return embedded
+
+    def search(self, embedded: Embedded) -> PatchScores:
+        """Each patch's distance to the memory of its cell, summed over the layers, and the picture's score (2.3)."""
+        grid = max((array.shape[1:3] for array in embedded.values()), key=lambda shape: shape[0] * shape[1])
+        count = len(next(iter(embedded.values())))
+        patch = np.zeros((count, *grid), dtype=np.float32)
+        image = np.zeros(count, dtype=np.float32)
+        for layer, memory, embeddings in zip(self._layers, self._memories, embedded.values(), strict=True):
+            distances = memory.nearest(embeddings)
+            patch += np.float32(layer.weight) * _repeated(distances, grid)
+            if self._parameters.score == "max":
+                image += np.float32(layer.weight) * self._scores(memory, embeddings, distances)
+        return PatchScores(patch, _top(patch) if self._parameters.score == "top" else image)
+
+    def render(self, patch_scores: PatchScores, size: Size) -> Rendering:
+        """Anomaly maps of a size; the scores are those of the search."""
+        maps = anomaly_map.render(patch_scores.patch, size, sigma=self._parameters.sigma)
+        return Rendering(maps, patch_scores.image)
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """For each layer: `bank.i` `(N, C)`, `lengths.i` and `doubled.i` `(cell rows, cell columns)`; and `weights`."""
+        return tensors_of(self._layers)
+
+    @classmethod
+    def restore(cls, tensors: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any]) -> Self:
+        """The detector that gave these `tensors` and `parameters`.
+
+        Raises:
+            MisconfiguredError: A tensor is missing or not of its kind, or a parameter is unknown or wrong.
+        """
+        settings = read(parameters)
+        return cls(layers_of(tensors, settings.bank_dtype), settings)
+
+    def _scores(self, memory: CellMemory, embeddings: Floats, distances: Floats) -> Floats:
+        """Each picture's largest distance of a layer, re-weighted."""
+        grid = (distances.shape[1], distances.shape[2])
+        flat = distances.reshape(len(distances), -1)
+        scores: Floats = flat.max(axis=1)
+        k = self._parameters.neighbours
+        for picture, patch in enumerate(flat.argmax(axis=1)):
+            if k and scores[picture]:
+                at = divmod(int(patch), grid[1])
+                found = memory.neighbours(embeddings[picture, at[0], at[1]], at, grid, k)
+                scores[picture] *= _certainty(found, k)
+        return scores
+
+
+def _certainty(distances: Floats, k: int) -> float:
+    """`1 - max(exp) / sum(exp)` over the distances to k neighbours; the farthest stands in for those that lack."""
+    powers = np.exp((distances - distances[-1]).astype(np.float64))
+    return float(1 - 1 / (powers.sum() + k - len(powers)))
+
+
+def _embed(maps: FeatureMaps, settings: FapmParameters) -> Embedded:
+    if not settings.layer_wise:
+        return {"patch": concatenate(maps, settings.grid, pool=True)}
+    embedded = {}
+    for tap, array in maps.items():
+        own = (array.shape[2], array.shape[3])
+        embedded[tap] = concatenate({tap: array}, cells_within(own, settings.grid or own), pool=True)
+    return embedded
+
+
+def _repeated(distances: Floats, grid: Size) -> Floats:
+    if distances.shape[1:] == grid:
+        return distances
+    down, across = (np.arange(fine) * own // fine for fine, own in zip(grid, distances.shape[1:], strict=True))
+    repeated: Floats = distances[:, down[:, None], across]
+    return repeated
+
+
+def _top(patch: Floats) -> Floats:
+    flat = patch.reshape(len(patch), -1)
+    top = max(1, round(_TOP_SHARE * flat.shape[1]))
+    means: Floats = np.partition(flat, -top, axis=1)[:, -top:].mean(axis=1)
+    return means
+
+
+def _part(on_progress: Progress, part: int, parts: int) -> Progress:
+    """Progress of one part of the work, in thousandths of it."""
+
+    def progress(done: int, total: int) -> None:
+        on_progress(part * _THOUSAND + done * _THOUSAND // total, parts * _THOUSAND)
+
+    return progress
+
+
+def _weights(settings: FapmParameters, layers: int) -> list[float]:
+    weights = settings.layer_weights or [1.0] * layers
+    if len(weights) != layers:
+        raise MisconfiguredError(
+            f"there are {len(weights)} weights for {layers} layers",
+            where="detector fapm, parameter layer_weights",
+            remedy="give one for each layer, or none",
+        )
+    return weights
