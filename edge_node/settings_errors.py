@@ -13,7 +13,8 @@ from wire_contract.errors import MisconfiguredError
 def explained(error: ValidationError, model: type[BaseModel], path: Path) -> MisconfiguredError:
     """The error for a file that does not fit a settings model; its first mistake is told, the others are counted."""
     known = sorted(set(_keys(model)))
-    first, *others = error.errors()
+    # A mistyped key comes with a missing one: the typing error is the one to tell.
+    first, *others = sorted(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
     key = _key(first["loc"], known)
     if first["type"] == "extra_forbidden":
         what, remedy = f"there is no setting {key}", _nearest(key, known)
