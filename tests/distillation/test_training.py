@@ -1,6 +1,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ def test_the_pace_rises_stays_and_falls_to_nothing() -> None:
     assert paces[0] == 0
     assert max(paces) == 1
     assert paces[-1] == 0
-    assert all(later <= earlier for earlier, later in zip(paces[10:], paces[11:], strict=False))
+    assert all(later <= earlier for earlier, later in pairwise(paces[10:]))
 
 
 @pytest.mark.slow
