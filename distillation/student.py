@@ -112,20 +112,28 @@ class Student(nn.Module):  # type: ignore[misc]  # torch comes without types
         self.heads = nn.ModuleList((nn.Conv2d(48, TAPS[0].channels, 1), nn.Conv2d(96, TAPS[1].channels, 1)))
 
     def forward(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Two maps: (B, 24, H / 8, W / 8) and (B, 40, H / 16, W / 16)."""
+        """A map a tap, (B, channels, H / stride, W / stride)."""
         fine = self.to_stride8(batch)
         return self.heads[0](fine), self.heads[1](self.to_stride16(fine))
 
     def plain(self, scales: tuple[float, float]) -> Student:
-        """The student as it is shipped: one convolution a layer, each head multiplied by its tap's scale."""
+        """The student as it is shipped: one convolution a layer, each head cut and multiplied by its tap's scale."""
         shipped = Student()
         shipped.to_stride8 = nn.Sequential(*(layer.plain() for layer in self.to_stride8))
         shipped.to_stride16 = nn.Sequential(*(layer.plain() for layer in self.to_stride16))
-        for mine, theirs, scale in zip(shipped.heads, self.heads, scales, strict=True):
-            mine.weight.data = theirs.weight.data * scale
-            mine.bias.data = theirs.bias.data * scale
+        shipped.heads = nn.ModuleList(
+            _cut(head, tap.shipped, scale) for head, tap, scale in zip(self.heads, TAPS, scales, strict=True)
+        )
         shipped.eval()
         return shipped
+
+
+def _cut(head: nn.Conv2d, channels: int, scale: float) -> nn.Conv2d:
+    """The head's first channels, multiplied by the scale."""
+    plain = nn.Conv2d(head.in_channels, channels, 1)
+    plain.weight.data = head.weight.data[:channels] * scale
+    plain.bias.data = head.bias.data[:channels] * scale
+    return plain
 
 
 def multiply_adds(student: Student, side: int = 224) -> int:
