@@ -14,7 +14,8 @@ BACKLOG_SHARE = 2
 class Arrivals:
     """Deliveries between the network threads and the worker.
 
-    The broker's receive maximum is what normally bounds it; the bounds here hold where a broker knows none.
+    The receive maximum asks the broker for the same, but MQTT 3.1.1 knows none and Mosquitto 2.0 keeps to it for the
+    first burst only (measured); these bounds always hold.
 
     Args:
         max_messages: Deliveries that may wait.

@@ -149,7 +149,7 @@ class Connections:
         self._on_live()
 
     def _on_live_disconnected(self, reason: str) -> None:
-        if self._outlet.connected:
+        if self._outlet.connected and self._taking:
             log.warning("disconnected: %s", reason)
         else:
             log.debug("not connected: %s", reason)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,7 +53,9 @@ class Edge:
         self.heard: dict[str, list[bytes]] = defaultdict(list)
         self._live = threading.Event()
         self._link = Link(
-            LinkSettings(host=broker.host, port=broker.port, client_id="edge", max_inflight=16),
+            LinkSettings(
+                host=broker.host, port=broker.port, client_id="edge", max_inflight=16, protocol=broker.protocol
+            ),
             subscriptions=(Subscription(f"{plant.topics.prefix}/#"),),
             on_delivery=self._on_delivery,
             on_connected=lambda _: self._live.set(),
@@ -102,13 +105,15 @@ class Service:
     """The analytics service as a process of its own."""
 
     def __init__(self, broker: Broker, plant: Any, folder: Path, **settings: str) -> None:
+        name = settings.get("name", "analytics")
         self.records = folder / "records.db"
         self.metrics_port = free_port()
-        self.log = folder / "service.log"
-        self._config = folder / "analytics.toml"
+        self.log = folder / f"{name}.log"
+        self._config = folder / f"{name}.toml"
         top = {"artifacts": str(plant.artifacts), "metrics_port": self.metrics_port, **settings}
         lines = [f"{key} = {value!r}" for key, value in top.items()]
         lines += ["[broker]", f"host = {broker.host!r}", f"port = {broker.port}", "keepalive_seconds = 5"]
+        lines += [f"protocol = {broker.protocol!r}"]
         lines += ["[records]", f"url = 'sqlite:///{self.records}'", "[worker]", "maps = 'all'"]
         self._config.write_text("\n".join(lines))
         self.process: subprocess.Popen[bytes] | None = None
@@ -257,6 +262,72 @@ def test_a_restarted_service_repeats_its_verdicts_byte_for_byte(
     assert set(edge.channel("verdict")) == {before}
 
 
+def test_sigterm_finishes_what_was_admitted(line: Any, plant: Any, eventually: Callable[..., None]) -> None:
+    """Whatever is on record when the service has gone has been said before it went."""
+    service, edge = line
+    edge.send_until_judged([plant.frame(0)])
+    for number in range(1, 16):
+        edge.send(pack(plant.frame(number)))
+    eventually(lambda: len(edge.channel("verdict")) > 1)
+    assert service.stop() == 0
+    (recorded,) = service.rows("SELECT count(*) FROM inspections")[0]
+    eventually(lambda: len(edge.channel("verdict")) == recorded)
+
+
+def test_the_metrics_tell_what_happened(line: Any, plant: Any) -> None:
+    service, edge = line
+    edge.send_until_judged([plant.frame(0), plant.frame(1, defect=True)])
+    with urllib.request.urlopen(f"http://127.0.0.1:{service.metrics_port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    assert 'vad_analytics_verdicts_total{outcome="anomalous"} 1.0' in text
+    assert 'vad_analytics_connected{link="live"} 1.0' in text
+    assert 'vad_analytics_connected{link="backlog"} 1.0' in text
+    assert f'artifact="{plant.made.rungs[0].artifact.fingerprint[:12]}"' in text
+
+
+def test_without_records_nothing_is_answered(line: Any, plant: Any, eventually: Callable[..., None]) -> None:
+    """The records' table vanishes under the running service: no part may be answered without it."""
+    service, edge = line
+    edge.send_until_judged([plant.frame(0)])
+    service.rows("DROP TABLE inspections")
+    edge.send(pack(plant.frame(1)))
+    eventually(lambda: "trying again" in service.log.read_text())
+    assert edge.verdict_of(plant.frame(1).inspection_id) is None
+
+
+def test_a_broker_of_mqtt_3_1_1_is_enough(plant: Any, tmp_path: Path) -> None:
+    with Broker(tmp_path / "broker", kind="amqtt") as broker, running(broker, plant, tmp_path) as (service, edge):
+        edge.send_until_judged([plant.frame(number) for number in range(5)])
+        assert len(service.rows("SELECT * FROM inspections")) == 5
+
+
+@pytest.mark.slow
+def test_two_workers_share_the_parts_and_one_of_them_is_killed_again_and_again(
+    mosquitto: Broker, plant: Any, tmp_path: Path
+) -> None:
+    services = [Service(mosquitto, plant, tmp_path, name=name, shared_group="workers") for name in ("one", "two")]
+    edge = Edge(mosquitto, plant)
+    edge.start()
+    for service in services:
+        service.start()
+    frames = [plant.frame(number, defect=number % 5 == 0) for number in range(60)]
+    sender = threading.Thread(target=edge.send_until_judged, args=(frames,))
+    try:
+        edge.send_until_judged(frames[:1])
+        sender.start()
+        for _ in range(3):
+            services[1].kill()
+            services[1].start()
+            time.sleep(1.5)
+        sender.join(60.0)
+        assert not sender.is_alive()
+    finally:
+        edge.stop()
+        for service in services:
+            service.stop()
+    check_one_verdict_each(edge, services[0], frames)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["service", "broker"])
 def test_every_part_gets_one_verdict_though_the_victim_is_killed_again_and_again(
@@ -279,10 +350,15 @@ def test_every_part_gets_one_verdict_though_the_victim_is_killed_again_and_again
         time.sleep(rng.uniform(1.0, 2.0))
     sender.join(60.0)
     assert not sender.is_alive()
+    check_one_verdict_each(edge, service, frames)
+
+
+def check_one_verdict_each(edge: Edge, service: Service, frames: list[FrameMessage]) -> None:
+    """However often a verdict was published, it was the same bytes each time, and it is recorded once."""
     said: dict[str, set[bytes]] = defaultdict(set)
     for payload in edge.channel("verdict"):
         receipt: Verdict = from_json(payload, Verdict)
         said[receipt.inspection_id].add(payload)
     assert set(said) == {frame.inspection_id for frame in frames}
     assert {len(different) for different in said.values()} == {1}
-    assert service.rows("SELECT count(*) FROM inspections") == [(60,)]
+    assert service.rows("SELECT count(*) FROM inspections") == [(len(frames),)]

@@ -1,0 +1,59 @@
+"""`patchline commission` and `patchline serve --check`, as a person types them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from patchline.app import app
+from vision.backbones import BACKBONES
+from wire_contract.errors import EXIT_MISCONFIGURED
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def commissioned(data: Path, out: Path, *more: object) -> Result:
+    size = ("--input-size", "64x64", "--backbone", "mobilenet_v2")
+    return run("commission", "--data", data, "--station", "plant/l/s", "--out", out, *size, *more)
+
+
+def test_commission_writes_and_says_what_it_found(plant: Any, tmp_path: Path) -> None:
+    result = commissioned(plant.pictures, tmp_path / "out", "--codec", "png", "--parameter", "coreset_ratio=0.3")
+    assert result.exit_code == 0, result.output
+    for word in ("threshold", "false rejects", "payload", "assets", "16 good pictures", "png.safetensors"):
+        assert word in result.output
+    config = tmp_path / "analytics.toml"
+    config.write_text(f"artifacts = '{tmp_path / 'out'}'")
+    checked = run("serve", "--config", config, "--check")
+    assert checked.exit_code == 0, checked.output
+    assert "1 artifacts for plant/l/s" in " ".join(checked.output.split())
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (("--codec", "jpeg2000"), "jpeg2000"),
+        (("--parameter", "coreset_ratio"), "NAME=VALUE"),
+        (("--parameter", "coreset_ratio=7"), "coreset_ratio"),
+        (("--input-size", "large"), "HEIGHTxWIDTH"),
+        (("--backbone", "resnet99"), ", ".join(BACKBONES)),
+        (("--station", "cam1"), "site/line/station"),
+    ],
+)
+def test_a_wrong_argument_is_one_line_and_exit_2(plant: Any, tmp_path: Path, more: tuple[str, ...], named: str) -> None:
+    result = commissioned(plant.pictures, tmp_path / "out", *more)
+    assert result.exit_code == EXIT_MISCONFIGURED
+    assert named in result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_serve_refuses_a_folder_without_artifacts(tmp_path: Path) -> None:
+    config = tmp_path / "analytics.toml"
+    config.write_text(f"artifacts = '{tmp_path}'")
+    result = run("serve", "--config", config, "--check")
+    assert result.exit_code == EXIT_MISCONFIGURED
+    assert "patchline commission" in result.output
