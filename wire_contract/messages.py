@@ -5,7 +5,8 @@ Every decoder bounds its input before it looks inside, and every failure is an `
 """
 
 import hashlib
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import msgspec
 
@@ -148,8 +149,8 @@ class ProfileCodec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a station encodes (channel `profile`, msgpack, retained). The first rung of the ladder is the one to use.
 
-    Fields at their defaults are left out, so that a profile cached before a field was added keeps its fingerprint. An
-    edge that does not know a field which is set refuses the profile instead of encoding otherwise than it was told.
+    Fields at their defaults are left out: a profile cached before a field was added keeps its fingerprint, and an edge
+    that does not know a field which is set refuses the profile instead of encoding otherwise than it was told.
 
     Attributes:
         input_size: Height and width, in pixels, every picture is resized to before it is encoded.
@@ -226,23 +227,15 @@ Receipt = Verdict | DropReceipt
 
 M = TypeVar("M")
 
-_packer = msgspec.msgpack.Encoder()
-_writer = msgspec.json.Encoder()
-
 
 def pack(message: msgspec.Struct) -> bytes:
     """A message as msgpack."""
-    return _packer.encode(message)
+    return msgspec.msgpack.encode(message)
 
 
 def to_json(message: msgspec.Struct) -> bytes:
     """A message as JSON."""
-    return _writer.encode(message)
-
-
-def _bounded(data: bytes | memoryview, limit: int) -> None:
-    if len(data) > limit:
-        raise UnreadableError(f"message of {len(data)} bytes is over the limit of {limit}", code="size")
+    return msgspec.json.encode(message)
 
 
 def unpack(data: bytes | memoryview, kind: type[M] | Any, *, limit: int = MAX_MESSAGE_BYTES) -> M:
@@ -251,12 +244,7 @@ def unpack(data: bytes | memoryview, kind: type[M] | Any, *, limit: int = MAX_ME
     Raises:
         UnreadableError: It is too long, not msgpack, or does not fit the kind.
     """
-    _bounded(data, limit)
-    try:
-        message: M = msgspec.msgpack.decode(data, type=kind)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise UnreadableError(f"envelope: {error}", code="envelope") from error
-    return message
+    return cast("M", _decoded(msgspec.msgpack.decode, data, kind, limit))
 
 
 def from_json(data: bytes | memoryview, kind: type[M] | Any, *, limit: int = 256 * 1024) -> M:
@@ -265,12 +253,16 @@ def from_json(data: bytes | memoryview, kind: type[M] | Any, *, limit: int = 256
     Raises:
         UnreadableError: It is too long, not JSON, or does not fit the kind.
     """
-    _bounded(data, limit)
+    return cast("M", _decoded(msgspec.json.decode, data, kind, limit))
+
+
+def _decoded(decode: Callable[..., Any], data: bytes | memoryview, kind: Any, limit: int) -> Any:
+    if len(data) > limit:
+        raise UnreadableError(f"message of {len(data)} bytes is over the limit of {limit}", code="size")
     try:
-        message: M = msgspec.json.decode(data, type=kind)
+        return decode(data, type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise UnreadableError(f"envelope: {error}", code="envelope") from error
-    return message
 
 
 def sha256_of(data: bytes | memoryview) -> str:

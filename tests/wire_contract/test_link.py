@@ -251,16 +251,16 @@ def test_a_broker_that_falls_silent_is_noticed_within_twice_the_keepalive(
 def test_unacknowledged_deliveries_come_again_while_the_broker_keeps_the_session(
     cable: Any, mosquitto: Broker, make_link: MakeLink, unique_topic: str, eventually: Eventually
 ) -> None:
-    consumer = make_link(cable.port, unique_topic, session_expiry_seconds=60, clean_start=False)
+    consumer = make_link(cable.port, unique_topic, session_expiry_seconds=60, clean_start=False, max_inflight=3)
     producer = make_link(mosquitto.port)
     for payload in (b"1", b"2", b"3"):
         producer.publish(unique_topic, payload)
     eventually(lambda: len(consumer.deliveries) == 3)
     consumer.deliveries[0].acknowledge()
     producer.publish(unique_topic, b"4")
-    eventually(lambda: len(consumer.deliveries) == 4)
+    eventually(lambda: len(consumer.deliveries) == 4)  # so the broker has read the acknowledgement of the first
     cable.cut()
-    eventually(lambda: len(consumer.deliveries) == 7, 40)
+    eventually(lambda: len(consumer.deliveries) == 7 and len(consumer.connections) == 2, 40)
     assert consumer.payloads() == [b"1", b"2", b"3", b"4", b"2", b"3", b"4"]
     assert [connection.session_present for connection in consumer.connections] == [False, True]
 
@@ -268,7 +268,7 @@ def test_unacknowledged_deliveries_come_again_while_the_broker_keeps_the_session
 def test_an_acknowledgement_of_an_earlier_connection_is_dropped(
     cable: Any, mosquitto: Broker, make_link: MakeLink, unique_topic: str, eventually: Eventually
 ) -> None:
-    consumer = make_link(cable.port, unique_topic, session_expiry_seconds=60, clean_start=False)
+    consumer = make_link(cable.port, unique_topic, session_expiry_seconds=60, clean_start=False, max_inflight=1)
     producer = make_link(mosquitto.port)
     producer.publish(unique_topic, b"part")
     eventually(lambda: len(consumer.deliveries) == 1)

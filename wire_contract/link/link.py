@@ -28,7 +28,8 @@ class Link:
         subscriptions: Made on every connection; one that the broker refuses ends the connection.
         on_delivery: Called with every message; `Delivery.acknowledge` is the owner's to call. Brokers deliver more than
             `max_inflight`: an owner whose queue is full acknowledges and drops, and the edge's resend brings it again.
-        on_connected: Called when the subscriptions of a new connection are live and publications are welcome.
+        on_connected: Called when the subscriptions of a new connection are live and publications are welcome; what the
+            broker kept for us may have been delivered just before.
         on_disconnected: Called with the reason, for a person, when a connection has ended and after every attempt that
             failed. Publications that were on their way have been answered before, with the same reason.
     """
@@ -65,7 +66,8 @@ class Link:
     def stop(self, timeout_seconds: float) -> None:
         """Take no more publications, await the acknowledgements of those on their way, say goodbye, and end the thread.
 
-        The broker does not publish the will then. What is not acknowledged in time is answered as not accepted.
+        The broker does not publish the will then. What is not acknowledged in time is answered as not accepted. Only an
+        attempt to connect that is under way can outlast the timeout; it ends without a connection.
         """
         self._stopping.wish(timeout_seconds)
         self._wake()

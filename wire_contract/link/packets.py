@@ -10,9 +10,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from wire_contract.errors import MisconfiguredError
+from wire_contract.link.names import check_topic
 from wire_contract.link.settings import LinkSettings, Will
 
-_LARGEST_TEXT_BYTES = 65_535
 _BITS_A_LENGTH_BYTE = 7
 _new: Callable[[int], Properties] = Properties
 
@@ -50,11 +50,9 @@ def publication(
     Raises:
         MisconfiguredError: The topic cannot be published to, or a property does not fit its packet.
     """
-    encoded_topic = topic.encode()
-    if not topic or len(encoded_topic) > _LARGEST_TEXT_BYTES or any(character in topic for character in "+#\0"):
-        raise MisconfiguredError(f"{topic!r} is not a topic to publish to", remedy="use a topic without wildcards")
+    check_topic(topic)
     properties: Properties | None = None
-    body_bytes = 2 + len(encoded_topic) + (2 if qos else 0) + len(payload)
+    body_bytes = 2 + len(topic.encode()) + (2 if qos else 0) + len(payload)
     if settings.protocol == "5":
         try:
             properties = _publish_properties(content_type, correlation, user)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from wire_contract.errors import MisconfiguredError
+from wire_contract.link.names import check_filter, check_topic
 from wire_contract.messages import MAX_MESSAGE_BYTES
 
 Protocol = Literal["5", "3.1.1"]
@@ -82,7 +83,11 @@ class LinkSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Will:
-    """What the broker publishes for us when the connection ends without a goodbye."""
+    """What the broker publishes for us when the connection ends without a goodbye.
+
+    Raises:
+        MisconfiguredError: Nothing can be published to the topic.
+    """
 
     topic: str
     payload: bytes
@@ -90,13 +95,23 @@ class Will:
     retain: bool = True
     content_type: str = ""
 
+    def __post_init__(self) -> None:
+        check_topic(self.topic)
+
 
 @dataclass(frozen=True)
 class Subscription:
-    """A topic filter the link subscribes to on every connection."""
+    """A topic filter the link subscribes to on every connection.
+
+    Raises:
+        MisconfiguredError: No broker would take the filter.
+    """
 
     topic_filter: str
     qos: Literal[0, 1] = 1
+
+    def __post_init__(self) -> None:
+        check_filter(self.topic_filter)
 
 
 def _within(name: str, value: int, low: int, high: int) -> None:
