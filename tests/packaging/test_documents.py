@@ -1,0 +1,34 @@
+"""What the documents name exists, and what exists is named."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from edge_node.gates import GATES
+from edge_node.sources import SOURCES
+from patchline.verbs import VERBS
+from vision.backbones import BACKBONES
+from vision.codecs import CODECS
+from vision.detectors import DETECTORS
+from wire_contract.topics import CHANNELS
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+
+
+@pytest.mark.parametrize("name", [*CODECS, *DETECTORS, *BACKBONES, *SOURCES, *GATES, *VERBS])
+def test_the_readme_names_everything_a_user_can_choose(name: str) -> None:
+    assert re.search(rf"`{re.escape(name)}[`:]", README), f"{name} is missing in README.md"
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_the_wire_page_names_every_channel(channel: str) -> None:
+    assert f"`{channel}`" in (ROOT / "docs/wire.md").read_text()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text())
+    assert [link for link in links if not (document.parent / link).exists()] == []
