@@ -97,5 +97,6 @@ def _other_weights(spec: BackboneSpec, key: BackboneKey, artifact: Path) -> Misc
         f"the artifact was made with backbone {key.name} ({key.sha256[:12]}), "
         f"but the {spec.name} at {found.path} is {found.sha256[:12]}",
         where=str(artifact),
-        remedy="commission the station again with these weights, or put the old ones back",
+        remedy="commission the station again with these weights, or put the old ones back; an artifact in older/ that "
+        "no part waits for can be removed",
     )

@@ -250,4 +250,5 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        raise UnavailableError(f"the records cannot be used: {error}") from error
+        # SQLAlchemy's own sentence repeats the whole statement with its parameters, pictures included.
+        raise UnavailableError(f"the records cannot be used: {getattr(error, 'orig', None) or error}") from error

@@ -13,6 +13,7 @@ import numpy as np
 from analytics_service.artifacts import SUFFIX, Artifact, BackboneKey, load
 from vision.backbones.engine import Engine
 from vision.calibration import Calibration
+from vision.codecs import codec_of
 from vision.detectors.protocol import Detector
 from vision.preprocessing import normalise
 from wire_contract.errors import MisconfiguredError, UnreadableError
@@ -121,8 +122,8 @@ def open_shelf(folder: Path, *, engine_for: Callable[[BackboneKey, Path], Engine
             path is the artifact's, for the error message.
 
     Raises:
-        MisconfiguredError: There is no artifact; a file is damaged; a profile names an artifact that is not here; a
-            backbone is missing or has other weights than the artifact was made with.
+        MisconfiguredError: There is no artifact; a file is damaged or for an unknown codec; a profile names an artifact
+            that is not here; a backbone is missing or has other weights than the artifact was made with.
     """
     files = sorted(folder.rglob(f"*{SUFFIX}"))
     if not files:
@@ -134,12 +135,22 @@ def open_shelf(folder: Path, *, engine_for: Callable[[BackboneKey, Path], Engine
     shelved = []
     for path in files:
         artifact = load(path)
+        _check_codec(artifact, path)
         shelved.append(ShelvedArtifact(artifact, engine_for(artifact.header.backbone, path)))
     shelf = ArtifactShelf(
         shelved, [_read_profile(path) for path in sorted(folder.rglob(PROFILE_FILE))], folder / ASSETS_FOLDER
     )
     _check_complete(shelf, folder)
     return shelf
+
+
+def _check_codec(artifact: Artifact, path: Path) -> None:
+    try:
+        codec_of(artifact.header.codec)
+    except MisconfiguredError as error:
+        raise MisconfiguredError(
+            f"the artifact's codec is unknown here: {error.what}", where=str(path), remedy=error.remedy
+        ) from error
 
 
 def _read_profile(path: Path) -> Profile:

@@ -1,5 +1,6 @@
 """The records' tables, and how a database is opened so that what it acknowledges is on its disk."""
 
+from pathlib import Path
 from typing import Any
 
 from wire_contract.errors import MisconfiguredError, UnavailableError, missing_extra
@@ -68,7 +69,8 @@ def open_engine(url: str) -> sql.Engine:
     """Open a database and make sure that it answers.
 
     Raises:
-        MisconfiguredError: The URL is not one, names a database we do not write, or its driver is not installed.
+        MisconfiguredError: The URL is not one, names a database we do not write or a folder that does not exist, or its
+            driver is not installed.
         UnavailableError: The database does not answer or cannot be written.
     """
     try:
@@ -78,21 +80,23 @@ def open_engine(url: str) -> sql.Engine:
     except (ArgumentError, NoSuchModuleError) as error:
         raise MisconfiguredError(
             f"the records' database URL cannot be used: {error}",
-            where="records_url",
+            where="records.url",
             remedy="write it like sqlite:///records.db or postgresql+psycopg://user@host/name",
         ) from error
     if engine.dialect.name not in _INSERTS:
         raise MisconfiguredError(
             f"the records cannot be kept in {engine.dialect.name}",
-            where="records_url",
+            where="records.url",
             remedy="use sqlite or postgresql",
         )
     if engine.dialect.name == "sqlite":
+        _check_folder(engine.url)
         sql.event.listen(engine, "connect", _harden_sqlite)
     try:
         engine.connect().close()
     except SQLAlchemyError as error:
-        raise UnavailableError(f"the records at {engine.url!r} cannot be opened: {error}") from error
+        cause = getattr(error, "orig", None) or error
+        raise UnavailableError(f"the records at {engine.url!r} cannot be opened: {cause}") from error
     return engine
 
 
@@ -119,6 +123,16 @@ _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.in
 def insert_once(engine: sql.Engine, table: sql.Table) -> Any:
     """An INSERT that leaves the row alone that is already there."""
     return _INSERTS[engine.dialect.name](table).on_conflict_do_nothing()
+
+
+def _check_folder(url: sql.URL) -> None:
+    folder = Path(url.database or "").parent
+    if not folder.is_dir():
+        raise MisconfiguredError(
+            f"the folder of the records, {folder}, does not exist",
+            where="records.url",
+            remedy="make it, or name another",
+        )
 
 
 def _harden_sqlite(connection: Any, _record: object) -> None:

@@ -1,13 +1,14 @@
 """`check` looks at everything a service needs before it goes online."""
 
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from analytics_service.app import check
+from analytics_service.app import _life, check
 from analytics_service.artifacts import save
 from analytics_service.settings import read_settings
 from analytics_service.shelf import PROFILE_FILE
@@ -56,3 +57,15 @@ def test_a_detector_that_does_not_fit_its_backbone_is_refused_before_going_onlin
 def test_contradicting_broker_settings_are_refused(plant: Any, tmp_path: Path) -> None:
     with pytest.raises(MisconfiguredError, match="password"):
         checked(plant.artifacts, tmp_path, "[broker]\npassword = 'p'")
+
+
+def test_a_bug_in_any_thread_ends_the_service_and_is_not_lost() -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with _life() as life:
+        thread = threading.Thread(target=fail)
+        thread.start()
+        thread.join()
+        assert life.over.is_set()
+    assert isinstance(life.failure, ZeroDivisionError)

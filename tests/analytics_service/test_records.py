@@ -165,9 +165,15 @@ def test_sqlite_is_opened_so_that_recorded_means_on_disk(records: Records) -> No
     assert pragmas == {"journal_mode": "wal", "synchronous": 2}
 
 
-def test_a_database_in_a_missing_folder_is_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match="cannot be opened"):
+def test_a_database_in_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MisconfiguredError, match=r"nowhere, does not exist \(records\.url\)"):
         Records(f"sqlite:///{tmp_path}/nowhere/records.db")
+
+
+def test_a_database_that_is_none_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "records.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(UnavailableError, match="not a database"):
+        Records(f"sqlite:///{tmp_path}/records.db")
 
 
 @pytest.mark.parametrize("url", ["nonsense", "oracle://host/name", "mysql+nodriver://host/name"])

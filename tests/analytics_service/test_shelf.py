@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from analytics_service.artifacts import save
 from analytics_service.commission import Request, commission
 from analytics_service.engines import EngineRoom
 from analytics_service.shelf import ASSETS_FOLDER, PROFILE_FILE, ArtifactShelf, open_shelf
@@ -85,6 +86,14 @@ def test_a_profile_that_names_a_missing_artifact_is_refused(folder: Path) -> Non
     (folder / str(CAM1) / "webp-80.safetensors").unlink()
     with pytest.raises(MisconfiguredError, match="webp:80, which is not here"):
         opened(folder)
+
+
+def test_an_artifact_for_an_unknown_codec_is_refused(plant: Any, tmp_path: Path) -> None:
+    artifact = plant.made.rungs[0].artifact
+    header = msgspec.structs.replace(artifact.header, codec="jpeg2000")
+    save(tmp_path / "a.safetensors", header, artifact.detector)
+    with pytest.raises(MisconfiguredError, match=r"jpeg2000.*a\.safetensors"):
+        opened(tmp_path)
 
 
 def test_an_artifact_for_other_weights_is_refused_with_both_digests(
