@@ -51,10 +51,7 @@ class PatchCoreParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
 
 class PatchCore:
-    """PatchCore with exact search; see `PatchCoreParameters` for what can be chosen.
-
-    The neighbours of the winner among the bank (eq. 7) are looked up once, when the detector is made.
-    """
+    """PatchCore with exact search; see `PatchCoreParameters` for what can be chosen."""
 
     name: ClassVar[str] = "patchcore"
 
