@@ -21,6 +21,7 @@ _Heap = list[tuple[float, int, str]]
 _LONGEST_RESEND_SECONDS = 60.0
 _FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 30.0
+_LONGEST_FIRST_RESEND_SECONDS = 10.0
 _P99_MULTIPLE = 4.0
 _ANSWERS = 512
 
@@ -35,6 +36,7 @@ class Ticket:
         sends: How often it was sent in this boot.
         sent_at: When it was sent last.
         keep_seconds: What it took to keep it; carried along for the journal.
+        disturbed: Its answer's time says nothing: a link or a service came back meanwhile.
     """
 
     inspection_id: str
@@ -46,6 +48,7 @@ class Ticket:
     sends: int = 0
     sent_at: float = 0.0
     keep_seconds: float = 0.0
+    disturbed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class SchedulePolicy:
     Attributes:
         live_seconds: How old a part may be and still go by the live channel.
         first_resend_seconds: The shortest wait for a verdict before the first resend; four times the 99th percentile
-            of the answers seen, if that is longer.
+            of the live answers seen, if that is longer, up to ten seconds.
         backlog_window: How many backlog messages may be sent and not yet answered.
         backlog_bytes_per_second: How fast the backlog may go; None leaves it to the link.
     """
@@ -188,6 +191,7 @@ class Schedule:
         for channel in CHANNELS:
             self.resume(channel)
         for ticket in self._tickets.values():
+            ticket.disturbed = True
             if ticket.state == "awaiting" or ticket.due > now:
                 self._make_ready(ticket, now)
 
@@ -204,7 +208,7 @@ class Schedule:
             lane = self._lanes[ticket.channel]
             lane.tickets -= 1
             lane.unanswered.discard(inspection_id)
-            if ticket.sends == 1:
+            if ticket.sends == 1 and ticket.channel == "frame" and not ticket.disturbed:
                 self._answers.append(now - ticket.sent_at)
         return ticket
 
@@ -214,7 +218,7 @@ class Schedule:
         if self._answers:
             ranked = sorted(self._answers)
             first = max(first, _P99_MULTIPLE * ranked[math.ceil(0.99 * len(ranked)) - 1])
-        first = min(first, _LONGEST_RESEND_SECONDS)
+        first = min(first, max(_LONGEST_FIRST_RESEND_SECONDS, self._policy.first_resend_seconds))
         bound = min(_LONGEST_RESEND_SECONDS, first * 2.0 ** min(sends - 1, 16))
         return first + (self._rng.uniform(0.0, bound) if sends > 1 else 0.0)
 

@@ -17,14 +17,18 @@ class Services:
         self._up: dict[str, str] = {}
 
     def receive(self, delivery: Delivery) -> None:
-        """Note a service's birth or death; raises `UnreadableError` when it is neither."""
+        """Note a service's birth or death; raises `UnreadableError` when it is neither.
+
+        A service that says anew that it is up was away, be it only because the broker was: what it was sent then is
+        lost, and where others listen to frames too, the broker never said that nobody took them.
+        """
         if not delivery.payload:
             return
         status: ServiceStatus = from_json(delivery.payload, ServiceStatus)
         if not status.online:
             if self._up.pop(status.name, None) is not None:
                 _log.warning("service %s is down", status.name)
-        elif self._up.get(status.name) != status.instance:
+        elif not delivery.retained or self._up.get(status.name) != status.instance:
             self._up[status.name] = status.instance
             _log.info("service %s is up", status.name)
             self._publisher.service_born()

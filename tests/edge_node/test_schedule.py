@@ -195,3 +195,16 @@ def test_whatever_happens_every_open_part_is_sent_again_in_the_end(history: list
     assert sent - {None} == still_open
     assert len(schedule) == len(still_open)
     assert schedule.backlog == len(still_open)
+
+
+def test_an_answer_over_an_outage_does_not_make_resends_patient() -> None:
+    schedule = a_schedule(live_seconds=100, first_resend_seconds=2)
+    schedule.add("slow", 1, captured=0.0, now=0.0)
+    ticket = schedule.next(0.0, BOTH)
+    assert ticket is not None
+    schedule.sent(ticket, 1000, 0.0)
+    schedule.all_due(1.0)
+    schedule.answered("slow", 5.0)
+    schedule.add("next", 2, captured=5.0, now=5.0)
+    send(schedule, 5.0)
+    assert schedule.wait(5.0, BOTH) == 2.0

@@ -52,7 +52,10 @@ def test_the_environment_goes_before_the_file(file: Path, monkeypatch: pytest.Mo
     [
         ("[brokr]\nport = 1\n", r"there is no setting brokr .*edge\.toml: brokr\); did you mean broker\?"),
         ("[broker]\nprot = 1\n", r"there is no setting broker\.prot .*did you mean broker\.port\?"),
-        ('[gate]\nkind = "mqtt"\ntopc = "x"\n', r"there is no setting gate\.topc .*did you mean gate\.topic\? \(1 more mistakes"),
+        (
+            '[gate]\nkind = "mqtt"\ntopc = "x"\n',
+            r"there is no setting gate\.topc .*did you mean gate\.topic\? \(1 more mistakes",
+        ),
         ('[gate]\nkind = "hammer"\n', r"gate.*hammer"),
         ("[broker]\nport = 0\n", r"broker\.port: Input should be greater than or equal to 1"),
         ("[gate]\ndeadline_seconds = -1\n", r"gate\.deadline_seconds: Input should be greater than 0"),
