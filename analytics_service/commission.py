@@ -7,7 +7,7 @@ what the service will really see, and the threshold belongs to the codec it was 
 import importlib.metadata
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,22 +18,19 @@ from numpy.typing import NDArray
 
 from analytics_service.artifacts import SUFFIX, Artifact, ArtifactHeader, BackboneKey, NormalScores, save, write_whole
 from analytics_service.engines import EngineRoom, default_backbone
-from analytics_service.held_out import BATCH_PICTURES, HeldOut, batches, score_held_out
+from analytics_service.held_out import HeldOut, batches, score_held_out
+from analytics_service.normal_pictures import embed, read_pictures, send_through
 from analytics_service.shelf import OLDER_FOLDER, PROFILE_FILE
-from pictures.files import open_picture, read_category
-from vision.arrays import FeatureMaps, Pixels
 from vision.backbones.engine import Engine
 from vision.calibration import calibrate
 from vision.codecs import codec_of
 from vision.codecs.protocol import ImageCodec
 from vision.detectors import DETECTORS
 from vision.detectors.protocol import Detector
-from vision.preprocessing import normalise, resize
-from wire_contract.errors import MisconfiguredError, UnavailableError, UnreadableError
+from wire_contract.errors import MisconfiguredError, UnavailableError
 from wire_contract.messages import Profile, ProfileCodec, pack, sealed, sha256_of
 from wire_contract.topics import Station
 
-FEWEST_PICTURES = 2
 RECORDED_VERSIONS = ("patchline", "numpy", "onnxruntime", "pillow")
 
 
@@ -132,7 +129,12 @@ def commission(request: Request, *, on_progress: OnPhase) -> Commissioned:
     key, engine = EngineRoom(threads=request.threads).choose(request.backbone or default_backbone(), request.taps)
     watch = _Stopwatch()
     with watch("read"):
-        pictures, skipped = _read(request, on_progress)
+        pictures, skipped = read_pictures(
+            request.data,
+            request.input_size,
+            skip_unreadable=request.skip_unreadable,
+            on_progress=lambda done, total: on_progress("read", done, total),
+        )
     folder = request.out / str(request.station)
     rungs = tuple(_climb(request, codec, kind, _Bench(key, engine, pictures, folder), on_progress) for codec in codecs)
     profile = sealed(
@@ -161,9 +163,11 @@ class _Bench:
 def _climb(request: Request, codec: ImageCodec, kind: type[Detector], bench: _Bench, on_progress: OnPhase) -> Rung:
     watch = _Stopwatch()
     with watch("encode"):
-        decoded, payload_bytes = _through(codec, bench.pictures, request, on_progress)
+        decoded, payload_bytes = send_through(
+            codec, bench.pictures, lambda done, total: on_progress(f"{codec.name}: encode", done, total)
+        )
     with watch("embed"):
-        maps = _embed(bench.engine, decoded, lambda done, total: on_progress(f"{codec.name}: embed", done, total))
+        maps = embed(bench.engine, decoded, lambda done, total: on_progress(f"{codec.name}: embed", done, total))
     with watch("hold out"):
         held_out = score_held_out(
             kind,
@@ -207,56 +211,6 @@ def _detector(request: Request) -> type[Detector]:
             remedy=f"use one of: {', '.join(DETECTORS)}",
         )
     return DETECTORS[request.detector]
-
-
-def _read(request: Request, on_progress: OnPhase) -> tuple[NDArray[np.uint8], list[str]]:
-    samples = read_category(request.data).train
-    pictures: list[Pixels] = []
-    unreadable: list[str] = []
-    for done, sample in enumerate(samples):
-        on_progress("read", done, len(samples))
-        try:
-            pictures.append(resize(open_picture(sample.path), request.input_size))
-        except UnreadableError as error:
-            unreadable.append(error.reason)
-    on_progress("read", len(samples), len(samples))
-    if unreadable and not request.skip_unreadable:
-        more = f" (and {len(unreadable) - 1} more)" if len(unreadable) > 1 else ""
-        raise MisconfiguredError(
-            f"{unreadable[0]}{more}",
-            where=str(request.data),
-            remedy="repair or remove it, or leave such pictures out with --skip-unreadable",
-        )
-    if len(pictures) < FEWEST_PICTURES:
-        raise MisconfiguredError(
-            f"{len(pictures)} normal picture{'' if len(pictures) == 1 else 's'} cannot be learnt from",
-            where=str(request.data),
-            remedy=f"give at least {FEWEST_PICTURES}; from about ten on there is a threshold, a hundred make it good",
-        )
-    return np.stack(pictures), unreadable
-
-
-def _through(
-    codec: ImageCodec, pictures: NDArray[np.uint8], request: Request, on_progress: OnPhase
-) -> tuple[NDArray[np.uint8], float]:
-    decoded = np.empty_like(pictures)
-    sizes = np.empty(len(pictures))
-    for index, picture in enumerate(pictures):
-        on_progress(f"{codec.name}: encode", index, len(pictures))
-        payload = codec.encode(picture)
-        decoded[index] = codec.decode(payload, request.input_size)
-        sizes[index] = len(payload)
-    on_progress(f"{codec.name}: encode", len(pictures), len(pictures))
-    return decoded, float(sizes.mean())
-
-
-def _embed(engine: Engine, pictures: NDArray[np.uint8], on_progress: Callable[[int, int], None]) -> FeatureMaps:
-    parts: list[FeatureMaps] = []
-    for start in range(0, len(pictures), BATCH_PICTURES):
-        on_progress(start, len(pictures))
-        parts.append(engine.run(normalise(pictures[start : start + BATCH_PICTURES])))
-    on_progress(len(pictures), len(pictures))
-    return {tap: np.concatenate([part[tap] for part in parts]) for tap in engine.taps}
 
 
 def _header(
