@@ -223,6 +223,41 @@ def test_after_a_crash_of_the_broker_the_link_and_its_subscriptions_come_back(
     assert end.payloads() == [b"again"]  # paho did not send the lost one behind our back
 
 
+def test_across_crashes_every_publication_is_answered_once_and_resending_brings_all(
+    mosquitto: Broker, make_link: MakeLink, unique_topic: str, eventually: Eventually
+) -> None:
+    consumer = make_link(mosquitto.port, unique_topic)
+    consumer.on_delivery = Delivery.acknowledge
+    producer = make_link(mosquitto.port)
+    answers: list[tuple[int, bool]] = []
+    calls = 0
+
+    def send(number: int) -> None:
+        nonlocal calls
+        while True:
+            try:
+                producer.link.publish(
+                    unique_topic, b"%d" % number, on_done=lambda fate: answers.append((number, fate.accepted))
+                )
+            except UnavailableError:
+                time.sleep(0.001)
+            else:
+                calls += 1
+                return
+
+    for number in range(300):
+        if number % 100 == 50:
+            mosquitto.kill()
+            mosquitto.restart()
+        send(number)
+    eventually(lambda: len(answers) == calls)
+    assert sorted(number for number, _ in answers) == list(range(300))
+    eventually(lambda: consumer.link.wait_connected(0.0), 40)
+    for number in set(range(300)) - {int(payload) for payload in consumer.payloads()}:
+        send(number)
+    eventually(lambda: {int(payload) for payload in consumer.payloads()} == set(range(300)))
+
+
 def test_a_broker_that_comes_later_is_found(make_link: MakeLink, tmp_path: Path, eventually: Eventually) -> None:
     port = free_port()
     end = make_link(port, connect=False)

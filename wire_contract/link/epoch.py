@@ -26,8 +26,6 @@ from wire_contract.link.window import Window
 
 _TICK_SECONDS = 1.0
 """How often keepalive and deadlines are looked at when nothing happens."""
-
-
 _UNSPECIFIED = "Unspecified error"
 """What paho says of a connection that was closed without a word."""
 _SHARE_OF_STOPPING = 0.7
@@ -271,4 +269,4 @@ class Epoch:
     def _noted(self, _client: Client, _userdata: Any, level: int, text: str) -> None:
         """Keep paho's last word about the socket; nothing else tells a refused certificate from a pulled cable."""
         if level == LogLevel.MQTT_LOG_ERR:
-            self._socket_error = text
+            self._socket_error = text.removeprefix("failed to receive on socket: ")
