@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.logging import RichHandler
 
 EXAMPLES = """Judge what the stations of a site send, until SIGTERM.
 
@@ -31,17 +29,15 @@ def command(
     """Judge what the stations of a site send, until SIGTERM."""
     from analytics_service import app, settings  # noqa: PLC0415 - the base install has no analytics
 
-    console = Console(stderr=True)
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
-        format="%(name)s: %(message)s",
-        handlers=[RichHandler(console=console, show_path=False)],
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
     )
     wanted = settings.read_settings(config)
     if check:
         checked = app.check(wanted)
         stations = ", ".join(sorted(checked.shelf.profiles)) or "none"
-        console.print(f"{config} is fine: {len(checked.shelf.artifacts)} artifacts for {stations}")
+        typer.echo(f"{config}: the service could start, with {len(checked.shelf.artifacts)} artifacts for {stations}")
         return
     app.run(wanted)
 

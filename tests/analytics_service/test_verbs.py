@@ -29,7 +29,7 @@ def test_commission_writes_and_says_what_it_found(plant: Any, tmp_path: Path) ->
     config.write_text(f"artifacts = '{tmp_path / 'out'}'")
     checked = run("serve", "--config", config, "--check")
     assert checked.exit_code == 0, checked.output
-    assert "1 artifacts for plant/l/s" in " ".join(checked.output.split())
+    assert "with 1 artifacts for plant/l/s" in " ".join(checked.output.split())
 
 
 @pytest.mark.parametrize(
