@@ -3,6 +3,7 @@
 import logging
 import queue
 import threading
+import time
 from contextlib import suppress
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from wire_contract.topics import Station, Topics
 _log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.2
+_REFRESH_SECONDS = 15.0
 
 
 class Publishes(Protocol):
@@ -64,6 +66,7 @@ class Announcer:
             version,
         )
         self._mode, self._cache, self._outbox = mode, cache, outbox
+        self._told: EdgeStatus | None = None
         self._wanted: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
 
     def announce(self, *, answers: str = "", error: str = "") -> None:
@@ -72,15 +75,25 @@ class Announcer:
 
     def run(self, link: Publishes, stop: threading.Event) -> None:
         """Publish what is announced until stopped, then the station's farewell."""
+        refresh_at = time.monotonic() + _REFRESH_SECONDS
         while not stop.is_set():
             with suppress(queue.Empty):
                 answers, error = self._wanted.get(timeout=_POLL_SECONDS)
-                self._publish(link, online=True, answers=answers, error=error)
-        self._publish(link, online=False)
+                self._publish(link, self._status(online=True, answers=answers, error=error))
+            if time.monotonic() >= refresh_at:
+                refresh_at = time.monotonic() + _REFRESH_SECONDS
+                self._refresh(link)
+        self._publish(link, self._status(online=False))
 
-    def _publish(self, link: Publishes, *, online: bool, answers: str = "", error: str = "") -> None:
+    def _refresh(self, link: Publishes) -> None:
+        """Tell what has changed by itself, and ask again for assets that did not come."""
+        status = self._status(online=True)
+        if status != self._told or status.missing_assets:
+            self._publish(link, status)
+
+    def _status(self, *, online: bool, answers: str = "", error: str = "") -> EdgeStatus:
         encoder, state = self._mode.encoder, self._outbox.state
-        status = EdgeStatus(
+        return EdgeStatus(
             station=str(self._station),
             online=online,
             boot_id=self._boot_id,
@@ -94,7 +107,11 @@ class Announcer:
             answers=answers,
             error=error,
         )
+
+    def _publish(self, link: Publishes, status: EdgeStatus) -> None:
         try:
             link.publish(self._topic, to_json(status), retain=True, content_type=CONTENT_TYPE_JSON)
         except UnavailableError as unavailable:
             _log.debug("status not published, the next connection will: %s", unavailable)
+        else:
+            self._told = status

@@ -12,6 +12,7 @@ from types import FrameType
 from edge_node.assembly import Node, Stops, assemble, build_source, build_triggers
 from edge_node.connections import link_settings
 from edge_node.crew import Crew
+from edge_node.rows import Row
 from edge_node.settings import EdgeSettings
 from wire_contract.errors import EXIT_UNAVAILABLE
 from wire_contract.link.tls import context_of
@@ -54,13 +55,13 @@ def run(settings: EdgeSettings, stops: Stops | None = None) -> int:
     try:
         with crew.watching(), _metrics_served(node, settings), _signals_set(stops.capture):
             node.orders.boot()
-            _recover(node)
+            unfinished = _recover(node)
             node.link.start()
             crew.start("inbox", partial(node.inbox.run, stops.rest))
             crew.start("announcer", partial(node.announcer.run, node.link, stops.rest))
             crew.start("gatekeeper", partial(node.gatekeeper.run, stops.rest))
             crew.start("publisher", partial(node.publisher.run, stops.rest))
-            capture = crew.start("capture", node.capture.run)
+            capture = crew.start("capture", partial(node.capture.run, unfinished))
             _log.info("station %s runs, boot %s", settings.station, node.boot_id)
             code = _supervise(node, settings, stops, capture)
             stops.capture.set()
@@ -76,17 +77,16 @@ def run(settings: EdgeSettings, stops: Stops | None = None) -> int:
     return code
 
 
-def _recover(node: Node) -> None:
-    """What earlier boots left: numbers without a picture become drops, the rest is the backlog."""
+def _recover(node: Node) -> list[Row]:
+    """What earlier boots left is the backlog; the rows of numbers that never got a picture."""
     rows = node.outbox.pending()
     for row in rows:
         node.gatekeeper.settle(row, node.clock_id)
-        if row.kind == "reserved":
-            node.capture.interrupted(row)
-        else:
+        if row.kind != "reserved":
             node.publisher.kept(row, historical=True)
     if rows:
         _log.info("outbox holds %d inspections of earlier boots", len(rows))
+    return [row for row in rows if row.kind == "reserved"]
 
 
 def _supervise(node: Node, settings: EdgeSettings, stops: Stops, capture: threading.Thread) -> int:

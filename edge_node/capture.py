@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 from uuid import uuid4
 
@@ -66,8 +66,14 @@ class Capture:
         self._publisher, self._station, self._metrics, self._stop = publisher, station, metrics, stop
         self._slowdown = slowdown
 
-    def run(self) -> None:
-        """Capture until the source ends or `stop` is set; without a profile or while paused no trigger is awaited."""
+    def run(self, unfinished: Iterable[Row] = ()) -> None:
+        """Capture until the source ends or `stop` is set; without a profile or while paused no trigger is awaited.
+
+        Args:
+            unfinished: Rows of numbers that an earlier boot reserved and never used; reported first.
+        """
+        for row in unfinished:
+            self._drop(row, "interrupted", "the edge node ended between trigger and picture")
         shots = iter(self._source.frames())
         while self._mode.await_encoder(self._stop) is not None:
             shot = next(shots, None)
@@ -105,10 +111,6 @@ class Capture:
         if row is not None:
             self._gatekeeper.watch(row)
             self._drop(row, "superseded", "too many triggers waited")
-
-    def interrupted(self, row: Row) -> None:
-        """Report a number that an earlier boot reserved and never used."""
-        self._drop(row, "interrupted", "the edge node ended between trigger and picture")
 
     def _reserve(self, part_id: str | None) -> Row | None:
         trigger = Trigger(

@@ -50,14 +50,20 @@ def live_link(
     if settings.trigger.topic:
         filters.append(settings.trigger.topic)
 
+    told = ""
+
     def connected(_: Connection) -> None:
+        nonlocal told
+        told = ""
         _log.info("station %s connected", station)
         metrics.connected.set(1)
         publisher.connected("frame")
         announcer.announce()
 
     def disconnected(reason: str) -> None:
-        _log.warning("station %s disconnected: %s", station, reason)
+        nonlocal told
+        _log.log(logging.DEBUG if reason == told else logging.WARNING, "station %s disconnected: %s", station, reason)
+        told = reason
         metrics.connected.set(0)
         publisher.disconnected("frame")
 

@@ -17,10 +17,10 @@ _APPLICATION_ID = 0x70617463
 _CHECKPOINT_PAGES = 256
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS identity (
+CREATE TABLE identity (
     station TEXT NOT NULL
 ) STRICT;
-CREATE TABLE IF NOT EXISTS inspections (
+CREATE TABLE inspections (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     inspection_id TEXT NOT NULL UNIQUE,
     part_id TEXT NOT NULL,
@@ -36,9 +36,10 @@ CREATE TABLE IF NOT EXISTS inspections (
     gate_action TEXT NOT NULL DEFAULT '',
     gate_grounds TEXT NOT NULL DEFAULT ''
 ) STRICT;
-CREATE INDEX IF NOT EXISTS inspections_by_sha256 ON inspections (sha256);
-CREATE TABLE IF NOT EXISTS journal (
-    sequence INTEGER PRIMARY KEY,
+CREATE INDEX inspections_by_sha256 ON inspections (sha256);
+CREATE TABLE journal (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    sequence INTEGER NOT NULL UNIQUE,
     inspection_id TEXT NOT NULL UNIQUE,
     part_id TEXT NOT NULL,
     boot_id TEXT NOT NULL,
@@ -121,11 +122,18 @@ def open_database(path: Path, station: str) -> sqlite3.Connection:
                 where=str(path),
                 remedy="use the patchline that wrote it until it is empty",
             )
-        connection.executescript(_TABLES)
-        connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        if version == 0:
+            _make(connection, path)
         _claim(connection, path, station)
     return connection
+
+
+def _make(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the tables in one step: a file has all of them and its version, or nothing."""
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise MisconfiguredError("the file is the database of something else", where=str(path))
+    marks = f"PRAGMA application_id={_APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION};"
+    connection.executescript(f"BEGIN; {_TABLES} {marks} COMMIT;")
 
 
 def _claim(connection: sqlite3.Connection, path: Path, station: str) -> None:

@@ -52,13 +52,11 @@ _SELECT = f"SELECT {_COLUMNS} FROM journal ORDER BY sequence"  # noqa: S608  nam
 
 
 def write_line(connection: sqlite3.Connection, line: JournalLine, keep: int) -> None:
-    """Add a line inside the caller's transaction, forgetting the oldest beyond `keep`."""
+    """Add a line inside the caller's transaction, forgetting those written longest ago beyond `keep`."""
     values = [json.dumps(line.stages) if name == "stages" else getattr(line, name) for name in _FIELDS]
-    connection.execute(_INSERT, values)
-    connection.execute(
-        "DELETE FROM journal WHERE sequence <= (SELECT sequence FROM journal ORDER BY sequence DESC LIMIT 1 OFFSET ?)",
-        (keep,),
-    )
+    number = connection.execute(_INSERT, values).lastrowid
+    assert number is not None
+    connection.execute("DELETE FROM journal WHERE number <= ?", (number - keep,))
 
 
 def read_journal(path: Path) -> Iterator[JournalLine]:

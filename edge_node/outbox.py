@@ -152,12 +152,6 @@ class Outbox:
         with self._reading() as connection:
             return self._one(connection, "sha256", sha256)
 
-    def is_closed(self, inspection_id: str) -> bool:
-        """Whether the journal remembers this inspection."""
-        with self._reading() as connection:
-            found = connection.execute("SELECT 1 FROM journal WHERE inspection_id = ?", (inspection_id,)).fetchone()
-        return found is not None
-
     def claim_gate(self, inspection_id: str, action: str, grounds: str) -> bool:
         """Write down what the gate is about to do; False when it was already told.
 

@@ -143,7 +143,7 @@ def test_any_other_exception_is_a_bug_and_loud_and_its_number_is_told_after_the_
     assert row.kind == "reserved"
     outbox.close()
     outbox = open_outbox("next")
-    capture_of(outbox).interrupted(outbox.pending()[0])
+    capture_of(outbox).run(outbox.pending())
     (drop,) = messages(outbox)
     assert isinstance(drop, DropMessage)
     assert (drop.reason, drop.part_id, drop.boot_id) == ("interrupted", "bug", "boot")

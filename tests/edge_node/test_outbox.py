@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,6 @@ def test_confirming_closes_once_and_leaves_a_line(
     line = outbox.confirm(row.inspection_id, closing)
     assert line is not None
     assert outbox.confirm(row.inspection_id, closing) is None
-    assert outbox.is_closed(row.inspection_id)
     assert outbox.message(row.sequence) is None
     assert list(read_journal(tmp_path / "outbox.sqlite")) == [line]
     assert (line.part_id, line.outcome, line.stages, line.payload_bytes, line.wire_bytes, line.sends) == (
@@ -158,11 +158,17 @@ def test_a_file_that_is_no_outbox_is_refused(open_outbox: Opener, tmp_path: Path
         open_outbox()
 
 
+def test_the_database_of_something_else_is_refused(open_outbox: Opener, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as connection:
+        connection.execute("CREATE TABLE treasure (gold TEXT)")
+    with pytest.raises(MisconfiguredError, match="database of something else"):
+        open_outbox()
+
+
 def test_an_outbox_of_a_newer_patchline_is_refused(open_outbox: Opener, tmp_path: Path) -> None:
     open_outbox().close()
-    connection = sqlite3.connect(tmp_path / "outbox.sqlite")
-    connection.execute("PRAGMA user_version=99")
-    connection.close()
+    with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as connection:
+        connection.execute("PRAGMA user_version=99")
     with pytest.raises(MisconfiguredError, match="version 99"):
         open_outbox()
 
