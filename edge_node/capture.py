@@ -96,8 +96,10 @@ class Capture:
         try:
             self._outbox.append(row, message, "frame", payload_bytes=len(frame.payload), stages=stages)
         except UnavailableError as error:
+            self._metrics.blocked.set(1)
             self._drop(row, "outbox_full", str(error))
             return True
+        self._metrics.blocked.set(0)
         keep_seconds = time.perf_counter() - started
         self._publisher.kept(row, keep_seconds=keep_seconds)
         self._metrics.payload_bytes.labels(frame.codec).observe(len(frame.payload))

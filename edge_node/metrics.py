@@ -34,7 +34,7 @@ class EdgeMetrics:
         self.gate_actions = counter("gate_actions", "What the gate was told", ("action", "grounds"))
         self.gate_failures = counter("gate_failures", "Commands the gate did not obey")
         self.connected = gauge("connected", "Whether the live connection is up")
-        self.blocked = gauge("capture_blocked", "Whether triggers wait because the outbox is full or failing")
+        self.blocked = gauge("capture_blocked", "Whether the outbox, full or failing, takes no pictures")
         self.paused = gauge("paused", "Whether a command stopped the capture")
         self.profile = gauge("profile_info", "The profile and the codec in use", ("station", "profile", "codec"))
 
