@@ -10,6 +10,7 @@ and that frame's verdict must not be shut out by a damaged copy of it.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from analytics_service.tables import DEAD_LETTERS, DROPS, INSPECTIONS, create_tables, insert_once, open_engine
@@ -111,14 +112,16 @@ class Records:
         Raises:
             UnavailableError: The database is away or full; nothing of the batch has been recorded.
         """
+        rows = {
+            INSPECTIONS: [_judged_row(judged) for judged in decisions.judged],
+            DROPS: [_drop_row(drop, at) for drop, at in decisions.dropped],
+            DEAD_LETTERS: [_letter_row(letter, self._max_letter_bytes) for letter in decisions.dead],
+        }
         with _translated(), self._engine.begin() as connection:
-            if decisions.judged:
-                connection.execute(insert_once(self._engine, INSPECTIONS), [_judged_row(j) for j in decisions.judged])
-            if decisions.dropped:
-                connection.execute(insert_once(self._engine, DROPS), [_drop_row(*d) for d in decisions.dropped])
-            if decisions.dead:
-                rows = [_letter_row(letter, self._max_letter_bytes) for letter in decisions.dead]
-                connection.execute(insert_once(self._engine, DEAD_LETTERS), rows)
+            for table, new in rows.items():
+                if new:
+                    # In one order for all workers: two that hold each other's parts would wait for each other.
+                    connection.execute(insert_once(self._engine, table), sorted(new, key=itemgetter(*_key_of(table))))
             return Standing(
                 _standing(connection, [judged.verdict.inspection_id for judged in decisions.judged]),
                 _standing_letters(connection, decisions.dead),
@@ -182,6 +185,10 @@ class Records:
             gone += deleted
             if deleted < FORGET_ROWS:
                 return gone
+
+
+def _key_of(table: sql.Table) -> list[str]:
+    return [column.name for column in table.primary_key.columns]
 
 
 def _standing(connection: sql.Connection, inspection_ids: Sequence[str]) -> dict[str, bytes]:

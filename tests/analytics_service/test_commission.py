@@ -6,11 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from analytics_service.artifacts import load
 from analytics_service.commission import Commissioned, Request, commission
-from analytics_service.shelf import OLDER_FOLDER
+from analytics_service.engines import EngineRoom
+from analytics_service.shelf import OLDER_FOLDER, open_shelf
+from pictures.products import PRODUCTS
+from pictures.products.plant import plant as plant_defect
+from vision.codecs import codec_of
+from vision.preprocessing import normalise
 from wire_contract.errors import MisconfiguredError
 from wire_contract.messages import Profile, check_profile, unpack
 
@@ -147,3 +153,25 @@ def test_progress_of_every_phase_ends_where_it_should(request_for: Callable[...,
     )
     assert set(last) == {"read", "png: encode", "png: embed", "png: hold out", "png: fit"}
     assert all(done == total > 0 for done, total in last.values())
+
+
+def test_a_drawn_product_is_told_from_its_defect(request_for: Callable[..., Request], tmp_path: Path) -> None:
+    rng, data, size = np.random.default_rng(3), tmp_path / "washers", (96, 96)
+    data.mkdir()
+    washer = PRODUCTS["washer"]
+    for number in range(24):
+        Image.fromarray(washer.draw(rng, size).pixels).save(data / f"{number:02}.png")
+    made = quietly(request_for(tmp_path / "out", data=data, codecs=("webp:90",), input_size=size))
+    shelf = open_shelf(tmp_path / "out", engine_for=EngineRoom(threads=1).engine_for)
+    judge = shelf.artifacts[0]
+    codec = codec_of("webp:90")
+
+    def score(pixels: NDArray[np.uint8]) -> float:
+        decoded = codec.decode(codec.encode(pixels), size)
+        embedded = judge.detector.embed(judge.engine.run(normalise(decoded[None])))
+        return float(judge.detector.render(judge.detector.search(embedded), size).scores[0])
+
+    good = [score(washer.draw(rng, size).pixels) for _ in range(8)]
+    bad = [score(plant_defect(washer.draw(rng, size), "missing_part", size=0.3, rng=rng)[0]) for _ in range(8)]
+    assert np.median(bad) > np.median(good)
+    assert made.images == 24

@@ -1,5 +1,6 @@
 """The records: the first decision about a part stands, for every worker and after every restart."""
 
+import os
 import sqlite3
 import threading
 import uuid
@@ -10,13 +11,28 @@ import msgspec
 import pytest
 
 from analytics_service.records import DeadLetter, Decisions, Judged, Records
+from analytics_service.tables import METADATA, open_engine
 from wire_contract.errors import MisconfiguredError, UnavailableError
 from wire_contract.messages import DropMessage, Verdict, to_json
 
 
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/records.db"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind; PostgreSQL where the environment names one whose tables may be dropped."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/records.db"
+    url = os.environ.get("PATCHLINE_POSTGRES")
+    if url is None:
+        pytest.skip("PATCHLINE_POSTGRES does not name a PostgreSQL database for tests, by its SQLAlchemy URL")
+    engine = open_engine(url)
+    METADATA.drop_all(engine)
+    engine.dispose()
+    return url
+
+
+def rows(records: Records, query: str) -> list[tuple[object, ...]]:
+    with records._engine.connect() as connection:
+        return [tuple(row) for row in connection.exec_driver_sql(query)]
 
 
 @pytest.fixture
@@ -89,7 +105,7 @@ def test_what_many_workers_decide_at_once_is_decided_once(url: str) -> None:
     def work(worker: int) -> None:
         records = Records(url)
         for start in range(0, 100, 10):
-            mine = [judged(number, score=float(worker)) for number in range(start, start + 10)]
+            mine = [judged(number, score=float(worker)) for number in range(start, start + 10)][:: (-1) ** worker]
             told[worker] |= records.store(Decisions(judged=mine)).verdicts
         records.close()
 
@@ -130,12 +146,9 @@ def test_an_unreadable_copy_does_not_shut_out_the_parts_verdict(records: Records
     assert records.store(Decisions(judged=[one])).verdicts == {one.verdict.inspection_id: one.encoded}
 
 
-def test_of_a_long_dead_letter_only_the_beginning_is_kept(records: Records, tmp_path: Path) -> None:
+def test_of_a_long_dead_letter_only_the_beginning_is_kept(records: Records) -> None:
     records.store(Decisions(dead=[letter(1, received=b"x" * 1000)]))
-    with sqlite3.connect(tmp_path / "records.db") as connection:
-        rows = connection.execute("SELECT received, received_bytes FROM dead_letters").fetchall()
-    connection.close()
-    assert rows == [(b"x" * 10, 1000)]
+    assert rows(records, "SELECT received, received_bytes FROM dead_letters") == [(b"x" * 10, 1000)]
 
 
 def test_what_is_older_is_forgotten_and_the_rest_is_not(records: Records) -> None:
@@ -147,22 +160,18 @@ def test_what_is_older_is_forgotten_and_the_rest_is_not(records: Records) -> Non
     assert records.forget(older_than=75.0) == 0
 
 
-def test_the_newest_dead_letters_are_kept(records: Records, tmp_path: Path) -> None:
+def test_the_newest_dead_letters_are_kept(records: Records) -> None:
     records.store(Decisions(dead=[letter(number, at=float(number)) for number in range(10)]))
     assert records.bound_dead_letters(20) == 0
     assert records.bound_dead_letters(3) == 7
-    with sqlite3.connect(tmp_path / "records.db") as connection:
-        kept = connection.execute("SELECT at FROM dead_letters ORDER BY at").fetchall()
-    connection.close()
-    assert kept == [(7.0,), (8.0,), (9.0,)]
+    assert rows(records, "SELECT at FROM dead_letters ORDER BY at") == [(7.0,), (8.0,), (9.0,)]
 
 
-def test_sqlite_is_opened_so_that_recorded_means_on_disk(records: Records) -> None:
-    with records._engine.connect() as connection:
-        pragmas = {
-            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")
-        }
-    assert pragmas == {"journal_mode": "wal", "synchronous": 2}
+def test_sqlite_is_opened_so_that_recorded_means_on_disk(tmp_path: Path) -> None:
+    records = Records(f"sqlite:///{tmp_path}/records.db")
+    assert rows(records, "PRAGMA journal_mode") == [("wal",)]
+    assert rows(records, "PRAGMA synchronous") == [(2,)]
+    records.close()
 
 
 def test_a_database_in_a_missing_folder_is_refused(tmp_path: Path) -> None:
@@ -182,11 +191,9 @@ def test_a_url_that_is_none_is_refused(url: str) -> None:
         Records(url)
 
 
-def test_a_locked_database_is_unavailable(
-    tmp_path: Path, url: str, records: Records, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_locked_database_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("analytics_service.tables.BUSY_TIMEOUT_MILLISECONDS", 10)
-    impatient = Records(url)
+    impatient = Records(f"sqlite:///{tmp_path}/records.db")
     holder = sqlite3.connect(tmp_path / "records.db")
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(UnavailableError, match="locked"):
@@ -194,5 +201,5 @@ def test_a_locked_database_is_unavailable(
     holder.rollback()
     holder.close()
     impatient.store(Decisions(judged=[judged(1)]))
+    assert impatient.counts()["inspections"] == 1
     impatient.close()
-    assert records.counts()["inspections"] == 1
