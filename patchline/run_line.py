@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 if TYPE_CHECKING:
     from line_replay.scenario import Scenario
     from line_replay.summary import Summary
+    from line_replay.view import View
 
 OnPhase = Callable[[str, int, int], None]
 
@@ -23,17 +24,22 @@ EXIT_NOT_PROVEN = 1
 
 @contextmanager
 def phases(console: Console) -> Iterator[OnPhase]:
-    """A bar for every phase of a long preparation; gone when it is over."""
+    """A bar for every phase of a long preparation, from its first news on; all gone when it is over."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        tasks: dict[str, TaskID] = {}
+    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    tasks: dict[str, TaskID] = {}
 
-        def show(phase: str, done: int, total: int) -> None:
-            if phase not in tasks:
-                tasks[phase] = progress.add_task(phase, total=total)
-            progress.update(tasks[phase], completed=done, total=total)
+    def show(phase: str, done: int, total: int) -> None:
+        progress.start()
+        if phase not in tasks:
+            tasks[phase] = progress.add_task(phase, total=total)
+        progress.update(tasks[phase], completed=done, total=total)
 
+    try:
         yield show
+    finally:
+        if tasks:
+            progress.stop()
 
 
 def play(scenario: "Scenario", *, seed: int, console: Console) -> "Summary":
@@ -53,11 +59,31 @@ def play(scenario: "Scenario", *, seed: int, console: Console) -> "Summary":
     from line_replay.display import draw  # noqa: PLC0415
     from line_replay.line import Line  # noqa: PLC0415
 
-    with Live(console=console, transient=True, auto_refresh=False) as live:
-        line = Line(scenario, on_view=lambda view: live.update(draw(view), refresh=console.is_terminal))
-        seen = line.run()
+    if console.is_terminal:
+        with Live(console=console, transient=True, auto_refresh=False) as live:
+            seen = Line(scenario, on_view=lambda view: live.update(draw(view), refresh=True)).run()
+    else:
+        seen = Line(scenario, on_view=_Milestones(console)).run()
     with console.status("measuring and writing the report"):
         return close_books(scenario, seen, msgspec.to_builtins(stamp(seed=seed, broker=seen.broker)))
+
+
+class _Milestones:
+    """The line's progress where nothing can be drawn over, such as in a log: one line every tenth of the parts."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._told, self._news = console, 0, 0
+
+    def __call__(self, view: "View") -> None:
+        """Say what is new, if it is worth a line."""
+        planned = sum(station.planned for station in view.stations.values())
+        judged = sum(station.tally.judged for station in view.stations.values())
+        for sentence in view.news[self._news :]:
+            self._console.print(sentence, highlight=False)
+        self._news = len(view.news)
+        if judged * 10 // planned > self._told:
+            self._told = judged * 10 // planned
+            self._console.print(f"{view.seconds:.0f} s: {judged} of {planned} parts judged", highlight=False)
 
 
 def conclude(summary: "Summary", directory: Path) -> None:

@@ -1,0 +1,105 @@
+"""A real line of real processes: every part gets its one verdict, also when programs are killed under it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+SHARED_KEYS = {
+    "produced",
+    "judged",
+    "dropped",
+    "duplicates",
+    "image_auroc",
+    "pixel_auroc",
+    "pixel_f1",
+    "aupro",
+    "parts_per_second",
+    "payload_bytes",
+    "latency_seconds",
+    "machine",
+    "versions",
+    "commit",
+    "seed",
+}
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+
+def replay(patchline, category, *arguments, **named):
+    return patchline("replay", "--data", str(category), "--input-size", "128x128", *arguments, **named)
+
+
+def test_every_part_gets_its_one_verdict_and_the_report_says_so(patchline, category):
+    done = replay(patchline, category, "--stations", "2", "--takt", "0.2", "--seed", "3")
+    assert done.code == 0, done.output
+    report = done.report
+    truth = [json.loads(line) for line in (done.directory / "truth.jsonl").read_text().splitlines()]
+    assert report.keys() >= SHARED_KEYS
+    assert report["produced"] == report["judged"] == len(truth) == sum(report["outcomes"].values())
+    assert report["dropped"] == {}
+    assert report["maps"] == report["judged"]
+    assert 0 <= report["image_auroc"] <= 1
+    assert 0 <= report["pixel_f1"] <= 1
+    assert report["latency_seconds"]["p95"] >= report["latency_seconds"]["p50"] > 0
+    assert report["payload_bytes"]["mean"] > 100
+    assert report["seed"] == 3
+    page = (done.directory / "report.html").read_text()
+    assert f"{len(truth)} parts produced, {len(truth)} judged, 0 lost." in page
+    assert "report.html" in done.output
+
+
+def test_no_label_and_no_mask_reaches_a_station_or_the_wire(patchline, category):
+    done = replay(patchline, category, "--stations", "1", "--takt", "0.1", "--limit", "4")
+    assert done.code == 0, done.output
+    plan = next(done.directory.rglob("plan.jsonl"))
+    assert all(json.loads(line).keys() == {"path", "part_id"} for line in plan.read_text().splitlines())
+    # What a station sends is its outbox's messages, then closed; what remains is the write-ahead log of both.
+    sent = b"".join(path.read_bytes() for path in done.directory.rglob("outbox.sqlite*"))
+    assert b"washer/test" not in sent
+    assert b"_mask" not in sent
+
+
+def test_the_same_seed_gives_the_same_verdicts(patchline, category):
+    first = replay(patchline, category, "--stations", "2", "--takt", "0.1", report="first")
+    assert first.code == 0, first.output
+    artifacts = str(first.directory / "artifacts")
+    second = replay(patchline, category, "--stations", "3", "--takt", "0.1", "--artifact", artifacts, report="second")
+    assert second.code == 0, second.output
+    assert second.report["outcomes"] == first.report["outcomes"]
+    for figure in ("image_auroc", "pixel_auroc", "pixel_f1", "aupro"):
+        assert second.report[figure] == pytest.approx(first.report[figure], rel=1e-3)
+
+
+@pytest.mark.parametrize("victims", [["analytics@1.5"], ["broker@1.5"], ["analytics@1", "broker@2"]], ids=" ".join)
+def test_killed_programs_cost_no_part(patchline, category, victims):
+    kills = [argument for victim in victims for argument in ("--kill", victim)]
+    done = replay(patchline, category, "--stations", "2", "--takt", "0.3", "--limit", "24", *kills)
+    assert done.code == 0, done.output
+    assert done.report["judged"] == done.report["produced"] == 24
+    assert done.report["faults"] == []
+    assert len(done.report["configuration"]["kills"]) == len(victims)
+
+
+def test_a_part_whose_picture_is_damaged_is_a_stated_drop_and_not_a_success(patchline, category, tmp_path):
+    copy = tmp_path / "damaged"
+    for path in category.rglob("*.png"):
+        target = copy / path.relative_to(category)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    victim = min((copy / "test" / "good").iterdir())
+    victim.write_bytes(b"not a picture")
+    done = replay(patchline, copy, "--stations", "1", "--takt", "0.1")
+    assert done.code == 1, done.output
+    assert done.report["dropped"] == {"capture_failed": 1}
+    assert done.report["judged"] == done.report["produced"] - 1
+    assert "capture_failed" in " ".join(done.report["faults"])
+
+
+def test_the_demonstration_proves_itself(patchline):
+    done = patchline("demo", "--seconds", "4", "--seed", "2")
+    assert done.code == 0, done.output
+    assert done.report["judged"] == done.report["produced"] > 0
+    assert len(done.report["stations"]) == 2
+    assert "drawn" in (done.directory / "report.html").read_text()
+    assert Path(done.directory / "artifacts").is_dir()
