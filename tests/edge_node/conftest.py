@@ -116,7 +116,7 @@ class TinyService:
     def __init__(self, broker: Broker, *, name: str = "tiny", instance: str = "one") -> None:
         self._name, self._instance = name, instance
         self._link = Link(
-            LinkSettings(port=broker.port, client_id=f"{name}-{instance}", max_inflight=200),
+            LinkSettings(port=broker.port, client_id=f"{name}-{instance}", max_inflight=200, protocol=broker.protocol),
             subscriptions=[Subscription(TOPICS.every("frame")), Subscription(TOPICS.every("backlog"))],
             on_delivery=self._put,
             on_connected=lambda _: self._inbox.put(None),
@@ -224,6 +224,12 @@ def unreadable(message: EdgeMessage, payload: bytes, reason: str = "damaged") ->
         received_sha256=sha256_of(payload),
         reason=reason,
     )
+
+
+@pytest.fixture
+def tiny() -> type[TinyService]:
+    """The service itself, for a broker of the test's own."""
+    return TinyService
 
 
 @pytest.fixture

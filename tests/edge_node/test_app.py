@@ -1,6 +1,11 @@
 """The whole edge node against a real broker and a service small enough to read."""
 
 import json
+import signal
+import subprocess
+import sys
+import tomllib
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +14,7 @@ import pytest
 
 from edge_node.journal import JournalLine
 from edge_node.settings import EdgeSettings
-from line_replay.broker import Broker
+from line_replay.broker import Broker, free_port
 from wire_contract.errors import EXIT_UNAVAILABLE
 from wire_contract.link.delivery import Delivery
 from wire_contract.link.link import Link
@@ -168,3 +173,58 @@ def test_a_new_profile_is_used_from_the_next_part_on(
     eventually(lambda: service.seen)
     service.publish_profile(make_profile("webp:50"))
     eventually(lambda: isinstance(service.seen[-1][1], FrameMessage) and service.seen[-1][1].codec == "webp:50")
+
+
+def test_sigterm_ends_the_program_in_order(
+    service: Any, settings_for: SettingsFor, statuses: list[EdgeStatus], tmp_path: Path, eventually: Eventually
+) -> None:
+    settings = settings_for({"kind": "synthetic", "product": "washer"})
+    file = tmp_path / "edge.toml"
+    file.write_text(
+        f"""
+station = "{settings.station}"
+[source]
+kind = "synthetic"
+product = "label"
+[trigger]
+takt_seconds = 0.05
+[broker]
+port = {settings.broker.port}
+[outbox]
+path = "{settings.outbox.path}"
+[profile]
+directory = "{settings.profile.directory}"
+[metrics]
+port = {free_port()}
+"""
+    )
+    port = tomllib.loads(file.read_text())["metrics"]["port"]
+    command = [sys.executable, "-m", "patchline", "edge", "--config", str(file)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        eventually(lambda: len(service.seen) > 3, 40)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            text = answer.read().decode()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert process.stderr is not None
+        log = process.stderr.read()
+    assert "vad_edge_connected 1.0" in text
+    assert 'vad_edge_profile_info{codec="png"' in text
+    assert "SIGTERM received, stopping" in log
+    assert "Traceback" not in log
+    eventually(lambda: not statuses[-1].online)
+    assert statuses[-1].outbox_rows == 0
+
+
+@pytest.mark.slow
+def test_the_embedded_broker_of_a_demonstration_serves_as_well(
+    start_edge: Any, settings_for: SettingsFor, picture_folder: Path, tmp_path: Path, make_profile: Any, tiny: Any
+) -> None:
+    pytest.importorskip("amqtt", reason="amqtt is not installed (extra analytics)")
+    with Broker(tmp_path / "embedded", kind="amqtt") as broker, tiny(broker) as service:
+        service.publish_profile(make_profile())
+        settings = settings_for(
+            {"kind": "folder", "directory": picture_folder}, broker={"port": broker.port, "protocol": "3.1.1"}
+        )
+        assert start_edge(settings).wait() == 0
+        assert sorted(set(service.parts())) == [f"part-{number}" for number in range(8)]
