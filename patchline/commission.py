@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from wire_contract.errors import MisconfiguredError
+from patchline.options import parameters_of, size_of
 from wire_contract.topics import Station
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def command(
         backbone=backbone,
         taps=tuple(tap or ()),
         detector=detector,
-        parameters=_parameters(parameter or []),
-        input_size=_size(input_size),
+        parameters=parameters_of(parameter or []),
+        input_size=size_of(input_size),
         target_false_reject_rate=false_reject_rate,
         folds=folds,
         seed=seed,
@@ -101,25 +101,6 @@ class _Bars:
         if phase not in self._tasks:
             self._tasks[phase] = self._progress.add_task(phase, total=total)
         self._progress.update(self._tasks[phase], completed=done, total=total)
-
-
-def _parameters(given: list[str]) -> dict[str, str]:
-    parameters = {}
-    for each in given:
-        name, equals, value = each.partition("=")
-        if not equals:
-            raise MisconfiguredError(
-                f"{each!r} is not a parameter", where="--parameter", remedy="write it as NAME=VALUE"
-            )
-        parameters[name] = value
-    return parameters
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, _, width = text.partition("x")
-    if not (height.isdecimal() and width.isdecimal()):
-        raise MisconfiguredError(f"{text!r} is not a size", where="--input-size", remedy="write it as HEIGHTxWIDTH")
-    return int(height), int(width)
 
 
 def _summarise(made: "Commissioned", console: Console, uplink: int) -> None:
