@@ -22,7 +22,7 @@ class Schedule:
         fast: bfloat16 in the dense layers; half of float32's time on processors that have it.
     """
 
-    chunks: int = 80
+    chunks: int = 44
     passes: int = 4
     batch: int = 16
     muon_rate: float = 0.03

@@ -109,7 +109,7 @@ def test_a_tiny_run_goes_from_drawn_pictures_to_a_model_that_runs(tiny_teacher: 
     assert [at for at in stages if at[0] == "training"] == [("training", 1, 2), ("training", 2, 2)]
     assert [row["chunk"] for row in read_curve(recipe, tmp_path)] == [1, 2]
     maps = OnnxEngine(model, ["stride8", "stride16"]).run(np.zeros((1, 3, 64, 64), np.float32))
-    assert maps["stride16"].shape == (1, 36, 4, 4)
+    assert maps["stride8"].shape == (1, 16, 8, 8)
     assert json.dumps(recipe.notes())
 
 
