@@ -1,0 +1,106 @@
+"""Stations of one product share one bank; what was commissioned before is taken as it is."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from analytics_service.artifacts import ArtifactHeader, BackboneKey, NormalScores, load, save
+from analytics_service.shelf import ASSETS_FOLDER, PROFILE_FILE
+from line_replay.shared_bank import adopt
+from vision.calibration import calibrate
+from vision.detectors import DETECTORS
+from wire_contract.errors import MisconfiguredError
+from wire_contract.messages import Profile, ProfileCodec, check_profile, pack, sealed, unpack
+
+STATIONS = ["replay/bottle/one", "replay/bottle/two"]
+
+
+@pytest.fixture
+def commissioned(tmp_path):
+    """Two artifacts of another site's station, as commission would have left them."""
+    rng = np.random.default_rng(0)
+    maps = {"tap": rng.normal(size=(12, 8, 6, 6)).astype(np.float32)}
+    detector = DETECTORS["patchcore"].fit([maps], seed=0)
+    folder = tmp_path / "artifacts"
+    rungs = []
+    for codec in ("webp:80", "png"):
+        header = ArtifactHeader(
+            station="plant/line/cam",
+            codec=codec,
+            input_size=(64, 64),
+            backbone=BackboneKey("mobilenet_v2", "0" * 64, ("tap",)),
+            detector="patchcore",
+            parameters=detector.parameters,
+            calibration=calibrate(rng.random(20)),
+            normal_scores=NormalScores(20, 0.0, 0.5, 1.0),
+            map_range=(0.0, 2.0),
+            seed=0,
+            created=0.0,
+        )
+        path = folder / "plant/line/cam" / f"{codec.replace(':', '-')}.safetensors"
+        rungs.append(ProfileCodec(codec=codec, artifact=save(path, header, detector).fingerprint, backbone="marked"))
+    profile = sealed(Profile(station="plant/line/cam", input_size=(64, 64), ladder=tuple(rungs)))
+    (folder / "plant/line/cam" / PROFILE_FILE).write_bytes(pack(profile))
+    return folder
+
+
+def profile_of(folder, station):
+    profile = unpack((folder / station / PROFILE_FILE).read_bytes(), Profile)
+    check_profile(profile)
+    return profile
+
+
+def test_every_station_gets_a_profile_that_names_the_one_artifact(commissioned, tmp_path):
+    artifact = adopt(commissioned, STATIONS, tmp_path / "line", codec="webp:80")
+    for station in STATIONS:
+        profile = profile_of(tmp_path / "line", station)
+        assert profile.station == station
+        assert [rung.artifact for rung in profile.ladder] == [artifact.fingerprint]
+        assert profile.input_size == (64, 64)
+    copies = list((tmp_path / "line").rglob("*.safetensors"))
+    assert [load(copy).fingerprint for copy in copies] == [artifact.fingerprint]
+
+
+def test_the_rung_is_taken_from_the_profile_beside_the_artifact(commissioned, tmp_path):
+    path = commissioned / "plant/line/cam/png.safetensors"
+    adopt(path, STATIONS, tmp_path / "line")
+    assert profile_of(tmp_path / "line", STATIONS[0]).ladder[0].backbone == "marked"
+
+
+def test_an_artifact_without_a_profile_is_enough(commissioned, tmp_path):
+    (commissioned / "plant/line/cam" / PROFILE_FILE).unlink()
+    adopt(commissioned / "plant/line/cam/png.safetensors", STATIONS, tmp_path / "line")
+    assert profile_of(tmp_path / "line", STATIONS[1]).ladder[0].codec == "png"
+
+
+def test_assets_come_along(commissioned, tmp_path):
+    (commissioned / ASSETS_FOLDER).mkdir()
+    (commissioned / ASSETS_FOLDER / ("a" * 64)).write_bytes(b"codebook")
+    adopt(commissioned, STATIONS, tmp_path / "line", codec="png")
+    assert (tmp_path / "line" / ASSETS_FOLDER / ("a" * 64)).read_bytes() == b"codebook"
+
+
+def test_several_artifacts_and_no_codec_is_a_question_back(commissioned, tmp_path):
+    with pytest.raises(MisconfiguredError, match=r"2 artifacts.*name one of them"):
+        adopt(commissioned, STATIONS, tmp_path / "line")
+
+
+def test_a_codec_nobody_commissioned_is_refused(commissioned, tmp_path):
+    with pytest.raises(MisconfiguredError, match="no artifact for codec webp:20"):
+        adopt(commissioned, STATIONS, tmp_path / "line", codec="webp:20")
+
+
+def test_a_damaged_artifact_is_refused_by_name(commissioned, tmp_path):
+    path = commissioned / "plant/line/cam/png.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(MisconfiguredError, match=r"png\.safetensors"):
+        adopt(path, STATIONS, tmp_path / "line")
+
+
+def test_an_older_artifact_is_not_mistaken_for_the_one_in_use(commissioned, tmp_path):
+    older = commissioned / "plant/line/cam/older/png.safetensors"
+    older.parent.mkdir()
+    older.write_bytes((commissioned / "plant/line/cam/webp-80.safetensors").read_bytes())
+    artifact = adopt(commissioned, STATIONS, tmp_path / "line", codec="png")
+    assert artifact.header.codec == "png"
+    assert msgspec.to_builtins(artifact.header)["codec"] == "png"
