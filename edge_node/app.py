@@ -12,6 +12,7 @@ from types import FrameType
 from edge_node.assembly import Node, Stops, assemble, build_source, build_triggers
 from edge_node.connections import link_settings
 from edge_node.crew import Crew
+from edge_node.mode import Mode
 from edge_node.rows import Row
 from edge_node.settings import EdgeSettings
 from wire_contract.errors import EXIT_UNAVAILABLE
@@ -21,6 +22,7 @@ _log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1
 _FAREWELL_SECONDS = 2.0
+_PATIENCE_SECONDS = 2.0
 
 
 def check(settings: EdgeSettings) -> None:
@@ -54,26 +56,33 @@ def run(settings: EdgeSettings, stops: Stops | None = None) -> int:
     crew = Crew(on_failure=partial(_stop_all, node, stops))
     try:
         with crew.watching(), _metrics_served(node, settings), _signals_set(stops.capture):
-            node.orders.boot()
-            unfinished = _recover(node)
-            node.link.start()
-            crew.start("inbox", partial(node.inbox.run, stops.rest))
-            crew.start("announcer", partial(node.announcer.run, node.link, stops.rest))
-            crew.start("gatekeeper", partial(node.gatekeeper.run, stops.rest))
-            crew.start("publisher", partial(node.publisher.run, stops.rest))
-            capture = crew.start("capture", partial(node.capture.run, unfinished))
-            _log.info("station %s runs, boot %s", settings.station, node.boot_id)
-            code = _supervise(node, settings, stops, capture)
-            stops.capture.set()
-            capture.join()
-            _drain(node, settings.drain_seconds)
+            try:
+                code = _work(node, settings, stops, crew)
+            finally:
+                _stop_all(node, stops)
+                crew.join()
     finally:
-        _stop_all(node, stops)
-        crew.join()
         node.link.stop(_FAREWELL_SECONDS)
         node.outbox.close()
         _log.info("station %s stopped", settings.station)
     crew.raise_failure()
+    return code
+
+
+def _work(node: Node, settings: EdgeSettings, stops: Stops, crew: Crew) -> int:
+    node.orders.boot()
+    unfinished = _recover(node)
+    node.link.start()
+    crew.start("inbox", partial(node.inbox.run, stops.rest))
+    crew.start("announcer", partial(node.announcer.run, node.link, stops.rest))
+    crew.start("gatekeeper", partial(node.gatekeeper.run, stops.rest))
+    crew.start("publisher", partial(node.publisher.run, stops.rest))
+    capture = crew.start("capture", partial(node.capture.run, unfinished))
+    _log.info("station %s runs, boot %s", settings.station, node.boot_id)
+    code = _supervise(node, settings, stops, capture)
+    stops.capture.set()
+    capture.join()
+    _drain(node, settings.drain_seconds)
     return code
 
 
@@ -91,20 +100,14 @@ def _recover(node: Node) -> list[Row]:
 
 def _supervise(node: Node, settings: EdgeSettings, stops: Stops, capture: threading.Thread) -> int:
     """Wait until the station is stopped or finished; the exit code."""
-    started = time.monotonic()
+    profile = _ProfileWait(node.mode, settings.profile.wait_seconds)
     ended: float | None = None
-    told = False
     while not stops.capture.wait(_POLL_SECONDS):
-        now = time.monotonic()
-        if node.mode.encoder is None:
-            if not told:
-                _log.warning("station %s has no profile yet and waits for the service to publish one", settings.station)
-                told = True
-            if settings.profile.wait_seconds and now - started > settings.profile.wait_seconds:
-                _log.error("no profile came within %.0f s", settings.profile.wait_seconds)
-                return EXIT_UNAVAILABLE
+        if profile.is_over():
+            return EXIT_UNAVAILABLE
         if capture.is_alive() or not settings.finish_when_drained:
             continue
+        now = time.monotonic()
         ended = ended or now
         waiting = _open(node)
         if not waiting:
@@ -114,6 +117,28 @@ def _supervise(node: Node, settings: EdgeSettings, stops: Stops, capture: thread
             _log.error("%d inspections still wait for their verdict or their gate", waiting)
             return EXIT_UNAVAILABLE
     return 0
+
+
+class _ProfileWait:
+    """The wait for a station's first profile: told once when it is not over at once, ended where a limit is set."""
+
+    def __init__(self, mode: Mode, limit_seconds: float | None) -> None:
+        self._mode, self._limit_seconds = mode, limit_seconds
+        self._started = time.monotonic()
+        self._told = False
+
+    def is_over(self) -> bool:
+        """Whether the limit has passed without a profile."""
+        waited = time.monotonic() - self._started
+        if self._mode.encoder is not None:
+            return False
+        if not self._told and waited > _PATIENCE_SECONDS:
+            self._told = True
+            _log.warning("no profile yet, neither cached nor published: waiting for the service")
+        if self._limit_seconds is None or waited <= self._limit_seconds:
+            return False
+        _log.error("no profile came within %.1f s", self._limit_seconds)
+        return True
 
 
 def _open(node: Node) -> int:

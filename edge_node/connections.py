@@ -45,10 +45,6 @@ def live_link(
 ) -> Link:
     """The link that carries live parts up, and everything down."""
     station, topics = Station.parse(settings.station), Topics(settings.prefix)
-    filters = [topics.of(station, channel) for channel in _DOWNLINKS]
-    filters.append(topics.service_status(station.site))
-    if settings.trigger.topic:
-        filters.append(settings.trigger.topic)
 
     told = ""
 
@@ -70,11 +66,19 @@ def live_link(
     return Link(
         link_settings(settings, max_inflight=settings.broker.max_inflight),
         will=last_will(station, topics, boot_id),
-        subscriptions=[Subscription(topic_filter) for topic_filter in filters],
+        subscriptions=_downlinks(settings, station, topics),
         on_delivery=inbox.put,
         on_connected=connected,
         on_disconnected=disconnected,
     )
+
+
+def _downlinks(settings: EdgeSettings, station: Station, topics: Topics) -> list[Subscription]:
+    filters = [topics.of(station, channel) for channel in _DOWNLINKS]
+    filters.append(topics.service_status(station.site))
+    if settings.trigger.topic:
+        filters.append(settings.trigger.topic)
+    return [Subscription(topic_filter) for topic_filter in filters]
 
 
 def backlog_link(settings: EdgeSettings, publisher: Publisher) -> Link:
