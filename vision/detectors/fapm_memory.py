@@ -11,9 +11,10 @@ from vision.arrays import Floats, Size
 
 _BLOCK_KEYS = 200_000
 """Keys made at once: 0.8 MB of them stay in a core's own cache until their minimum is taken."""
+_BLOCK_PATCHES = 256
+"""Patches of a cell searched at once at least, so that a long bank is not read again for every few of them."""
 _PADDING = 1.5
 """Banks are padded to one length as long as the longest is at most this many times the shortest."""
-
 _LAST_RANK = np.float32(-1e30)
 """Where a padding ranks: behind every vector. It is finite, since matrix products make NaN of zero times infinity."""
 
@@ -55,7 +56,7 @@ class _Group:
         """Distances `(cells, m)` of patches `(cells, m, C)`, block by block."""
         cells, count, _ = queries.shape
         longest = self._bank.shape[1]
-        step, part = max(1, _BLOCK_KEYS // (count * longest)), max(1, _BLOCK_KEYS // longest)
+        step, part = max(1, _BLOCK_KEYS // (count * longest)), max(_BLOCK_PATCHES, _BLOCK_KEYS // longest)
         distances = np.empty((cells, count), dtype=np.float32)
         for cell in range(0, cells, step):
             for start in range(0, count, part):
