@@ -21,7 +21,8 @@ def greedy_k_centre(
 ) -> NDArray[np.intp]:
     """Choose vectors one after the other, each the farthest from all chosen before (PatchCore, section 3.2, alg. 1).
 
-    The greedy answer to minimax facility location; its radius is at most twice the best possible.
+    The greedy answer to minimax facility location; its radius is at most twice the best possible. Distances are float32
+    from matrix products, so those that differ by under a thousandth of the vectors' spread may count as equal.
 
     Args:
         vectors: `(N, C)`.
@@ -47,11 +48,16 @@ def greedy_k_centre(
 
 
 def _projected(vectors: Floats, dimensions: int | None, rng: np.random.Generator) -> Floats:
-    centred: Floats = vectors - vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    """Centred vectors, for the sake of float32's digits, in at most so many dimensions; by blocks, to save memory."""
+    centre = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
     if dimensions is None or dimensions >= vectors.shape[1]:
+        centred: Floats = vectors - centre
         return centred
-    matrix = rng.standard_normal((vectors.shape[1], dimensions)) / np.sqrt(dimensions)
-    projected: Floats = centred @ matrix.astype(np.float32)
+    matrix = (rng.standard_normal((vectors.shape[1], dimensions)) / np.sqrt(dimensions)).astype(np.float32)
+    projected = np.empty((len(vectors), dimensions), dtype=np.float32)
+    for start in range(0, len(vectors), _FRONT):
+        rows = slice(start, start + _FRONT)
+        np.matmul(vectors[rows] - centre, matrix, out=projected[rows])
     return projected
 
 

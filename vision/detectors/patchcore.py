@@ -85,6 +85,7 @@ class PatchCore:
         if not patches:
             raise MisconfiguredError("there is no normal picture to learn from", remedy="give at least one")
         vectors = np.concatenate([batch.reshape(-1, batch.shape[-1]) for batch in patches])
+        patches.clear()  # the vectors are a copy, and both together may be gigabytes
         chosen = greedy_k_centre(
             vectors,
             _bank_rows(len(vectors), settings.coreset_ratio),

@@ -1,6 +1,7 @@
 """Where weights are looked for, and what is refused."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def spec(*, checkpoint: bool = True) -> BackboneSpec:
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     """Two folders of the variable, the cache and the package, all empty and of the test's own."""
     found = {name: tmp_path / name for name in ("first", "second", "packaged")}
-    monkeypatch.setenv("PATCHLINE_WEIGHTS", f"{found['first']}:{found['second']}")
+    monkeypatch.setenv("PATCHLINE_WEIGHTS", os.pathsep.join([str(found["first"]), str(found["second"])]))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(store, "PACKAGED", found["packaged"])
     found["cache"] = store.cache_folder()
