@@ -9,6 +9,7 @@ from pathlib import Path
 from edge_node.journal import JournalLine, read_journal
 from line_replay import settings_files
 from line_replay.broker import Broker, free_port
+from line_replay.broker_version import broker_version
 from line_replay.gauges import Gauges
 from line_replay.join import Sighting
 from line_replay.ledger import check_ledger, write_lines
@@ -38,7 +39,7 @@ class Seen:
         journals: Station -> its own account.
         map_file: Where an inspection's published map is, if one was seen.
         troubles: What went wrong with the run itself, one sentence each.
-        broker: Which broker carried it.
+        broker: Which broker carried it, by name and version.
     """
 
     sightings: Sequence[Sighting]
@@ -111,7 +112,7 @@ class Line:
             map_file=self._watcher.map_file,
             troubles=troubles,
             duration_seconds=duration,
-            broker=self._broker.kind,
+            broker=broker_version(self._broker.kind),
         )
 
     def _program(self, name: str, verb: str, settings: Path) -> Program:

@@ -1,5 +1,8 @@
 """The report's sentences: what a run showed, in plain words."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from line_replay.summary import Summary
 from pictures.labels import GOOD
 
@@ -35,6 +38,7 @@ def findings(summary: Summary) -> list[str]:
             f"In {peaks.inside} of {counted(peaks.of, 'rejected defective part')} the hottest point of the anomaly map "
             "lies on the defect."
         )
+    sentences += _thresholds(summary.configuration)
     if summary.late:
         sentences.append(f"{counted(summary.late, 'verdict')} came too late for the gate.")
     if summary.duplicates:
@@ -50,6 +54,19 @@ def findings(summary: Summary) -> list[str]:
             f"{counted(summary.unwitnessed, 'verdict')} passed while the independent watcher was off the line; "
             "they were read from the service's records."
         )
+    return sentences
+
+
+def _thresholds(configuration: Mapping[str, Any]) -> list[str]:
+    """What the number of normal pictures allows to be promised, for each artifact of the run."""
+    sentences = []
+    for name, told in {"": configuration, **configuration}.items():
+        if isinstance(told, Mapping) and told.get("threshold") is not None:
+            pictures, bound = told["normal_pictures"], told["false_reject_bound"]
+            whose = f"The threshold of {name}s" if name else "The threshold"
+            sentences.append(
+                f"{whose} rests on {counted(pictures, 'normal picture')}, which bound its false rejects at {bound:.1%}."
+            )
     return sentences
 
 
