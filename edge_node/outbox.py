@@ -5,25 +5,34 @@ message, so that every resend is byte for byte the same. Every call commits to t
 """
 
 import json
+import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
+from edge_node.ballast import Ballast
 from edge_node.database import lock, open_database, translated
 from edge_node.journal import JournalLine, write_line
 from edge_node.rows import Closing, Kind, OutboxState, Row, Trigger
 from wire_contract.errors import UnavailableError
 from wire_contract.messages import Seconds, sha256_of
 
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
 _DROP_BYTES = 1024
 """What a reserved number may still need: a drop record with a short detail."""
 _MIN_RESERVE_BYTES = 1024 * 1024
 _RESERVE_SHARE = 20
+_BALLAST_BYTES = 4 * 1024 * 1024
+"""Room for a write-ahead log between two checkpoints, and for the pages it writes back."""
 
 
 _FIELDS = {name: name for name in Row.__struct_fields__} | {"message_bytes": "coalesce(length(message), 0)"}
@@ -63,6 +72,7 @@ class Outbox:
         self._journal_lines = journal_lines
         self._guard = threading.RLock()
         self._lock = lock(path)
+        self._ballast = Ballast(path.with_name(path.name + ".ballast"), _BALLAST_BYTES)
         try:
             self._connection = open_database(path, station)
         except Exception:
@@ -86,9 +96,8 @@ class Outbox:
         Raises:
             UnavailableError: Not even a drop record would fit any more, or the disk is full.
         """
-        with self._guard, self._writing() as connection:
-            if self._bytes + (self._reserved + 1) * _DROP_BYTES > self._budget_bytes + self._reserve_bytes:
-                raise UnavailableError(f"the outbox is full: {self._rows} rows wait, {self._bytes} bytes")
+
+        def insert(connection: sqlite3.Connection) -> Row | None:
             sequence = connection.execute(
                 "INSERT INTO inspections (inspection_id, part_id, boot_id, clock_id, captured_at, captured_monotonic) "
                 "VALUES (?, ?, ?, ?, ?, ?)",
@@ -103,10 +112,15 @@ class Outbox:
             ).lastrowid
             if trigger.part_id is None:
                 connection.execute("UPDATE inspections SET part_id = ? WHERE sequence = ?", (str(sequence), sequence))
-            row = self._one(connection, "sequence", sequence)
-        assert row is not None
-        self._rows += 1
-        self._reserved += 1
+            return self._one(connection, "sequence", sequence)
+
+        with self._guard:
+            if self._bytes + (self._reserved + 1) * _DROP_BYTES > self._budget_bytes + self._reserve_bytes:
+                raise UnavailableError(f"the outbox is full: {self._rows} rows wait, {self._bytes} bytes")
+            row = self._commit(insert)
+            assert row is not None
+            self._rows += 1
+            self._reserved += 1
         return row
 
     def append(self, row: Row, message: bytes, kind: Kind, *, payload_bytes: int = 0, stages: Seconds) -> None:
@@ -116,20 +130,24 @@ class Outbox:
             UnavailableError: A frame is over the budget, or the disk is full; the number stays reserved.
         """
         allowed = self._budget_bytes + (self._reserve_bytes if kind == "drop" else 0)
-        with self._writing() as connection:
+        values = (kind, message, sha256_of(message), payload_bytes, json.dumps(stages), row.sequence)
+
+        def keep(connection: sqlite3.Connection) -> Row | None:
             before = self._one(connection, "sequence", row.sequence)
-            if before is None:
-                return
-            total = self._bytes - before.message_bytes + len(message)
-            if total > allowed:
+            if before and self._bytes - before.message_bytes + len(message) > allowed:
                 raise UnavailableError(f"the outbox is full: {self._bytes} of {self._budget_bytes} bytes are used")
             connection.execute(
                 "UPDATE inspections SET kind = ?, message = ?, sha256 = ?, payload_bytes = ?, stages = ? "
                 "WHERE sequence = ?",
-                (kind, message, sha256_of(message), payload_bytes, json.dumps(stages), row.sequence),
+                values,
             )
-        self._bytes = total
-        self._reserved -= before.kind == "reserved"
+            return before
+
+        with self._guard:
+            before = self._commit(keep, essential=kind == "drop")
+            if before is not None:
+                self._bytes += len(message) - before.message_bytes
+                self._reserved -= before.kind == "reserved"
 
     def message(self, sequence: int) -> bytes | None:
         """The message of a row; None when the row is closed or only reserved."""
@@ -157,7 +175,8 @@ class Outbox:
 
         A part whose row is closed without moving the gate, a drop or a historical verdict, still has its deadline.
         """
-        with self._writing() as connection:
+
+        def claim(connection: sqlite3.Connection) -> bool:
             return any(
                 connection.execute(
                     f"UPDATE {table} SET gate_action = ?, gate_grounds = ? "  # noqa: S608  names of our own
@@ -167,38 +186,34 @@ class Outbox:
                 for table in ("inspections", "journal")
             )
 
+        return self._commit(claim, essential=True)
+
     def confirm(self, inspection_id: str, closing: Closing) -> JournalLine | None:
         """Close a row: its line goes to the journal and its message away, in one commit.
 
         Returns:
             The journal's line, whose gate action is the one claimed first; None when the row is already closed.
         """
-        with self._writing() as connection:
+
+        def close(connection: sqlite3.Connection) -> tuple[Row, JournalLine] | None:
             row = self._one(connection, "inspection_id", inspection_id)
             if row is None:
                 return None
-            told = bool(row.gate_grounds)
-            line = JournalLine(
-                sequence=row.sequence,
-                inspection_id=row.inspection_id,
-                part_id=row.part_id,
-                boot_id=row.boot_id,
-                captured_at=row.captured_at,
-                outcome=closing.outcome,
-                reason=closing.reason,
-                latency_seconds=closing.latency_seconds,
-                payload_bytes=row.payload_bytes,
-                wire_bytes=row.message_bytes,
-                sends=closing.sends,
-                stages={**row.stages, **closing.stages},
-                gate_action=row.gate_action if told else closing.gate_action,
-                gate_grounds=row.gate_grounds if told else closing.gate_grounds,
-            )
+            line = _line(row, closing)
             write_line(connection, line, self._journal_lines)
             connection.execute("DELETE FROM inspections WHERE sequence = ?", (row.sequence,))
-        self._rows -= 1
-        self._bytes -= row.message_bytes
-        self._reserved -= row.kind == "reserved"
+            return row, line
+
+        with self._guard:
+            closed = self._commit(close, essential=True)
+            if closed is None:
+                return None
+            row, line = closed
+            self._rows -= 1
+            self._bytes -= row.message_bytes
+            self._reserved -= row.kind == "reserved"
+            if not self._ballast.held:
+                self._shrink()
         return line
 
     @property
@@ -213,18 +228,40 @@ class Outbox:
         with self._guard, translated(self._path):
             yield self._connection
 
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction; it is on the disk when the block ends, and undone when the block raises."""
-        with self._guard, translated(self._path):
+    def _commit(self, change: Callable[[sqlite3.Connection], T], *, essential: bool = False) -> T:
+        """Make a change that is on the disk when this returns, and undone when it raises.
+
+        What empties the outbox or tells a drop is essential: on a full disk it throws off the ballast. Anything else
+        waits until the ballast is whole again.
+        """
+        with self._guard:
+            if not essential and not self._ballast.hold():
+                raise UnavailableError(f"the disk of the outbox {self._path} is full")
+            try:
+                return self._transact(change)
+            except UnavailableError:
+                if not essential or not self._ballast.release():
+                    raise
+            _log.warning("the disk of the outbox %s is full: nothing is captured until it is emptied", self._path)
+            return self._transact(change)
+
+    def _transact(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        with translated(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
-                yield self._connection
+                result = change(self._connection)
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+        return result
+
+    def _shrink(self) -> None:
+        """Give the pages of closed rows back to a full disk; where even that does not work, the next close tries."""
+        with suppress(UnavailableError), translated(self._path):
+            self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _one(self, connection: sqlite3.Connection, column: str, value: object) -> Row | None:
         found = connection.execute(f"{_SELECT} WHERE {column} = ?", (value,)).fetchone()
@@ -234,3 +271,23 @@ class Outbox:
 def _row(values: tuple[object, ...]) -> Row:
     fields = dict(zip(_FIELDS, values, strict=True))
     return msgspec.convert({**fields, "stages": json.loads(str(fields["stages"]))}, Row)
+
+
+def _line(row: Row, closing: Closing) -> JournalLine:
+    told = bool(row.gate_grounds)
+    return JournalLine(
+        sequence=row.sequence,
+        inspection_id=row.inspection_id,
+        part_id=row.part_id,
+        boot_id=row.boot_id,
+        captured_at=row.captured_at,
+        outcome=closing.outcome,
+        reason=closing.reason,
+        latency_seconds=closing.latency_seconds,
+        payload_bytes=row.payload_bytes,
+        wire_bytes=row.message_bytes,
+        sends=closing.sends,
+        stages={**row.stages, **closing.stages},
+        gate_action=row.gate_action if told else closing.gate_action,
+        gate_grounds=row.gate_grounds if told else closing.gate_grounds,
+    )
