@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from analytics_service.metrics import Metrics
 from edge_node.metrics import EdgeMetrics
-from edge_node.outbox import OutboxState
+from edge_node.rows import OutboxState
 
 ROOT = Path(__file__).resolve().parents[2]
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "dashboards/grafana/dashboards/line.json").read_text())
