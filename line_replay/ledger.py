@@ -91,20 +91,6 @@ def write_plan(path: Path, entries: Iterable[Entry]) -> None:
     write_lines(path, (PlannedShot(path=entry.picture, part_id=entry.part_id) for entry in entries))
 
 
-def read_ledger(path: Path) -> list[Entry]:
-    """Read a ledger back.
-
-    Raises:
-        MisconfiguredError: It is missing, not JSON lines of entries, or names a part of a station twice.
-    """
-    try:
-        entries = msgspec.json.Decoder(Entry).decode_lines(path.read_bytes())
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise MisconfiguredError(f"not a truth ledger: {error}", where=str(path)) from error
-    check_ledger(entries, where=str(path))
-    return entries
-
-
 def check_ledger(entries: Sequence[Entry], *, where: str = "truth ledger") -> None:
     """Make sure that every part of a ledger can be told from every other.
 

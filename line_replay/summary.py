@@ -59,6 +59,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         stage_seconds: Stage -> where it was spent and how long it took.
         late: Parts whose gate acted on the deadline's default, before their verdict came.
         unwitnessed: Verdicts the independent watcher missed, read from the service's records instead.
+        damaged: Messages that arrived damaged; their parts were sent again.
         maps: Published maps that entered the pixel figures; maps travel once and unacknowledged, so a broken link
             may cost some.
         maps_missing: Scored parts that have no map to enter the pixel figures with.
@@ -91,6 +92,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     late: int
     peaks_in_mask: PeakTally | None
     unwitnessed: int
+    damaged: int
     maps: int
     maps_missing: int
     duration_seconds: float
@@ -215,6 +217,7 @@ def summarise(
         late=late(lines),
         peaks_in_mask=peaks,
         unwitnessed=account.unwitnessed,
+        damaged=account.damaged,
         maps=accuracy.maps,
         maps_missing=accuracy.maps_missing,
         duration_seconds=duration_seconds,

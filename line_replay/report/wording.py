@@ -44,6 +44,8 @@ def findings(summary: Summary) -> list[str]:
     if summary.duplicates:
         repeats = counted(summary.duplicates, "verdict")
         sentences.append(f"{repeats} came again on the wire, byte for byte the same, and counted once.")
+    if summary.damaged:
+        sentences.append(f"{counted(summary.damaged, 'message')} came damaged and had to be sent again.")
     if summary.maps_missing:
         sentences.append(
             f"{counted(summary.maps_missing, 'anomaly map')} got lost or was not asked for; "

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from line_replay.ledger import Entry, check_ledger, deal, read_ledger, write_lines, write_plan
+from line_replay.ledger import Entry, check_ledger, deal, write_plan
 from pictures.files import Category, Sample
 from wire_contract.errors import MisconfiguredError
 
@@ -62,25 +62,6 @@ def test_a_plan_holds_path_and_part_id_and_nothing_else(category, tmp_path):
     write_plan(plan, deal(category, STATIONS, seed=3))
     rows = [msgspec.json.decode(line) for line in plan.read_bytes().splitlines()]
     assert all(set(row) == {"path", "part_id"} for row in rows)
-
-
-def test_a_ledger_comes_back_as_it_was_written(category, tmp_path):
-    entries = deal(category, STATIONS, seed=3)
-    write_lines(tmp_path / "truth.jsonl", entries)
-    assert read_ledger(tmp_path / "truth.jsonl") == entries
-
-
-@pytest.mark.parametrize("content", [b"{}\n", b"not json\n", b"\xff\xfe\n"])
-def test_what_is_no_ledger_is_refused_by_name(content, tmp_path):
-    path = tmp_path / "truth.jsonl"
-    path.write_bytes(content)
-    with pytest.raises(MisconfiguredError, match=r"truth\.jsonl"):
-        read_ledger(path)
-
-
-def test_a_missing_ledger_is_refused(tmp_path):
-    with pytest.raises(MisconfiguredError):
-        read_ledger(tmp_path / "none.jsonl")
 
 
 def test_two_parts_of_one_name_at_one_station_are_refused():

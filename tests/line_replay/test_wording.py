@@ -60,13 +60,21 @@ def test_what_a_reader_must_know_is_told_only_when_it_happened(told):
                 late=1,
                 duplicates=2,
                 unwitnessed=3,
+                damaged=8,
                 maps=4,
                 maps_missing=5,
                 peaks_in_mask=PeakTally(inside=6, of=7),
             )
         )
     )
-    for words in ("1 verdict came too late", "2 verdicts came again", "3 verdicts passed", "5 anomaly maps", "6 of 7"):
+    for words in (
+        "1 verdict came too late",
+        "2 verdicts came again",
+        "3 verdicts passed",
+        "5 anomaly maps",
+        "6 of 7",
+        "8 messages",
+    ):
         assert words in rough
         assert words not in calm
     for words in ("late", "again", "watcher", "lost", "hottest"):
