@@ -93,6 +93,7 @@ class Connections:
         self._topics, self._arrivals, self._outlet, self._metrics = topics, arrivals, outlet, metrics
         self._on_status, self._on_live = on_status, on_live
         self._taking = True
+        self._told = ""
 
         def shared(topic_filter: str) -> Subscription:
             return Subscription(topics.shared(group, topic_filter) if group else topic_filter)
@@ -149,9 +150,9 @@ class Connections:
         self._on_live()
 
     def _on_live_disconnected(self, reason: str) -> None:
-        if self._outlet.connected and self._taking:
-            log.warning("disconnected: %s", reason)
-        else:
-            log.debug("not connected: %s", reason)
+        if self._taking and (self._outlet.connected or reason != self._told):
+            # Once for each reason: a broker that is away is tried again and again.
+            log.warning("not connected: %s", reason)
+            self._told = reason
         self._outlet.mark(connected=False)
         self._metrics.connected.labels("live").set(0)

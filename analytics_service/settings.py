@@ -71,7 +71,7 @@ class WorkerSection(_Section):
     wait_seconds: float = Field(0.01, ge=0, le=1, description="How long a part waits for others to be judged with")
     queue_messages: int = Field(256, ge=1, description="Messages that may wait for the worker")
     queue_bytes: int = Field(256 * 1024 * 1024, ge=1, description="Bytes they may have together")
-    threads: int = Field(1, ge=1, le=256, description="CPU threads a backbone may use")
+    threads: int = Field(1, ge=1, le=256, description="CPU threads of backbone and search")
     maps: Literal["anomalous", "all", "none"] = Field("anomalous", description="Parts whose anomaly map is published")
 
 

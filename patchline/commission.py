@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from patchline.options import parameters_of, size_of
+from patchline.threads import bound_threads
 from wire_contract.topics import Station
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def command(
     ] = 0.01,
     folds: Annotated[int, typer.Option("--folds", min=2, help="Parts for scores of unseen pictures.")] = 4,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the backbone.")] = 1,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")] = 1,
     uplink: Annotated[
         int, typer.Option("--uplink", min=1, help="Bytes a second from station to broker, for the summary.")
     ] = UPLINK_BYTES_PER_SECOND,
@@ -64,7 +65,8 @@ def command(
         patchline commission --data good/ --station plant/line1/cam1 --codec png --codec webp:60
         --parameter coreset_ratio=0.01 --out artifacts
     """
-    from analytics_service.commission import Request, commission  # noqa: PLC0415 - the base install has no analytics
+    bound_threads(threads)
+    from analytics_service.commission import Request, commission  # noqa: PLC0415 - imports numpy; no part of the base
 
     console = Console(stderr=True)
     request = Request(

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from patchline.threads import bound_threads
+
 EXAMPLES = """Judge what the stations of a site send, until SIGTERM.
 
 [bold]Examples[/bold]
@@ -27,13 +29,16 @@ def command(
     verbose: Annotated[bool, typer.Option("--verbose", help="Log details, too.")] = False,
 ) -> None:
     """Judge what the stations of a site send, until SIGTERM."""
-    from analytics_service import app, settings  # noqa: PLC0415 - the base install has no analytics
+    from analytics_service.settings import read_settings  # noqa: PLC0415 - the base install has no analytics
 
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
     )
-    wanted = settings.read_settings(config)
+    wanted = read_settings(config)
+    bound_threads(wanted.worker.threads)
+    from analytics_service import app  # noqa: PLC0415 - imports numpy, whose threads are bounded only now
+
     if check:
         checked = app.check(wanted)
         stations = ", ".join(sorted(checked.shelf.profiles)) or "none"

@@ -1,5 +1,8 @@
 """`patchline commission` and `patchline serve --check`, as a person types them."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from patchline.app import app
+from patchline.threads import bound_threads
 from vision.backbones import BACKBONES
 from wire_contract.errors import EXIT_MISCONFIGURED
 
@@ -49,6 +53,21 @@ def test_a_wrong_argument_is_one_line_and_exit_2(plant: Any, tmp_path: Path, mor
     assert named in result.output
     assert "Traceback" not in result.output
     assert not (tmp_path / "out").exists()
+
+
+def test_linear_algebra_gets_the_threads_of_the_backbone_unless_the_environment_decides(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    bound_threads(2)
+    assert (os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"]) == ("3", "2")
+
+
+@pytest.mark.parametrize("verb", ["serve", "commission"])
+def test_numpy_is_not_imported_before_its_threads_are_bounded(verb: str) -> None:
+    code = f"import sys; from patchline.verbs import load; load({verb!r}); sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_serve_refuses_a_folder_without_artifacts(tmp_path: Path) -> None:
