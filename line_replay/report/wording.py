@@ -1,6 +1,6 @@
 """The report's sentences: what a run showed, in plain words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from line_replay.summary import Summary
@@ -21,42 +21,39 @@ def headline(summary: Summary) -> str:
 
 def findings(summary: Summary) -> list[str]:
     """What a person wants to know next, one sentence each."""
-    sentences = []
-    good, defect = summary.verdicts[GOOD], summary.verdicts["defect"]
+    return [*_verdicts(summary), *_thresholds(summary.configuration), *_hitches(summary)]
+
+
+def _verdicts(summary: Summary) -> Iterator[str]:
+    good, defect, outcomes = summary.verdicts[GOOD], summary.verdicts["defect"], summary.outcomes
     if defect.produced:
-        sentences.append(f"{_share(defect.rejected, defect.produced, 'defective part')} rejected.")
+        yield f"{_share(defect.rejected, defect.produced, 'defective part')} rejected."
     if good.produced:
-        sentences.append(f"{_share(good.rejected, good.produced, 'good part')} rejected.")
-    if summary.outcomes["uncalibrated"]:
-        count = summary.outcomes["uncalibrated"]
-        sentences.append(f"{counted(count, 'part')} had no threshold: too few normal pictures.")
-    if summary.outcomes["unreadable"]:
-        sentences.append(f"{counted(summary.outcomes['unreadable'], 'picture')} could not be read.")
+        yield f"{_share(good.rejected, good.produced, 'good part')} rejected."
+    if outcomes["uncalibrated"]:
+        yield f"{counted(outcomes['uncalibrated'], 'part')} had no threshold: too few normal pictures."
+    if outcomes["unreadable"]:
+        yield f"{counted(outcomes['unreadable'], 'picture')} could not be read."
     if summary.peaks_in_mask is not None:
-        peaks = summary.peaks_in_mask
-        sentences.append(
-            f"In {peaks.inside} of {counted(peaks.of, 'rejected defective part')} the hottest point of the anomaly map "
-            "lies on the defect."
-        )
-    sentences += _thresholds(summary.configuration)
+        inside, total = summary.peaks_in_mask.inside, summary.peaks_in_mask.of
+        parts = counted(total, "rejected defective part")
+        yield f"In {inside} of {parts} the hottest point of the anomaly map lies on the defect."
+
+
+def _hitches(summary: Summary) -> Iterator[str]:
     if summary.late:
-        sentences.append(f"{counted(summary.late, 'verdict')} came too late for the gate.")
+        yield f"{counted(summary.late, 'verdict')} came too late for the gate."
     if summary.duplicates:
         repeats = counted(summary.duplicates, "verdict")
-        sentences.append(f"{repeats} came again on the wire, byte for byte the same, and counted once.")
+        yield f"{repeats} came again on the wire, byte for byte the same, and counted once."
     if summary.damaged:
-        sentences.append(f"{counted(summary.damaged, 'message')} came damaged and had to be sent again.")
-    if summary.maps_missing:
-        sentences.append(
-            f"{counted(summary.maps_missing, 'anomaly map')} got lost or was not asked for; "
-            f"the pixel figures rest on the other {summary.maps}."
-        )
+        yield f"{counted(summary.damaged, 'message')} came damaged and had to be sent again."
+    if summary.maps and summary.maps_missing:
+        lost = counted(summary.maps_missing, "anomaly map")
+        yield f"{lost} got lost or was not asked for; the pixel figures rest on the other {summary.maps}."
     if summary.unwitnessed:
-        sentences.append(
-            f"{counted(summary.unwitnessed, 'verdict')} passed while the independent watcher was off the line; "
-            "they were read from the service's records."
-        )
-    return sentences
+        missed = counted(summary.unwitnessed, "verdict")
+        yield f"{missed} passed while the independent watcher was off the line, and was read from the records."
 
 
 def _thresholds(configuration: Mapping[str, Any]) -> list[str]:
