@@ -20,9 +20,8 @@ Handler = Callable[[Delivery], None]
 class Inbox:
     """A bounded queue and the loop that empties it.
 
-    The link holds back what is not acknowledged, so the queue never fills unless a broker ignores its own limits; what
-    does not fit then is left without an acknowledgement. Everything that arrives here is either repeated by its sender
-    or retained, so a delivery that cannot be handled is logged, counted, and done with.
+    Everything that arrives here is either repeated by its sender or retained, so a delivery that does not fit or cannot
+    be handled is logged, acknowledged, and done with: left unacknowledged it would hold up every later one.
 
     Args:
         metrics: Where unreadable deliveries are counted.
@@ -43,6 +42,7 @@ class Inbox:
             self._waiting.put_nowait(delivery)
         except queue.Full:
             _log.error("inbox is full, delivery on %s left to its sender", delivery.topic)
+            delivery.acknowledge()
 
     def run(self, stop: threading.Event) -> None:
         """Handle deliveries until stopped."""

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
-from uuid import UUID
 
 from edge_node.drops import drop_message, traceparent_of
 from edge_node.metrics import EdgeMetrics
@@ -209,7 +208,7 @@ class Publisher:
             self._topics[ticket.channel],
             message,
             content_type=CONTENT_TYPE_FRAME,
-            correlation=UUID(ticket.inspection_id).bytes,
+            correlation=ticket.inspection_id.encode(),
             user=(("traceparent", traceparent_of(ticket.inspection_id)),),
             on_done=partial(self._done, ticket.inspection_id),
         )

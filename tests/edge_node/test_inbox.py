@@ -95,11 +95,13 @@ def test_every_delivery_is_acknowledged_and_a_bad_one_only_counted() -> None:
     assert metrics.registry.get_sample_value("vad_edge_unreadable_deliveries_total", {"channel": "verdict"}) == 1
 
 
-def test_a_flood_is_bounded(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_flood_is_bounded_and_what_does_not_fit_holds_nothing_up(caplog: pytest.LogCaptureFixture) -> None:
     inbox = Inbox(EdgeMetrics())
-    for _ in range(1030):
-        inbox.put(delivery(b""))
+    acknowledged: list[int] = []
+    for number in range(1030):
+        inbox.put(Delivery(topic="t/status", payload=b"", on_acknowledge=partial(acknowledged.append, number)))
     assert "inbox is full" in caplog.text
+    assert acknowledged == list(range(1024, 1030))
 
 
 def test_a_birth_is_told_once_a_connection_and_again_when_a_service_returns() -> None:
