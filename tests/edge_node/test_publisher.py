@@ -52,7 +52,7 @@ class Wire:
             raise UnavailableError("window full")
         if len(payload) > self.limit:
             raise TooLargeError(len(payload), self.limit, topic)
-        assert (len(correlation), user[0][0]) == (16, "traceparent")
+        assert (len(correlation), user[0][0]) == (36, "traceparent")
         assert content_type.startswith("application/vnd.patchline.frame")
         self.sent.append((topic.rpartition("/")[2], payload))
         assert on_done is not None
