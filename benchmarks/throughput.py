@@ -22,6 +22,7 @@ from line_replay.distribution import Distribution, distribution_of
 from line_replay.line import Line
 from line_replay.replay import ReplayOptions, prepare
 from line_replay.summary import late, latencies, parts_per_second
+from patchline.errors import told_plainly
 from patchline.run_line import phases
 
 KEEPS_UP = 0.95
@@ -183,4 +184,5 @@ def _as_json(configuration: Any, stations: int, probes: list[Probe], *, seed: in
 
 
 if __name__ == "__main__":
-    typer.run(command)
+    with told_plainly():
+        typer.run(command)

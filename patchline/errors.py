@@ -1,5 +1,7 @@
 """How the command line tells a person what went wrong: one line, a documented exit code, no traceback."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -14,19 +16,26 @@ from wire_contract.errors import (
 )
 
 
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """Run a block whose own errors end the program in one red line on stderr; anything else is a bug and stays loud."""
+    try:
+        yield
+    except (MisconfiguredError, UnreadableError) as error:
+        _say(error)
+        raise SystemExit(EXIT_MISCONFIGURED) from error
+    except UnavailableError as error:
+        _say(error)
+        raise SystemExit(EXIT_UNAVAILABLE) from error
+
+
 class PlainErrors(TyperGroup):
-    """A group of commands whose own errors end in one red line on stderr; anything else is a bug and stays loud."""
+    """A group of commands whose own errors are told plainly."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
-        try:
+        with told_plainly():
             return super().invoke(ctx)
-        except (MisconfiguredError, UnreadableError) as error:
-            _say(error)
-            raise typer.Exit(EXIT_MISCONFIGURED) from error
-        except UnavailableError as error:
-            _say(error)
-            raise typer.Exit(EXIT_UNAVAILABLE) from error
 
 
 def _say(error: Exception) -> None:

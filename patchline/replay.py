@@ -42,7 +42,9 @@ def command(
         Path | None, typer.Option("--artifact", help="An artifact, or its folder, instead of commissioning first.")
     ] = None,
     backbone_threads: Annotated[int, typer.Option("--backbone-threads", min=1, help="CPU threads of the service.")] = 1,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Play so many parts; pictures come again when they run out.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Play so many parts; pictures may come again.")
+    ] = None,
     maps: Annotated[str, typer.Option("--maps", help=f"Whose anomaly maps: {', '.join(MAPS)}.")] = "all",
     deadline: Annotated[float, typer.Option("--deadline", min=0.01, help="Seconds until a gate acts alone.")] = 2.0,
     edge_slowdown: Annotated[float, typer.Option("--edge-slowdown", min=1, help="Plays a slower computer.")] = 1.0,
