@@ -25,7 +25,7 @@ MOBILENET_V2 = BackboneSpec(
         "features.17": Tap(320, 32),
         "features.18": Tap(1280, 32),
     },
-    default_taps=("features.6", "features.13"),
+    default_taps=("features.3", "features.6", "features.13"),
     licence="BSD-3-Clause",
     files=(
         ModelFile(

@@ -35,7 +35,8 @@ class PatchCoreParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
             a tenth, but no more than `BANK_LIMIT` patches.
         projection_dimensions: Dimensions in which the coreset's distances are measured; None takes all.
         neighbours: The b of eq. 7, by which the picture's score is re-weighted; 0 leaves it the largest patch distance.
-        grid: Rows and columns of patches; the finest tap's own by default.
+        grid: Rows and columns of patches. By default those of the finest tap that has no more than twice the rows and
+            columns of the coarsest: beyond that the search costs four times as much for what is mostly interpolated.
         bank_dtype: How the bank is kept in an artifact; float16 halves it.
         sigma: Of the anomaly map's blur, in pixels.
         seed: Of the coreset; given as `seed` to `fit`.
@@ -169,4 +170,10 @@ def _bank_rows(patches: int, ratio: float | None) -> int:
 
 
 def _patches(maps: FeatureMaps, grid: Size | None) -> Floats:
-    return concatenate(maps, grid, pool=True)
+    return concatenate(maps, grid or _default_grid(maps), pool=True)
+
+
+def _default_grid(maps: FeatureMaps) -> Size:
+    sizes = sorted((array.shape[2], array.shape[3]) for array in maps.values())
+    rows, columns = sizes[0]
+    return max(size for size in sizes if size[0] <= 2 * rows and size[1] <= 2 * columns)

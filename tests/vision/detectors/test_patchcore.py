@@ -64,6 +64,19 @@ def test_the_default_bank_is_a_tenth_up_to_its_limit(monkeypatch: pytest.MonkeyP
     assert len(PatchCore.fit([maps_of(1)], seed=0, coreset_ratio=0.1).tensors()["bank"]) == 39
 
 
+@pytest.mark.parametrize(
+    ("sizes", "grid"),
+    [([8], 8), ([28, 14], 28), ([56, 28, 14], 28), ([14, 56], 14), ([15, 8], 15), ([9, 4], 4)],
+)
+def test_the_default_grid_is_no_more_than_twice_as_fine_as_the_coarsest_tap(sizes: list[int], grid: int) -> None:
+    rng = np.random.default_rng(0)
+    maps = {str(side): rng.standard_normal((2, 3, side, side + 1)).astype(np.float32) for side in sizes}
+    detector = PatchCore.fit([maps], seed=0)
+    assert detector.search(detector.embed(maps)).patch.shape == (2, grid, grid + 1)
+    detector = PatchCore.fit([maps], seed=0, grid=(5, 6))
+    assert detector.search(detector.embed(maps)).patch.shape == (2, 5, 6)
+
+
 def test_half_precision_halves_the_bank_and_keeps_the_scores() -> None:
     whole = PatchCore.fit([maps_of(1)], seed=0, bank_dtype="float32")
     half = PatchCore.fit([maps_of(1)], seed=0, bank_dtype="float16")
