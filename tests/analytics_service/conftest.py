@@ -177,6 +177,7 @@ def request_for(good_pictures: Path, weights: Path) -> Callable[..., Request]:
             "codecs": ("webp:80", "png"),
             "out": out,
             "backbone": BACKBONE,
+            "taps": TAPS,
             "input_size": SIZE,
             "parameters": {"coreset_ratio": 0.2},
         }

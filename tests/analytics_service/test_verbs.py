@@ -20,7 +20,7 @@ def run(*arguments: object) -> Result:
 
 
 def commissioned(data: Path, out: Path, *more: object) -> Result:
-    size = ("--input-size", "64x64", "--backbone", "mobilenet_v2")
+    size = ("--input-size", "64x64", "--backbone", "mobilenet_v2", "--tap", "features.6", "--tap", "features.13")
     return run("commission", "--data", data, "--station", "plant/l/s", "--out", out, *size, *more)
 
 
