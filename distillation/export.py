@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from distillation.student import Student
@@ -18,15 +19,17 @@ from distillation.teacher import TAPS
 OPSET = 17
 
 
-def to_onnx(student: Student, scales: Mapping[str, float], *, notes: Mapping[str, object]) -> bytes:
+def to_onnx(student: Student, scales: Mapping[str, NDArray[np.float32]], *, notes: Mapping[str, object]) -> bytes:
     """The student as an ONNX model: input `input` (N, 3, H, W) float32, one output a tap, named `stride8`, `stride16`.
 
     Args:
         student: Trained; its branches are folded here.
-        scales: Tap -> what to multiply its map with.
+        scales: Tap -> what to multiply each channel of its map with.
         notes: Where it comes from, kept in the model's metadata as JSON.
     """
-    plain = student.plain((scales[TAPS[0].student], scales[TAPS[1].student])).to(memory_format=torch.contiguous_format)
+    plain = student.plain([torch.from_numpy(scales[tap.student]) for tap in TAPS]).to(
+        memory_format=torch.contiguous_format
+    )
     model = traced(plain, {tap.student: tap.stride for tap in TAPS})
     _store_half(model)
     helper.set_model_props(model, {"patchline": json.dumps(notes, sort_keys=True)})

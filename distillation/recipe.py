@@ -23,7 +23,8 @@ class Recipe:
         picture_side: Of a drawn picture, in pixels.
         chunk_size: Crops a chunk.
         sides: Of the crops, chunk by chunk in turn.
-        projection_crops: Crops from which the principal directions of the teacher are found.
+        projection_crops: Crops from which the principal directions of the teacher are found, and as many others from
+            which, after the training, the gains are.
         schedule: How long and how fast.
     """
 

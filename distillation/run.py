@@ -16,11 +16,11 @@ from distillation.chunks import ChunkPlan, chunks
 from distillation.pool import open_pool, pool_path
 from distillation.recipe import Recipe
 from distillation.targets import Projection, fit_projections, load_projections, save_projections
-from distillation.teacher import Maps, OnnxTeacher
+from distillation.teacher import OnnxTeacher
 from vision.preprocessing import normalise
 
 Stage = Callable[[str, int, int], None]
-PROJECTION_SIDE, PROJECTION_BATCH = 224, 8
+STATISTICS_SIDE, STATISTICS_BATCH = 224, 8
 
 
 def drawn_pool(
@@ -37,16 +37,16 @@ def drawn_pool(
     return pool_path(work, **arguments)
 
 
+def crop_batches(recipe: Recipe, pool: NDArray[np.uint8], *, purpose: int) -> Iterator[NDArray[np.uint8]]:
+    """The recipe's crops for statistics, batch by batch; another purpose sees other crops."""
+    rng = np.random.default_rng([recipe.seed, purpose])
+    for _ in range(recipe.projection_crops // STATISTICS_BATCH):
+        yield np.stack([training_crop(rng, pool, STATISTICS_SIDE) for _ in range(STATISTICS_BATCH)])
+
+
 def fitted_projections(recipe: Recipe, pool: NDArray[np.uint8], teacher: OnnxTeacher) -> dict[str, Projection]:
     """The principal directions of the teacher's maps over crops of the pool."""
-    rng = np.random.default_rng([recipe.seed, 0])
-
-    def batches() -> Iterator[Maps]:
-        for _ in range(recipe.projection_crops // PROJECTION_BATCH):
-            crops = [training_crop(rng, pool, PROJECTION_SIDE) for _ in range(PROJECTION_BATCH)]
-            yield teacher.maps(normalise(np.stack(crops)))
-
-    return fit_projections(batches())
+    return fit_projections(teacher.maps(normalise(crops)) for crops in crop_batches(recipe, pool, purpose=0))
 
 
 def distil(
@@ -68,6 +68,7 @@ def distil(
     import torch  # noqa: PLC0415 -- drawing needs no torch, this does
 
     from distillation.export import to_onnx  # noqa: PLC0415 -- imports torch
+    from distillation.gains import restoring_gains  # noqa: PLC0415 -- imports torch
     from distillation.training import Run, train  # noqa: PLC0415 -- imports torch
 
     report = on_progress or (lambda _stage, _done, _total: None)
@@ -98,7 +99,9 @@ def distil(
         "pictures_sha256": sha256_of(pool),
         "explained": {tap: projection.explained for tap, projection in projections.items()},
     }
-    return to_onnx(run.average, {tap: projection.scale for tap, projection in projections.items()}, notes=notes)
+    crops = crop_batches(recipe, np.load(pool, mmap_mode="r"), purpose=4)
+    gains = restoring_gains(run.average, frozen, projections, crops)
+    return to_onnx(run.average, {tap: projections[tap].scale * gain for tap, gain in gains.items()}, notes=notes)
 
 
 def sha256_of(path: Path) -> str:

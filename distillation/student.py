@@ -8,6 +8,8 @@ MobileNetV2 (CVPR 2018).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -116,8 +118,8 @@ class Student(nn.Module):  # type: ignore[misc]  # torch comes without types
         fine = self.to_stride8(batch)
         return self.heads[0](fine), self.heads[1](self.to_stride16(fine))
 
-    def plain(self, scales: tuple[float, float]) -> Student:
-        """The student as it is shipped: one convolution a layer, each head cut and multiplied by its tap's scale."""
+    def plain(self, scales: Sequence[Tensor]) -> Student:
+        """The student as it ships: one convolution a layer, each head cut and each channel multiplied by its scale."""
         shipped = Student()
         shipped.to_stride8 = nn.Sequential(*(layer.plain() for layer in self.to_stride8))
         shipped.to_stride16 = nn.Sequential(*(layer.plain() for layer in self.to_stride16))
@@ -128,11 +130,11 @@ class Student(nn.Module):  # type: ignore[misc]  # torch comes without types
         return shipped
 
 
-def _cut(head: nn.Conv2d, channels: int, scale: float) -> nn.Conv2d:
-    """The head's first channels, multiplied by the scale."""
+def _cut(head: nn.Conv2d, channels: int, scale: Tensor) -> nn.Conv2d:
+    """The head's first channels, each multiplied by its scale."""
     plain = nn.Conv2d(head.in_channels, channels, 1)
-    plain.weight.data = head.weight.data[:channels] * scale
-    plain.bias.data = head.bias.data[:channels] * scale
+    plain.weight.data = head.weight.data[:channels] * scale[:channels, None, None, None]
+    plain.bias.data = head.bias.data[:channels] * scale[:channels]
     return plain
 
 
