@@ -2,8 +2,12 @@
 
 import typer
 
-from benchmarks import throughput
 from patchline.errors import PlainErrors
+from patchline.threads import bound_threads
+
+bound_threads(1)
+
+from benchmarks import throughput  # noqa: E402 - numpy counts its threads once, when it is imported
 
 _HELP = """Measure this machine. Each benchmark prints a table and, with --json FILE, the same figures.
 

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from patchline.run_line import conclude, phases, play
+from patchline.threads import bound_threads
 
 
 def command(
@@ -33,6 +34,7 @@ def command(
 
         patchline demo --stations 4 --seconds 60 --open
     """
+    bound_threads(1)
     from line_replay.broker import find_kind  # noqa: PLC0415 - `--help` must not load a neural network
     from line_replay.demo import DemoOptions, prepare  # noqa: PLC0415 - the same
 

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from patchline.options import parameters_of, size_of
 from patchline.run_line import conclude, phases, play
+from patchline.threads import bound_threads
 from wire_contract.errors import MisconfiguredError
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def command(
 
         patchline replay --data pictures/bottle --artifact artifacts --codec webp:60 --limit 20 --report report
     """
+    bound_threads(backbone_threads)
     from line_replay.replay import ReplayOptions, prepare  # noqa: PLC0415 - `--help` must not load a neural network
     from line_replay.scenario import Kill  # noqa: PLC0415 - the same
 
