@@ -16,6 +16,7 @@ ENV_PREFIX = "PATCHLINE_EDGE_"
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
 Action = Literal["accept", "reject"]
 
 
@@ -146,8 +147,10 @@ class SyntheticTable(_Table):
     seed: int = Field(0, description="part n of a seed is always the same picture")
     parts: int | None = Field(None, ge=1, description="how many parts; endless unless given")
     defect_share: float = Field(0.1, ge=0, le=1, description="share of defective parts")
-    defect_size: float = Field(0.12, gt=0, le=1, description="size of a defect as a share of the picture's side")
-    defect_contrast: float = Field(0.7, gt=0, le=1, description="how strongly a defect stands out")
+    defect_sizes: tuple[Share, Share] = Field(
+        (0.10, 0.24), description="smallest and largest defect as a share of the picture's side"
+    )
+    defect_contrasts: tuple[Share, Share] = Field((0.75, 1.0), description="faintest and strongest a defect stands out")
 
 
 class CameraTable(_Table):

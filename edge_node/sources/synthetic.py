@@ -4,17 +4,15 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import count
 
-import numpy as np
-
 from edge_node.sources.protocol import Pixels, Shot
 from edge_node.sources.triggers import Triggers
 from pictures.products import PRODUCTS
-from pictures.products.plant import plant
+from pictures.products.line import Line
 from wire_contract.errors import MisconfiguredError
 
 
 class SyntheticSource:
-    """A line of drawn products, some of them defective.
+    """A line of drawn products, some of them defective; what part `n` of a seed is, `Line.label_of(n)` tells.
 
     Args:
         product: A name of `pictures.products.PRODUCTS`.
@@ -23,8 +21,8 @@ class SyntheticSource:
         seed: Part `n` of one seed is the same picture in every run.
         parts: How many to draw; None draws until the triggers stop.
         defect_share: Share of the parts that get a defect.
-        defect_size: Size of a defect as a share of the picture's side.
-        defect_contrast: How strongly a defect stands out, 0 to 1.
+        defect_sizes: Smallest and largest defect as a share of the picture's side.
+        defect_contrasts: Faintest and strongest a defect stands out, 0 to 1.
 
     Raises:
         MisconfiguredError: There is no such product.
@@ -39,28 +37,22 @@ class SyntheticSource:
         seed: int = 0,
         parts: int | None = None,
         defect_share: float = 0.1,
-        defect_size: float = 0.12,
-        defect_contrast: float = 0.7,
+        defect_sizes: tuple[float, float] = (0.10, 0.24),
+        defect_contrasts: tuple[float, float] = (0.75, 1.0),
     ) -> None:
         if product not in PRODUCTS:
             raise MisconfiguredError(
                 f"there is no product {product!r}", where="source.product", remedy=f"choose from {', '.join(PRODUCTS)}"
             )
-        self._product, self._triggers, self._size, self._seed, self._parts = product, triggers, size, seed, parts
-        self._share, self._defect_size, self._contrast = defect_share, defect_size, defect_contrast
+        self._triggers, self._parts = triggers, parts
+        self._line = Line(PRODUCTS[product], seed, defect_share, size, defect_sizes, defect_contrasts)
 
     def frames(self) -> Iterator[Shot]:
         """One shot a drawn part."""
         numbers = count() if self._parts is None else iter(range(self._parts))
+        name = f"{self._line.product.name}-{self._line.seed}"
         for number, part_id in zip(numbers, self._triggers, strict=False):
-            yield Shot(part_id or f"{self._product}-{self._seed}-{number:06d}", partial(self._draw, number))
+            yield Shot(part_id or f"{name}-{number:06d}", partial(self._draw, number))
 
     def _draw(self, number: int) -> Pixels:
-        product = PRODUCTS[self._product]
-        rng = np.random.default_rng((self._seed, number))
-        drawing = product.draw(rng, self._size)
-        if rng.random() >= self._share:
-            return drawing.pixels
-        kind = product.defects[rng.integers(len(product.defects))]
-        pixels, _ = plant(drawing, kind, size=self._defect_size, contrast=self._contrast, rng=rng)
-        return pixels
+        return self._line.part(number).pixels

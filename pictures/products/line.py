@@ -42,12 +42,16 @@ class Line:
         seed: Another seed, another line.
         defect_rate: Share of the parts that are defective, 0 to 1.
         size: Height and width of the pictures.
+        defect_sizes: Smallest and largest size of a defect, as shares of the picture's shorter side.
+        defect_contrasts: Faintest and strongest a defect stands out, 0 to 1.
     """
 
     product: Product
     seed: int
     defect_rate: float
     size: tuple[int, int]
+    defect_sizes: tuple[float, float] = (0.10, 0.24)
+    defect_contrasts: tuple[float, float] = (0.75, 1.0)
 
     def label_of(self, index: int) -> str:
         """The label of a part, without drawing it."""
@@ -70,7 +74,7 @@ class Line:
         drawing = self.product.draw(rng, self.size)
         if label == GOOD:
             return Part(label, drawing.pixels, np.zeros(self.size, dtype=np.bool_))
-        size, contrast = rng.uniform(0.10, 0.24), rng.uniform(0.75, 1.0)
+        size, contrast = rng.uniform(*self.defect_sizes), rng.uniform(*self.defect_contrasts)
         return Part(label, *plant(drawing, label, size=size, contrast=contrast, rng=rng))
 
     def _rng(self, index: int, stream: int) -> np.random.Generator:
