@@ -1,8 +1,8 @@
 """Undoing the shrinkage of regression: what the student cannot foresee it predicts too small, channel by channel.
 
 A least-squares prediction that explains the share r of a channel's variance has r times that variance. Left so,
-distances are ruled by the channels that are easy to foresee. Multiplying each channel back to its teacher's spread restores
-the weights that the teacher gives them, at the price of louder noise; LOG.md has what it brought.
+distances are ruled by the channels that are easy to foresee. Multiplying each channel back to its teacher's spread
+restores the weights that the teacher gives them, at the price of louder noise; LOG.md has what it brought.
 """
 
 from __future__ import annotations

@@ -7,13 +7,13 @@ from vision.backbones.spec import BackboneSpec, ModelFile, Tap
 
 PATCHLINE_S = BackboneSpec(
     name="patchline_s",
-    taps={"stride8": Tap(24, 8), "stride16": Tap(40, 16)},
+    taps={"stride8": Tap(16, 8), "stride16": Tap(40, 16)},
     default_taps=("stride8", "stride16"),
     licence="Apache-2.0",
     files=(
         ModelFile(
             name="patchline_s.onnx",
-            sha256="e1b7901a10fe109a88fe8a936f79b33e789a4115cc3de34952d516bf07b1159b",
+            sha256="072631fcb018a14871872a7a662c329715e691aaaa6fdf513b8807c905bb042b",
             taps=("stride8", "stride16"),
         ),
     ),
