@@ -25,6 +25,8 @@ from vision.backbones.graph import cut
 from wire_contract.errors import EXIT_MISCONFIGURED, MisconfiguredError
 
 ROUNDS, WARM_UP = 100, 5
+LOG_WIDTH = 150
+"""Columns of a table that goes into a file: no row is broken."""
 
 
 def speed(contestants: Sequence[Contestant], size: Size, *, seed: int) -> dict[str, dict[str, float]]:
@@ -46,6 +48,7 @@ def cost(pair: Pair, size: Size, *, seed: int, threads: int) -> dict[str, Any]:
     mine, theirs = (timed[backbone.name] for backbone in pair)
     return {
         "threads": threads,
+        "taps": {backbone.name: list(backbone.taps) for backbone in pair},
         "size": list(size),
         "backbone_seconds": timed,
         "times_faster": {kind: theirs[kind] / mine[kind] for kind in ("median", "fastest")},
@@ -90,6 +93,7 @@ def command(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there too.")] = None,
     backbone: Annotated[str, typer.Option(help="The backbone to judge.")] = "patchline_s",
     against: Annotated[str, typer.Option(help="The backbone it is judged against.")] = "mobilenet_v2",
+    against_taps: Annotated[str, typer.Option(help="Its taps, comma-separated; its default ones if not given.")] = "",
     model: Annotated[Path | None, typer.Option(help="Judge this ONNX file as the backbone.")] = None,
     detectors: Annotated[str, typer.Option(help="Comma-separated.")] = "patchcore",
     coreset_ratio: Annotated[float | None, typer.Option(help="PatchCore's; its default if not given.")] = None,
@@ -99,10 +103,12 @@ def command(
 ) -> None:
     """Judge one backbone against another: python -m benchmarks.backbone --data DIR --json FILE."""
     console, size = Console(), (side, side)
-    pair = (contestant(backbone, model, threads), contestant(against, None, threads))
+    if not console.is_terminal:
+        console = Console(width=LOG_WIDTH)
+    pair = (contestant(backbone, model, threads), contestant(against, None, threads, _names(against_taps)))
     result: dict[str, Any] = {"cost": cost(pair, size, seed=seed, threads=threads), "means": {}, "rows": []}
     console.print_json(data=result["cost"])
-    for detector in detectors.split(","):
+    for detector in _names(detectors):
         rows: list[dict[str, Any]] = []
         resamples: list[Resampled] = []
         given = {"coreset_ratio": coreset_ratio} if coreset_ratio and detector == "patchcore" else {}
@@ -118,6 +124,10 @@ def command(
     result |= msgspec.to_builtins(stamp(seed=seed))
     if json_file is not None:
         json_file.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
 
 
 def main() -> None:

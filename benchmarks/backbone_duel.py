@@ -52,8 +52,8 @@ class Examination:
 Pair = tuple[Contestant, Contestant]
 
 
-def contestant(name: str, file: Path | None, threads: int) -> Contestant:
-    """The backbone of that name with its default taps, from the weight lookup or from the file given.
+def contestant(name: str, file: Path | None, threads: int, taps: Sequence[str] = ()) -> Contestant:
+    """The backbone of that name, from the weight lookup or from the file given, with its default taps or those named.
 
     Raises:
         MisconfiguredError: There is no such backbone, or no file of it.
@@ -61,9 +61,9 @@ def contestant(name: str, file: Path | None, threads: int) -> Contestant:
     if name not in BACKBONES:
         raise MisconfiguredError(f"there is no backbone {name}", remedy=f"choose among {', '.join(BACKBONES)}")
     spec = BACKBONES[name]
-    model = file.read_bytes() if file else find(spec).read()
-    taps = spec.ordered()
-    return Contestant(name, model, taps, OnnxEngine(model, taps, threads=threads))
+    taken = spec.ordered(tuple(taps))
+    model = file.read_bytes() if file else find(spec, taken).read()
+    return Contestant(name, model, taken, OnnxEngine(model, taken, threads=threads))
 
 
 def examine(

@@ -84,11 +84,19 @@ def test_an_orthogonal_update_moves_all_directions_about_alike(shape: tuple[int,
 
 
 def test_the_pace_rises_stays_and_falls_to_nothing() -> None:
-    paces = [Schedule().pace(done) for done in np.linspace(0, Schedule().chunks, 101)]
+    paces = [Schedule(chunks=40).pace(done) for done in np.linspace(0, 40, 101)]
     assert paces[0] == 0
     assert max(paces) == 1
     assert paces[-1] == 0
     assert all(later <= earlier for earlier, later in pairwise(paces[10:]))
+
+
+def test_a_second_cycle_begins_at_nothing_and_is_slower() -> None:
+    schedule = Schedule(chunks=62, restart=44)
+    assert schedule.pace(44) == 0
+    assert max(schedule.pace(done) for done in np.linspace(44, 62, 101)) < schedule.again
+    assert schedule.pace(62) == 0
+    assert all(schedule.pace(done) == Schedule(chunks=44).pace(done) for done in np.linspace(0, 43.9, 50))
 
 
 @pytest.mark.slow
