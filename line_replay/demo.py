@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -65,7 +66,11 @@ def prepare(options: DemoOptions, *, on_phase: OnPhase) -> Scenario:
         makers = [station for station, made in zip(stations, products, strict=True) if made == product]
         artifacts[product] = _commission(options, product, makers, on_phase)
     plans = tuple(
-        StationPlan(station=station, entries=tuple(_draw_parts(options, place, station, product, on_phase)))
+        StationPlan(
+            station=station,
+            entries=tuple(_draw_parts(options, place, station, product, on_phase)),
+            source=_source(options, place, product),
+        )
         for place, (station, product) in enumerate(zip(stations, products, strict=True))
     )
     return Scenario(
@@ -108,10 +113,10 @@ def _commission(options: DemoOptions, product: str, stations: list[str], on_phas
 
 
 def _draw_parts(options: DemoOptions, place: int, station: str, product: str, on_phase: OnPhase) -> Iterator[Entry]:
-    """The parts a station will produce, drawn now, so that the truth is known before the line starts."""
+    """The truth of the parts a station will draw: what is wrong with each is known before the line starts."""
     line = Line(PRODUCTS[product], _seed(options, "line") + place, DEFECT_RATE, SIZE)
     folder = options.report / "pictures" / product / f"station-{place + 1}"
-    count = max(2, round(options.seconds / options.takt_seconds))
+    count = _count(options)
     phase = f"draw the {_plural(product)} of station {place + 1}"
     for index in range(count):
         on_phase(phase, index, count)
@@ -122,12 +127,28 @@ def _draw_parts(options: DemoOptions, place: int, station: str, product: str, on
             _save(Image.fromarray(part.mask), mask)
         yield Entry(
             station=station,
-            part_id=f"{product}-{index + 1:04d}",
+            part_id=f"{product}-{line.seed}-{index:06d}",
             label=part.label,
             picture=str(picture.resolve()),
             mask=None if part.label == GOOD else str(mask.resolve()),
         )
     on_phase(phase, count, count)
+
+
+def _source(options: DemoOptions, place: int, product: str) -> dict[str, Any]:
+    """What the station's synthetic source is told: it draws the same parts again, one a trigger."""
+    return {
+        "kind": "synthetic",
+        "product": product,
+        "size": SIZE,
+        "seed": _seed(options, "line") + place,
+        "parts": _count(options),
+        "defect_share": DEFECT_RATE,
+    }
+
+
+def _count(options: DemoOptions) -> int:
+    return max(2, round(options.seconds / options.takt_seconds))
 
 
 def _seed(options: DemoOptions, purpose: str) -> int:
