@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,16 @@ from wire_contract.errors import UnavailableError
 from wire_contract.topics import Station
 
 SIZE = (224, 224)
-GOOD_PARTS = 48
+GOOD_PARTS = 100
 DEFECT_RATE = 0.25
 CODEC = "webp:80"
 TAKT_SECONDS = 0.8
-ORDER = ("washer", "board", "label", "weave")
-"""Which product the first, second, ... station makes; after the last the first comes again."""
+DETECTORS = {"washer": "patchcore", "board": "padim", "label": "padim", "weave": "patchcore"}
+"""Product of the first, second, ... station -> its detector; after the last the first comes again.
+
+What lies the same way every time is compared place by place (PaDiM): a bare patch of a board is normal, but not where a
+component belongs. What is turned or woven at random is compared with one bank for all places (PatchCore).
+"""
 
 NOTE = "The parts are drawn: they show how the line works, and say nothing about accuracy on real parts."
 
@@ -59,7 +64,7 @@ def prepare(options: DemoOptions, *, on_phase: OnPhase) -> Scenario:
         UnavailableError: The disk is full.
     """
     new_folder(options.report)
-    products = [ORDER[place % len(ORDER)] for place in range(options.stations)]
+    products = list(islice(cycle(DETECTORS), options.stations))
     stations = [str(Station("demo", product, f"station-{place + 1}")) for place, product in enumerate(products)]
     artifacts: dict[str, Artifact] = {}
     for product in dict.fromkeys(products):
@@ -104,6 +109,7 @@ def _commission(options: DemoOptions, product: str, stations: list[str], on_phas
         codecs=(CODEC,),
         out=options.report / "artifacts",
         backbone=options.backbone,
+        detector=DETECTORS[product],
         input_size=SIZE,
         seed=options.seed,
     )
