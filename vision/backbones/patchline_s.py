@@ -13,7 +13,7 @@ PATCHLINE_S = BackboneSpec(
     files=(
         ModelFile(
             name="patchline_s.onnx",
-            sha256="072631fcb018a14871872a7a662c329715e691aaaa6fdf513b8807c905bb042b",
+            sha256="23f0691c7e11c240ba182bdc6e7c0ba3521d72b2a5b4efb07c88d61a00fb2b0e",
             taps=("stride8", "stride16"),
         ),
     ),
