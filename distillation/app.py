@@ -62,7 +62,9 @@ def train(
     teacher: TeacherOption,
     out: Annotated[Path, typer.Option(help="The ONNX file to write.")],
     work: WorkOption = WORK,
-    chunks: Annotated[int, typer.Option(min=1, help="Chunks to learn; the schedule stretches.")] = Schedule().chunks,
+    chunks: Annotated[
+        int, typer.Option(min=1, help="Chunks to learn; the second cycle stretches, a run too short for it has one.")
+    ] = Schedule().chunks,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     threads: Annotated[
         int, typer.Option(min=1, help="Of the student's training; the teacher has a process of its own.")
