@@ -50,10 +50,10 @@ def _hitches(summary: Summary) -> Iterator[str]:
         yield f"{counted(summary.damaged, 'message')} came damaged and had to be sent again."
     if summary.maps and summary.maps_missing:
         lost = counted(summary.maps_missing, "anomaly map")
-        yield f"{lost} got lost or was not asked for; the pixel figures rest on the other {summary.maps}."
+        yield f"The pixel figures rest on {counted(summary.maps, 'anomaly map')}; {lost} never came (maps go at QoS 0)."
     if summary.unwitnessed:
         missed = counted(summary.unwitnessed, "verdict")
-        yield f"{missed} passed while the independent watcher was off the line, and was read from the records."
+        yield f"For {missed} the records are the witness: the independent watcher was off the line just then."
 
 
 def _thresholds(configuration: Mapping[str, Any]) -> list[str]:
