@@ -70,14 +70,14 @@ def test_what_a_reader_must_know_is_told_only_when_it_happened(told):
     for words in (
         "1 verdict came too late",
         "2 verdicts came again",
-        "3 verdicts passed",
-        "5 anomaly maps",
+        "For 3 verdicts the records are the witness",
+        "rest on 4 anomaly maps; 5 anomaly maps never came",
         "6 of 7",
         "8 messages",
     ):
         assert words in rough
         assert words not in calm
-    for words in ("late", "again", "watcher", "lost", "hottest"):
+    for words in ("late", "again", "watcher", "never came", "hottest"):
         assert words not in calm
 
 
