@@ -15,14 +15,22 @@ except ModuleNotFoundError as missing:  # pragma: no cover - the base install ha
 
 METADATA = sql.MetaData()
 
+
+def _identity() -> tuple[sql.Column[Any], ...]:
+    """Which part a row is about; its inspection id decides that there is one row only."""
+    return (
+        sql.Column("inspection_id", sql.String(36), primary_key=True),
+        sql.Column("station", sql.String(256), nullable=False),
+        sql.Column("boot_id", sql.String(256), nullable=False),
+        sql.Column("sequence", sql.BigInteger, nullable=False),
+        sql.Column("part_id", sql.String(256), nullable=False),
+    )
+
+
 INSPECTIONS = sql.Table(
     "inspections",
     METADATA,
-    sql.Column("inspection_id", sql.String(36), primary_key=True),
-    sql.Column("station", sql.String(256), nullable=False),
-    sql.Column("boot_id", sql.String(256), nullable=False),
-    sql.Column("sequence", sql.BigInteger, nullable=False),
-    sql.Column("part_id", sql.String(256), nullable=False),
+    *_identity(),
     sql.Column("outcome", sql.String(16), nullable=False),
     sql.Column("score", sql.Float),
     sql.Column("historical", sql.Boolean, nullable=False),
@@ -34,11 +42,7 @@ INSPECTIONS = sql.Table(
 DROPS = sql.Table(
     "drops",
     METADATA,
-    sql.Column("inspection_id", sql.String(36), primary_key=True),
-    sql.Column("station", sql.String(256), nullable=False),
-    sql.Column("boot_id", sql.String(256), nullable=False),
-    sql.Column("sequence", sql.BigInteger, nullable=False),
-    sql.Column("part_id", sql.String(256), nullable=False),
+    *_identity(),
     sql.Column("reason", sql.String(32), nullable=False),
     sql.Column("detail", sql.String(2048), nullable=False),
     sql.Column("at", sql.Float, nullable=False, index=True),
