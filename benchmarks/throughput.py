@@ -20,10 +20,9 @@ from benchmarks.stamp import stamp
 from line_replay.books import balance
 from line_replay.distribution import Distribution, distribution_of
 from line_replay.line import Line
+from line_replay.phases import phases
 from line_replay.replay import ReplayOptions, prepare
 from line_replay.summary import late, latencies, parts_per_second
-from patchline.errors import told_plainly
-from patchline.run_line import phases
 
 KEEPS_UP = 0.95
 """Share of the belt's rate that counts as keeping up; the rest is the first part's start and the last one's end."""
@@ -181,8 +180,3 @@ def _as_json(configuration: Any, stations: int, probes: list[Probe], *, seed: in
     rows = [{**shared, "stations": stations, **msgspec.to_builtins(probe)} for probe in probes]
     content = {"rows": rows, "paper": {}, "configuration": dict(configuration), **msgspec.to_builtins(stamp(seed=seed))}
     return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
-
-
-if __name__ == "__main__":
-    with told_plainly():
-        typer.run(command)

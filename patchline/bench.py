@@ -7,19 +7,19 @@ from patchline.threads import bound_threads
 
 bound_threads(1)
 
-from benchmarks import throughput  # noqa: E402 - numpy counts its threads once, when it is imported
+from benchmarks import backbone, throughput  # noqa: E402 - numpy counts its threads once, when it is imported
 
 _HELP = """Measure this machine. Each benchmark prints a table and, with --json FILE, the same figures.
 
-[bold]Example[/bold]
+[bold]Examples[/bold]
 
     patchline bench throughput --data pictures/bottle --json throughput.json
+
+    patchline bench backbone --data pictures --json backbone.json
 """
 
-app = typer.Typer(name="bench", cls=PlainErrors, help=_HELP, no_args_is_help=True, rich_markup_mode="rich")
+app = typer.Typer(
+    name="bench", cls=PlainErrors, help=_HELP, no_args_is_help=True, rich_markup_mode="rich", add_completion=False
+)
 app.command("throughput")(throughput.command)
-
-
-@app.callback()
-def group() -> None:
-    """A group even while it has one verb; its help text is the application's."""
+app.command("backbone")(backbone.command)

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from patchline.run_line import conclude, phases, play
+from line_replay.phases import phases
+from patchline.run_line import conclude, play
 from patchline.threads import bound_threads
 
 

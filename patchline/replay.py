@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 from rich.console import Console
 
+from line_replay.phases import phases
 from patchline.options import parameters_of, size_of
-from patchline.run_line import conclude, phases, play
+from patchline.run_line import conclude, play
 from patchline.threads import bound_threads
 from wire_contract.errors import MisconfiguredError
 

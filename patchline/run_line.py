@@ -1,7 +1,5 @@
-"""What `replay` and `demo` share: a progress bar, a live table, and the last word on the terminal."""
+"""What `replay` and `demo` share: a live table, and the last word on the terminal."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,37 +7,14 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
     from line_replay.scenario import Scenario
     from line_replay.summary import Summary
     from line_replay.view import View
 
-OnPhase = Callable[[str, int, int], None]
-
 EXIT_NOT_PROVEN = 1
 """The line ran, and its books do not balance."""
-
-
-@contextmanager
-def phases(console: Console) -> Iterator[OnPhase]:
-    """A bar for every phase of a long preparation, from its first news on; all gone when it is over."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    tasks: dict[str, TaskID] = {}
-
-    def show(phase: str, done: int, total: int) -> None:
-        progress.start()
-        if phase not in tasks:
-            tasks[phase] = progress.add_task(phase, total=total)
-        progress.update(tasks[phase], completed=done, total=total)
-
-    try:
-        yield show
-    finally:
-        if tasks:
-            progress.stop()
 
 
 def play(scenario: "Scenario", *, seed: int, console: Console) -> "Summary":

@@ -18,7 +18,9 @@ Weights are looked for in the folders of {store.VARIABLE} (a path list), then in
 Nothing is ever downloaded but by [bold]weights fetch[/bold].
 """
 
-app = typer.Typer(name="weights", cls=PlainErrors, help=_HELP, no_args_is_help=True, rich_markup_mode="rich")
+app = typer.Typer(
+    name="weights", cls=PlainErrors, help=_HELP, no_args_is_help=True, rich_markup_mode="rich", add_completion=False
+)
 
 Name = Annotated[str, typer.Argument(help="The backbone, as in 'patchline weights list'.", show_default=False)]
 Out = Annotated[Path | None, typer.Option(help="Folder to write to; the user's cache by default.")]

@@ -1,6 +1,7 @@
 """The base install is the edge node: small, and complete without any extra."""
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -26,7 +27,10 @@ assert not heavy, heavy
 def base_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("base")
     venv.create(folder, with_pip=True)
-    install = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(ROOT)]
+    # A build leaves its work beside the sources; it gets a copy of them, so that the checkout stays as it was.
+    sources = tmp_path_factory.mktemp("sources") / "patchline"
+    shutil.copytree(ROOT, sources, ignore=shutil.ignore_patterns(".*", "build", "dist", "runs", "*.egg-info", "tests"))
+    install = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(sources)]
     done = subprocess.run(install, capture_output=True, text=True, check=False, timeout=280)
     if done.returncode != 0 and "CI" not in os.environ:
         pytest.skip(f"no package registry to install from: {done.stderr.strip()[-200:]}")

@@ -1,0 +1,30 @@
+"""Progress bars of a long preparation."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+OnPhase = Callable[[str, int, int], None]
+"""Told the phase, the steps done, and the steps in all."""
+
+
+@contextmanager
+def phases(console: Console) -> Iterator[OnPhase]:
+    """A bar for every phase of a long preparation, from its first news on; all gone when it is over."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    tasks: dict[str, TaskID] = {}
+
+    def show(phase: str, done: int, total: int) -> None:
+        progress.start()
+        if phase not in tasks:
+            tasks[phase] = progress.add_task(phase, total=total)
+        progress.update(tasks[phase], completed=done, total=total)
+
+    try:
+        yield show
+    finally:
+        if tasks:
+            progress.stop()
