@@ -69,3 +69,13 @@ def test_a_command_of_an_extra_names_the_extra_it_needs(base_environment: Path, 
     assert done.returncode == 2
     assert f"patchline[{extra}" in done.stderr or "missing.toml" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_packaged_backbone_comes_with_the_base_install(base_environment: Path, tmp_path: Path) -> None:
+    nothing_cached = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    command = [base_environment / "bin/patchline", "weights", "list"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=nothing_cached)
+    assert done.returncode == 0, done.stderr
+    line = next(line for line in done.stdout.splitlines() if line.startswith("patchline_s"))
+    assert "packaged/patchline_s.onnx" in line
