@@ -28,6 +28,8 @@ _POLL_SECONDS = 0.05
 _VIEW_EVERY_SECONDS = 0.25
 _SERVICE_START_SECONDS = 60.0
 _LAST_MESSAGES_SECONDS = 3.0
+_BETWEEN_CONNECTS_SECONDS = 1.0
+"""amqtt 0.12 loses one of two clients that connect at once: it closes the connection, or never answers SUBSCRIBE."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +131,9 @@ class Line:
             stack.callback(self._service.stop)
             self._service.start()
             self._await_service()
-            for edge in self._edges.values():
+            for place, edge in enumerate(self._edges.values()):
+                if place and self._broker.kind == "amqtt":
+                    time.sleep(_BETWEEN_CONNECTS_SECONDS)
                 stack.callback(edge.stop)
                 edge.start()
             yield
