@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import onnxruntime
@@ -40,16 +39,8 @@ by side (PatchCore), 784 * 16 + 196 * 40 values against 784 * 32 + 196 * 96 wher
 TEACHER_SHA256 = "73fe6a41e0e99382461a1bea37f717cd0ed4525475122deff121ba1240499a3c"
 
 
-class Teacher(Protocol):
-    """Whatever gives feature maps named by the teacher's taps for normalised pictures (B, 3, H, W)."""
-
-    def maps(self, batch: NDArray[np.float32]) -> Maps:
-        """The feature maps, tap name -> (B, C, h, w)."""
-        ...
-
-
 class OnnxTeacher:
-    """A frozen ONNX backbone whose outputs are named like the teacher's taps."""
+    """A frozen ONNX backbone whose outputs are named like the teacher's taps; takes normalised pictures (B, 3, H, W)."""
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
         """Open the model.
