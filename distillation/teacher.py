@@ -40,7 +40,7 @@ TEACHER_SHA256 = "73fe6a41e0e99382461a1bea37f717cd0ed4525475122deff121ba1240499a
 
 
 class OnnxTeacher:
-    """A frozen ONNX backbone whose outputs are named like the teacher's taps; takes normalised pictures (B, 3, H, W)."""
+    """An ONNX backbone whose outputs are named like the teacher's taps; takes normalised pictures (B, 3, H, W)."""
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
         """Open the model.
