@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from line_replay.phases import phases
 from patchline.options import parameters_of, size_of
 from patchline.threads import bound_threads
 from wire_contract.topics import Station
@@ -85,24 +85,9 @@ def command(
         skip_unreadable=skip_unreadable,
         threads=threads,
     )
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        made = commission(request, on_progress=_Bars(progress))
+    with phases(console) as on_phase:
+        made = commission(request, on_progress=on_phase)
     _summarise(made, console, uplink)
-
-
-class _Bars:
-    """One progress bar a phase."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
-
-    def __call__(self, phase: str, done: int, total: int) -> None:
-        """Move the phase's bar."""
-        if phase not in self._tasks:
-            self._tasks[phase] = self._progress.add_task(phase, total=total)
-        self._progress.update(self._tasks[phase], completed=done, total=total)
 
 
 def _summarise(made: "Commissioned", console: Console, uplink: int) -> None:

@@ -1,12 +1,13 @@
 """`patchline draw`: a folder of drawn parts, for trying things out before there are pictures of one's own."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
+from line_replay.phases import phases
 from patchline.options import size_of
 from pictures.products import PRODUCTS
 from pictures.products.category import write_category
@@ -38,8 +39,7 @@ def command(
             f"there is no product {product!r}", where="--product", remedy=f"choose one of {', '.join(PRODUCTS)}"
         )
     console = Console(stderr=True)
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task(f"drawing {product}", total=None)
+    with phases(console) as on_phase:
         write_category(
             PRODUCTS[product],
             out,
@@ -48,6 +48,6 @@ def command(
             test_per_defect=test_per_defect,
             size=size_of(size),
             seed=seed,
-            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+            on_progress=partial(on_phase, f"drawing {product}"),
         )
     console.print(f"drawn to {out}", soft_wrap=True, highlight=False)
