@@ -2,8 +2,10 @@
 
 A codec is named `family` or `family:parameter`, such as `png` or `webp:80`; the full name travels in every frame and
 belongs to the artifact it was calibrated with. One file holds both halves of a codec; one line below registers it.
+Image codecs carry pixels; feature codecs carry the feature maps that a backbone at the edge made of them.
 """
 
+from vision.codecs.feature_protocol import FeatureCodec
 from vision.codecs.png import PngCodec
 from vision.codecs.protocol import ImageCodec
 from vision.codecs.raw import RawCodec
@@ -16,6 +18,9 @@ CODECS: dict[str, type[ImageCodec]] = {
     "webp": WebpCodec,
 }
 """Codec family -> the class that makes its codecs."""
+
+FEATURE_CODECS: dict[str, type[FeatureCodec]] = {}
+"""Feature codec family -> the class that fits and restores its codecs."""
 
 
 def codec_of(name: str) -> ImageCodec:
