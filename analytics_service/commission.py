@@ -23,7 +23,7 @@ from analytics_service.normal_pictures import embed, read_pictures, send_through
 from analytics_service.shelf import OLDER_FOLDER, PROFILE_FILE
 from vision.backbones.engine import Engine
 from vision.calibration import calibrate
-from vision.codecs import codec_of
+from vision.codecs.lookup import codec_of
 from vision.codecs.protocol import ImageCodec
 from vision.detectors import DETECTORS
 from vision.detectors.protocol import Detector

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from edge_node.sources.protocol import Pixels
-from vision.codecs import codec_of
+from vision.codecs.lookup import codec_of
 from vision.codecs.protocol import ImageCodec
 from vision.preprocessing import resize
 from wire_contract.errors import MisconfiguredError

@@ -14,7 +14,7 @@ from PIL import Image
 from analytics_service.commission import Commissioned, Request, commission
 from analytics_service.engines import EngineRoom
 from analytics_service.shelf import ArtifactShelf, open_shelf
-from vision.codecs import codec_of
+from vision.codecs.lookup import codec_of
 from wire_contract.messages import DropMessage, FrameMessage, sha256_of
 from wire_contract.topics import Station, Topics
 

@@ -15,7 +15,7 @@ from analytics_service.engines import EngineRoom
 from analytics_service.shelf import OLDER_FOLDER, open_shelf
 from pictures.products import PRODUCTS
 from pictures.products.plant import plant as plant_defect
-from vision.codecs import codec_of
+from vision.codecs.lookup import codec_of
 from vision.preprocessing import normalise
 from wire_contract.errors import MisconfiguredError
 from wire_contract.messages import Profile, check_profile, unpack

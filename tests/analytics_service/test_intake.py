@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics_service.intake import Envelope, admit, open_envelope
-from vision.codecs import codec_of
+from vision.codecs.lookup import codec_of
 from wire_contract.errors import UnreadableError
 from wire_contract.messages import FrameMessage, pack, sha256_of
 from wire_contract.topics import Station, Topics

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from vision.codecs import CODECS, codec_of
+from vision.codecs import CODECS
+from vision.codecs.lookup import codec_of
 from vision.codecs.protocol import ImageCodec
 from wire_contract.errors import MisconfiguredError, UnreadableError
 

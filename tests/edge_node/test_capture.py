@@ -14,7 +14,7 @@ from edge_node.mode import Mode
 from edge_node.outbox import Outbox
 from edge_node.rows import Row
 from edge_node.sources.protocol import Pixels, Shot
-from vision.codecs import codec_of
+from vision.codecs.lookup import codec_of
 from vision.preprocessing import resize
 from wire_contract.errors import MisconfiguredError, UnavailableError, UnreadableError
 from wire_contract.messages import DropMessage, EdgeMessage, FrameMessage, check_payload, unpack

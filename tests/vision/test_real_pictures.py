@@ -8,7 +8,7 @@ import pytest
 from pictures.files import Sample, open_mask, open_picture, read_category
 from vision.backbones import BACKBONES, store
 from vision.backbones.onnx_engine import OnnxEngine
-from vision.codecs import codec_of
+from vision.codecs.lookup import codec_of
 from vision.detectors import DETECTORS
 from vision.detectors.protocol import Rendering
 from vision.evaluation import aupro, image_auroc, pixel_auroc, pixel_f1

@@ -10,7 +10,6 @@ from vision.codecs.png import PngCodec
 from vision.codecs.protocol import ImageCodec
 from vision.codecs.raw import RawCodec
 from vision.codecs.webp import WebpCodec
-from wire_contract.errors import MisconfiguredError
 
 CODECS: dict[str, type[ImageCodec]] = {
     "raw": RawCodec,
@@ -21,19 +20,3 @@ CODECS: dict[str, type[ImageCodec]] = {
 
 FEATURE_CODECS: dict[str, type[FeatureCodec]] = {}
 """Feature codec family -> the class that fits and restores its codecs."""
-
-
-def codec_of(name: str) -> ImageCodec:
-    """The codec of a full name.
-
-    Args:
-        name: `family` or `family:parameter`, exactly as the codec's own `name` says it.
-
-    Raises:
-        MisconfiguredError: No codec has this family, or the family does not take this parameter.
-    """
-    family, colon, parameter = name.partition(":")
-    if family not in CODECS:
-        known = ", ".join(kind.usage for kind in CODECS.values())
-        raise MisconfiguredError(f"no codec is called {name!r}", where="codec", remedy=f"use one of: {known}")
-    return CODECS[family].parse(parameter if colon else None)

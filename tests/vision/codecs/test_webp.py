@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vision.codecs import codec_of
+from vision.codecs.lookup import codec_of
 from vision.codecs.webp import LONGEST_SIDE, WebpCodec
 from wire_contract.errors import MisconfiguredError, UnreadableError
 
