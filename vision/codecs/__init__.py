@@ -6,9 +6,11 @@ Image codecs carry pixels; feature codecs carry the feature maps that a backbone
 """
 
 from vision.codecs.feature_protocol import FeatureCodec
+from vision.codecs.float_features import FeaturesCodec, HalfCodec
 from vision.codecs.png import PngCodec
 from vision.codecs.protocol import ImageCodec
 from vision.codecs.raw import RawCodec
+from vision.codecs.sampling import ChannelSamplingCodec, PatchSamplingCodec
 from vision.codecs.webp import WebpCodec
 
 CODECS: dict[str, type[ImageCodec]] = {
@@ -18,5 +20,10 @@ CODECS: dict[str, type[ImageCodec]] = {
 }
 """Codec family -> the class that makes its codecs."""
 
-FEATURE_CODECS: dict[str, type[FeatureCodec]] = {}
+FEATURE_CODECS: dict[str, type[FeatureCodec]] = {
+    "features": FeaturesCodec,
+    "float16": HalfCodec,
+    "channel-sampling": ChannelSamplingCodec,
+    "patch-sampling": PatchSamplingCodec,
+}
 """Feature codec family -> the class that fits and restores its codecs."""
