@@ -22,8 +22,15 @@ SHAPES: Shapes = {"fine": (6, 40, 16), "middle": (12, 20, 8), "coarse": (10, 5, 
 NAMES: dict[str, tuple[str, ...]] = {
     "features": ("features",),
     "float16": ("float16",),
-    "channel-sampling": ("channel-sampling:0.25", "channel-sampling:0.5+float16"),
-    "patch-sampling": ("patch-sampling:0.25", "patch-sampling:0.5+float16"),
+    "channel-sampling": (
+        "channel-sampling:0.25",
+        "channel-sampling:0.5+float16",
+        "channel-sampling:0.5+pq-global:40x5",
+    ),
+    "patch-sampling": ("patch-sampling:0.25", "patch-sampling:0.5+float16", "patch-sampling:0.5+opq:7x5"),
+    "pq-global": ("pq-global:61x5", "pq-global:61x3", "pq-global:640x3"),
+    "pq": ("pq:7x8", "pq:7x4", "pq:9x4"),
+    "opq": ("opq:7x8", "opq:7x4", "opq:9x4"),
 }
 """For every family names of codecs, each parameter with at least two values."""
 BAD_PARAMETERS = {
@@ -43,6 +50,9 @@ BAD_PARAMETERS = {
         "\u0660.\u0665",
     ),
     "patch-sampling": (None, "", "25%", "0.25+patch-sampling:0.5", "-0.5", "nan"),
+    "pq-global": (None, "", "61", "61x9", "0x5", "61x0", "61x05", "061x5", "x5", "61X5", "100000x5"),
+    "pq": (None, "", "8", "8x", "8x9", "8 x 8"),
+    "opq": (None, "", "8", "8x", "8x9", "8x8\n"),
 }
 LOSSLESS = {"features"}
 EVERY_NAME = [name for names in NAMES.values() for name in names]
@@ -183,10 +193,10 @@ def test_two_pictures_are_enough_to_fit(name: str) -> None:
 @every_name
 def test_one_tap_is_enough_and_a_constant_one_does_no_harm(name: str) -> None:
     kind, parameter = feature_codec_class(name)
-    maps = {"only": np.full((3, 4, 6, 5), 1.5, dtype=np.float32)}
+    maps = {"only": np.full((3, 16, 8, 6), 1.5, dtype=np.float32)}
     flat = kind.fit(parameter, maps, seed=0)
     decoded = flat.decode(flat.encode({"only": maps["only"][:1]}))["only"]
-    assert decoded.shape == (1, 4, 6, 5)
+    assert decoded.shape == (1, 16, 8, 6)
     kept = decoded[decoded != 0]
     np.testing.assert_allclose(kept, 1.5, atol=0.02)
 
@@ -297,15 +307,12 @@ def test_maps_of_another_form_are_refused_with_what_to_give(name: str, fault: st
 def test_nothing_can_be_learnt_from_what_are_not_maps(name: str) -> None:
     kind, parameter = feature_codec_class(name)
     good = feature_maps(2, seed=1)["fine"]
-    for wrong in (
-        {},
-        {"fine": good[:0]},
-        {"fine": good[0]},
-        {"fine": good.astype(np.float16)},
-        {"fine": good * np.nan},
-    ):
+    arrays: list[Any] = [good[:0], good[0], good.astype(np.float64), good * np.nan]
+    for array in arrays:
         with pytest.raises(MisconfiguredError):
-            kind.fit(parameter, wrong, seed=0)
+            kind.fit(parameter, {"fine": array}, seed=0)
+    with pytest.raises(MisconfiguredError):
+        kind.fit(parameter, {}, seed=0)
     with pytest.raises(MisconfiguredError):
         kind.fit(parameter, {"one": good, "other": good[:1]}, seed=0)
 

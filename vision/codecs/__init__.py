@@ -7,6 +7,8 @@ Image codecs carry pixels; feature codecs carry the feature maps that a backbone
 
 from vision.codecs.feature_protocol import FeatureCodec
 from vision.codecs.float_features import FeaturesCodec, HalfCodec
+from vision.codecs.global_pq import GlobalPqCodec
+from vision.codecs.patch_pq import PatchOpqCodec, PatchPqCodec
 from vision.codecs.png import PngCodec
 from vision.codecs.protocol import ImageCodec
 from vision.codecs.raw import RawCodec
@@ -25,5 +27,8 @@ FEATURE_CODECS: dict[str, type[FeatureCodec]] = {
     "float16": HalfCodec,
     "channel-sampling": ChannelSamplingCodec,
     "patch-sampling": PatchSamplingCodec,
+    "pq-global": GlobalPqCodec,
+    "pq": PatchPqCodec,
+    "opq": PatchOpqCodec,
 }
 """Feature codec family -> the class that fits and restores its codecs."""
