@@ -26,6 +26,7 @@ VERBS = {
     "serve": Verb("patchline.serve", "Run the analytics service: judge what the stations of a site send."),
     "edge": Verb("patchline.edge", "Run a station: capture, encode, keep, send, and move the gate."),
     "replay": Verb("patchline.replay", "Play your own pictures through a simulated line and report how it did."),
+    "provision": Verb("patchline.provision", "Make a site: authority, certificates, broker settings, access rules."),
     "draw": Verb("patchline.draw", "Draw a folder of parts to try things out on, with exact masks of their defects."),
     "bench": Verb("patchline.bench", "Measure this machine: benchmark tables, also as JSON."),
     "weights": Verb("patchline.weights", "Backbones: list them, export other taps, fetch published weights."),

@@ -114,8 +114,7 @@ class MapMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         picture: The map as a lossless 8-bit grey WebP; grey `g` means `low + (high - low) * g / 255`.
-        low: Distance drawn as black.
-        high: Distance drawn as white.
+        low, high: Distances drawn as black and as white.
         threshold: The score above which the part is anomalous, in the same units.
     """
 
@@ -154,13 +153,14 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         input_size: Height and width, in pixels, every picture is resized to before it is encoded.
-        fingerprint: sha256 over all the other fields, see `fingerprint_of`.
+        fingerprint: sha256 over all the other fields; `signature` is over it, see `wire_contract.signing`.
     """
 
     station: ShortText
     input_size: tuple[Annotated[int, msgspec.Meta(ge=16, le=8192)], Annotated[int, msgspec.Meta(ge=16, le=8192)]]
     ladder: Annotated[tuple[ProfileCodec, ...], msgspec.Meta(min_length=1, max_length=32)]
     fingerprint: Sha256 | Literal[""] = ""
+    signature: Annotated[bytes, msgspec.Meta(max_length=64)] = b""
 
 
 class AssetChunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -282,7 +282,7 @@ def check_payload(frame: FrameMessage) -> None:
 
 def fingerprint_of(profile: Profile) -> str:
     """The sha256 over a profile's other fields, by which edges and services tell two profiles apart."""
-    return sha256_of(pack(msgspec.structs.replace(profile, fingerprint="")))
+    return sha256_of(pack(msgspec.structs.replace(profile, fingerprint="", signature=b"")))
 
 
 def sealed(profile: Profile) -> Profile:

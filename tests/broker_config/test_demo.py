@@ -45,7 +45,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         write_configuration(tmp_path / "file" / "below", free_port())
 
 
-@pytest.mark.parametrize("name", ["demo.conf", "production.conf", "plant.acl"])
+@pytest.mark.parametrize("name", ["demo.conf", "production.conf"])
 def test_every_block_of_lines_has_its_reason_above_it(name: str) -> None:
     text = (Path(__file__).parents[2] / "broker_config" / name).read_text()
     for block in re.split(r"\n\s*\n", text.strip()):

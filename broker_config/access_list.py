@@ -1,0 +1,80 @@
+"""Who may write and read what, written down for Mosquitto; whatever is not written down is denied.
+
+A user is the common name of a certificate (`use_identity_as_username true`). A client id is chosen by the client and
+proves nothing, so no rule here looks at it.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, get_args
+
+from wire_contract.topics import Channel, Station, Topics
+
+Role = Literal["analytics", "operator", "hmi", "plc", "exporter"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+_REASONS: dict[Role, str] = {
+    "analytics": "an analytics service: reads what the stations of the site send, and answers them",
+    "operator": "a person who watches the line and steers its stations",
+    "hmi": "a screen: verdicts, anomaly maps and states of the site, and not a word of its own",
+    "plc": "a PLC gateway or a historian: verdicts and states",
+    "exporter": "the exporter of the broker's own figures",
+}
+_UPLINKS: tuple[Channel, ...] = ("frame", "backlog", "status")
+_DOWNLINKS: tuple[Channel, ...] = ("verdict", "profile", "asset", "command")
+_READS: dict[Role, tuple[Channel, ...]] = {
+    "analytics": ("frame", "backlog", "status"),
+    "operator": ("verdict", "map", "status", "profile", "unreadable"),
+    "hmi": ("verdict", "map", "status"),
+    "plc": ("verdict", "status"),
+    "exporter": (),
+}
+_WRITES: dict[Role, tuple[Channel, ...]] = {
+    "analytics": ("verdict", "map", "profile", "asset", "unreadable"),
+    "operator": ("command",),
+    "hmi": (),
+    "plc": (),
+    "exporter": (),
+}
+_HEAD = """\
+# Who may write and read what, by the common name of the certificate. Whatever is not allowed here is denied.
+# Written by `patchline provision`, and written again by each run of it: put rules of your own into local.acl beside it.
+"""
+
+
+def access_list(
+    site: str, stations: Iterable[str], clients: Mapping[str, Role], *, topics: Topics, local: str = ""
+) -> str:
+    """Mosquitto's access list for a site.
+
+    Args:
+        site: The only site anybody may look into.
+        stations: `site/line/station` of each.
+        clients: Name -> role of everybody else.
+        topics: The tree.
+        local: The plant's own rules, taken over word for word.
+    """
+    blocks = [_HEAD]
+    blocks += [_station(Station.parse(station), topics) for station in sorted(stations)]
+    blocks += [_client(name, role, site, topics) for name, role in sorted(clients.items())]
+    if local.strip():
+        blocks.append(f"# The plant's own rules, from local.acl.\n{local.strip()}\n")
+    return "\n".join(blocks)
+
+
+def _station(station: Station, topics: Topics) -> str:
+    lines = [f"# Station {station} owns its branch: what it sends, and what is sent to it.", f"user {station}"]
+    lines += [f"topic write {topics.of(station, channel)}" for channel in _UPLINKS]
+    lines += [f"topic read {topics.of(station, channel)}" for channel in _DOWNLINKS]
+    lines.append(f"topic read {topics.service_status(station.site)}")
+    return "\n".join(lines) + "\n"
+
+
+def _client(name: str, role: Role, site: str, topics: Topics) -> str:
+    lines = [f"# {name} is {_REASONS[role]}.", f"user {name}"]
+    lines += [f"topic read {topics.every(channel, site=site)}" for channel in _READS[role]]
+    lines += [f"topic write {topics.every(channel, site=site)}" for channel in _WRITES[role]]
+    if role == "analytics":
+        lines.append(f"topic write {topics.service_status(site, name)}")
+    if role == "exporter":
+        lines.append("topic read $SYS/#")
+    return "\n".join(lines) + "\n"

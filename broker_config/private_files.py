@@ -1,0 +1,49 @@
+"""Files of a site: written whole or not at all, and keys for their owner's eyes only from their first byte on."""
+
+import os
+from pathlib import Path
+
+from wire_contract.errors import UnavailableError
+
+PRIVATE_MODE = 0o600
+PUBLIC_MODE = 0o644
+PRIVATE_FOLDER_MODE = 0o700
+
+
+def write(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Replace a file, and make the folders above it.
+
+    Args:
+        path: The file.
+        content: All of it.
+        private: Nobody but the owner may read it; there is no moment at which somebody else could.
+
+    Raises:
+        UnavailableError: The disk does not take it.
+    """
+    mode = PRIVATE_MODE if private else PUBLIC_MODE
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise UnavailableError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder that nobody but its owner may look into.
+
+    Raises:
+        UnavailableError: The disk does not take it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(PRIVATE_FOLDER_MODE)
+    except OSError as error:
+        raise UnavailableError(f"the folder {path} cannot be made: {error.strerror}") from error

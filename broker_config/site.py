@@ -1,0 +1,146 @@
+"""What a site is: its broker, stations and clients, where each one's files lie, and who got which certificate.
+
+::
+
+    site.json            the site, without a secret
+    authority/           ca.key, ca.crt, issued.json: belongs on a machine without a network
+    signing/             signing.key: belongs where stations are commissioned
+    broker/              mosquitto.conf, site.acl, tls/: the broker's folder, whole
+    services/NAME/       analytics.toml, verify.pem, tls/: an analytics service's folder, whole
+    stations/LINE/NAME/  edge.toml, verify.pem, tls/: an edge node's folder, whole
+    clients/NAME/        tls/: everybody else
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+
+from broker_config import private_files
+from broker_config.access_list import Role
+from wire_contract.errors import MisconfiguredError
+from wire_contract.topics import DEFAULT_PREFIX, Station
+
+SITE_FILE = "site.json"
+ISSUED_FILE = "issued.json"
+BROKER = "broker"
+"""The broker's name among the certificates; stations have slashes in theirs, and no client may be called so."""
+
+T = TypeVar("T")
+Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A site as `site.json` keeps it.
+
+    Attributes:
+        hosts: Names and addresses of the broker; the first one is what stations and services connect to.
+        listen: Address the broker listens on; all of its machine's when empty.
+        broker_folder: Where `broker/` will lie on the broker's machine.
+        data_folder: Where the broker keeps what it retains.
+        days: How long certificates hold.
+        stations: `site/line/station` of each.
+        clients: Name -> role of everybody else but the broker.
+    """
+
+    format: Literal[1] = 1
+    name: str
+    hosts: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    port: Port = 8883
+    listen: str = ""
+    prefix: str = DEFAULT_PREFIX
+    broker_folder: str
+    data_folder: str
+    days: Days = 397
+    stations: tuple[str, ...] = ()
+    clients: dict[str, Role] = {}
+
+
+class Certificate(msgspec.Struct, frozen=True, kw_only=True):
+    """A certificate the authority has signed: a line of `issued.json`. Times are seconds since the epoch.
+
+    Attributes:
+        serial: In hexadecimal digits.
+    """
+
+    name: str
+    serial: str
+    not_after: int
+    revoked_at: int | None = None
+
+    def ends(self) -> datetime:
+        """Until when it holds."""
+        return datetime.fromtimestamp(self.not_after, UTC)
+
+
+def read_site(folder: Path) -> Site | None:
+    """The site of a folder, or None where there is none yet.
+
+    Raises:
+        MisconfiguredError: Its file is damaged.
+    """
+    path = folder / SITE_FILE
+    if not path.exists():
+        return None
+    return _decoded(path, Site)
+
+
+def write_site(folder: Path, site: Site) -> None:
+    """Keep a site; raises `UnavailableError` when the disk does not take it."""
+    private_files.write(folder / SITE_FILE, msgspec.json.format(msgspec.json.encode(site), indent=2) + b"\n")
+
+
+def read_issued(folder: Path) -> list[Certificate]:
+    """Every certificate signed so far, oldest first.
+
+    Raises:
+        MisconfiguredError: The list is damaged.
+    """
+    path = authority_folder(folder) / ISSUED_FILE
+    return _decoded(path, list[Certificate]) if path.exists() else []
+
+
+def write_issued(folder: Path, issued: list[Certificate]) -> None:
+    """Keep the list; raises `UnavailableError` when the disk does not take it."""
+    content = msgspec.json.format(msgspec.json.encode(issued), indent=2) + b"\n"
+    private_files.write(authority_folder(folder) / ISSUED_FILE, content, private=True)
+
+
+def authority_folder(folder: Path) -> Path:
+    """Where the authority's key lies."""
+    return folder / "authority"
+
+
+def signing_folder(folder: Path) -> Path:
+    """Where the key lies that signs profiles and artifacts."""
+    return folder / "signing"
+
+
+def folder_of(folder: Path, site: Site, name: str) -> Path:
+    """Where somebody's files lie.
+
+    Raises:
+        MisconfiguredError: Nobody of this site is called so.
+    """
+    if name == BROKER:
+        return folder / "broker"
+    if name in site.stations:
+        station = Station.parse(name)
+        return folder / "stations" / station.line / station.name
+    if name in site.clients:
+        return folder / ("services" if site.clients[name] == "analytics" else "clients") / name
+    known = ", ".join([BROKER, *site.stations, *site.clients])
+    raise MisconfiguredError(
+        f"nobody of this site is called {name!r}", where=str(folder), remedy=f"choose from {known}"
+    )
+
+
+def _decoded(path: Path, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.MsgspecError, ValueError) as error:
+        raise MisconfiguredError(
+            f"the file is damaged: {error}", where=str(path), remedy="bring it back from a copy"
+        ) from error
