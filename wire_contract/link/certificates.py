@@ -37,9 +37,21 @@ def validity_of(path: Path) -> Validity:
         block = _PEM_BLOCK.search(path.read_text(encoding="ascii"))
         if block is None:
             raise MisconfiguredError("no certificate in the file", where=str(path), remedy="give a PEM certificate")
-        return _validity(ssl.PEM_cert_to_DER_cert(block.group()))
-    except (OSError, ValueError, IndexError, StopIteration) as error:
+        return validity_of_der(ssl.PEM_cert_to_DER_cert(block.group()))
+    except (OSError, ValueError) as error:
         raise MisconfiguredError(f"the certificate cannot be read: {error}", where=str(path)) from error
+
+
+def validity_of_der(der: bytes) -> Validity:
+    """Read the validity of a certificate in its DER form.
+
+    Raises:
+        ValueError: It is no certificate.
+    """
+    try:
+        return _validity(der)
+    except (IndexError, StopIteration) as error:
+        raise ValueError("this is no certificate") from error
 
 
 def check_validity(path: Path, now: datetime) -> None:

@@ -17,7 +17,7 @@ from paho.mqtt.enums import LogLevel
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from wire_contract.link import paho_client
+from wire_contract.link import paho_client, refusals
 from wire_contract.link.delivery import Connection, Delivery, nothing
 from wire_contract.link.receipts import Receipts
 from wire_contract.link.settings import LinkSettings, Subscription, Will
@@ -264,7 +264,8 @@ class Epoch:
         elif code == _UNSPECIFIED and not self._socket_error:
             self._ended("the other side closed the connection")
         else:
-            self._ended(f"the connection was lost: {self._socket_error or code}")
+            lost = f"the connection was lost: {self._socket_error or code}"
+            self._ended(refusals.of_ours(self._socket_error) or lost)
 
     def _noted(self, _client: Client, _userdata: Any, level: int, text: str) -> None:
         """Keep paho's last word about the socket; nothing else tells a refused certificate from a pulled cable."""

@@ -7,6 +7,8 @@ from typing import Any
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from wire_contract.link import refusals
+from wire_contract.link.bounded_client import BoundedClient
 from wire_contract.link.packets import connect_properties, will_properties
 from wire_contract.link.settings import LinkSettings, Will
 from wire_contract.link.tls import context_of
@@ -32,8 +34,9 @@ def build(settings: LinkSettings, will: Will | None) -> Client:
         MisconfiguredError: A TLS file is missing, unreadable or expired.
     """
     modern = settings.protocol == "5"
-    client = Client(
+    client = BoundedClient(
         CallbackAPIVersion.VERSION2,
+        max_packet_bytes=settings.max_packet_bytes,
         client_id=settings.client_id,
         clean_session=None if modern else settings.clean_start,
         protocol=MQTTProtocolVersion.MQTTv5 if modern else MQTTProtocolVersion.MQTTv311,
@@ -77,9 +80,9 @@ def explain(error: Exception, settings: LinkSettings) -> str:
     place = f"{settings.host}:{settings.port}"
     match error:
         case ssl.SSLCertVerificationError():
-            return f"the certificate of {place} is refused: {error.verify_message}"
+            return refusals.of_theirs(error, settings)
         case ssl.SSLError():
-            return f"no TLS with {place}: {error.reason or error}"
+            return refusals.of_ours(str(error)) or f"no TLS with {place}: {error.reason or error}"
         case ConnectionRefusedError():
             return f"nothing listens on {place}"
         case socket.gaierror():
