@@ -4,16 +4,16 @@ import os
 import platform
 import shutil
 import subprocess
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-
-import msgspec
 
 PACKAGES = ("patchline", "numpy", "onnxruntime", "pillow", "paho-mqtt", "msgspec", "safetensors", "faiss-cpu", "torch")
 """The packages that a figure of ours may depend on; those that are not installed are left out."""
 
 
-class Stamp(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Stamp:
     """Written beside every figure, so that a reader can tell what it was measured on.
 
     Attributes:

@@ -28,14 +28,15 @@ def render(patch_scores: Floats, size: Size, *, sigma: float = 4.0) -> Floats:
     Returns:
         `(B, *size)` float32, in the units of the patch scores.
     """
-    down = _enlarge_and_blur(patch_scores.shape[1], size[0], sigma)
-    across = _enlarge_and_blur(patch_scores.shape[2], size[1], sigma)
+    down = rendering_matrix(patch_scores.shape[1], size[0], sigma)
+    across = rendering_matrix(patch_scores.shape[2], size[1], sigma)
     maps: Floats = np.matmul(np.matmul(down, patch_scores), across.T)
     return maps
 
 
 @lru_cache(maxsize=64)
-def _enlarge_and_blur(patches: int, pixels: int, sigma: float) -> Floats:
+def rendering_matrix(patches: int, pixels: int, sigma: float) -> Floats:
+    """Enlarging and blurring along one axis, `(pixels, patches)`."""
     matrix = _blur(pixels, sigma) @ interpolation(patches, pixels).astype(np.float64)
     frozen = matrix.astype(np.float32)
     frozen.flags.writeable = False

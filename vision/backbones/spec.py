@@ -1,15 +1,15 @@
 """What is known of a backbone before its weights are at hand."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Literal
-
-import msgspec
 
 from wire_contract.errors import MisconfiguredError
 
 
-class Tap(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Tap:
     """A place in the network where feature maps can be taken.
 
     Attributes:
@@ -21,7 +21,8 @@ class Tap(msgspec.Struct, frozen=True):
     stride: int
 
 
-class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class ModelFile:
     """A published ONNX file: its name, digest, and the taps that are among its outputs."""
 
     name: str
@@ -29,7 +30,8 @@ class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
     taps: tuple[str, ...]
 
 
-class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
     """Published weights from which ONNX files can be exported with the torch extra.
 
     Attributes:
@@ -40,7 +42,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     url_sha256_prefix: str
-    files: Mapping[str, str] = {}
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fetched_name(self) -> str:
@@ -48,7 +50,8 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
         return f"{PurePosixPath(self.url).stem}.safetensors"
 
 
-class BackboneSpec(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class BackboneSpec:
     """A pretrained network: its taps, its files, and whose it is.
 
     Attributes:

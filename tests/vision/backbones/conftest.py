@@ -1,7 +1,7 @@
 """Tiny ONNX models, written by the protobuf wire format so that the tests need no ONNX package."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -62,3 +62,36 @@ def chain(taps: Sequence[str] = ("tap1", "tap2", "tap3")) -> bytes:
 @pytest.fixture(scope="session")
 def chain_model() -> bytes:
     return chain()
+
+
+def node(kind: str, inputs: Sequence[str], output: str, **attributes: list[int] | float) -> bytes:
+    """One operation; attributes are whole numbers, as a list where they are several, or a float."""
+    parts = b"".join(field(1, name) for name in inputs) + field(2, output) + field(4, kind)
+    for name, value in attributes.items():
+        if isinstance(value, float):
+            body = varint(2 << 3 | 5) + struct.pack("<f", value) + field(20, 1)
+        else:
+            body = b"".join(field(8, each) for each in value) + field(20, 7) if len(value) > 1 else field(3, *value)
+            body += field(20, 2) if len(value) == 1 else b""
+        parts += field(5, field(1, name) + body)
+    return field(1, parts)
+
+
+def model_of(nodes: Sequence[bytes], weights: Mapping[str, np.ndarray], taps: Mapping[str, int]) -> bytes:
+    """A model of such nodes; `taps` says how many channels each output has."""
+    graph = b"".join(nodes) + field(2, "test") + field(11, value_info("input", 3))
+    for name, array in weights.items():
+        sizes = b"".join(field(1, size) for size in array.shape)
+        graph += field(5, sizes + field(2, 1) + field(8, name) + field(9, array.astype("<f4").tobytes()))
+    graph += b"".join(field(12, value_info(name, channels)) for name, channels in taps.items())
+    return field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 17))
+
+
+@pytest.fixture(scope="session")
+def write_node() -> Callable[..., bytes]:
+    return node
+
+
+@pytest.fixture(scope="session")
+def write_model() -> Callable[..., bytes]:
+    return model_of

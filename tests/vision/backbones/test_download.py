@@ -1,5 +1,6 @@
 """Fetching weights from a real HTTP server of the test's own."""
 
+import dataclasses
 import hashlib
 import io
 import threading
@@ -7,7 +8,6 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -82,8 +82,8 @@ def test_a_download_is_checked_and_kept_as_safetensors(server: str, tmp_path: Pa
 
 def test_the_specs_own_address_and_digest_are_used_unless_others_are_given(server: str, tmp_path: Path) -> None:
     assert SPEC.checkpoint is not None
-    own = msgspec.structs.replace(SPEC.checkpoint, url=f"{server}/good.pth", url_sha256_prefix=prefix(WEIGHTS))
-    assert download.fetch(msgspec.structs.replace(SPEC, checkpoint=own), tmp_path).is_file()
+    own = dataclasses.replace(SPEC.checkpoint, url=f"{server}/good.pth", url_sha256_prefix=prefix(WEIGHTS))
+    assert download.fetch(dataclasses.replace(SPEC, checkpoint=own), tmp_path).is_file()
 
 
 def test_a_file_with_another_digest_is_refused_and_nothing_is_kept(server: str, tmp_path: Path) -> None:

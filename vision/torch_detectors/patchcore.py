@@ -1,0 +1,94 @@
+"""PatchCore on a device; `vision.detectors.patchcore` says what it is."""
+
+# mypy: allow-untyped-calls
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vision.arrays import Size
+from vision.backbones.torch_engine import Precision, arithmetic, device_of
+from vision.torch_detectors import scores
+from vision.torch_detectors.embedding import concatenate, own_grid
+from vision.torch_detectors.nearest import Banks
+from vision.torch_detectors.scores import TorchScores
+
+CARRIED: dict[str, tuple[Any, ...] | None] = {
+    "coreset_ratio": None,
+    "projection_dimensions": None,
+    "neighbours": None,
+    "grid": None,
+    "bank_dtype": None,
+    "sigma": None,
+    "seed": None,
+}
+
+
+class TorchPatchCore:
+    """A fitted PatchCore on a device.
+
+    Args:
+        tensors: Of the fitted detector.
+        parameters: Of the fitted detector.
+        device: `cpu` or `cuda`.
+        precision: In which candidates are ranked.
+
+    Raises:
+        MisconfiguredError: There is no such device here, or a parameter is not carried.
+    """
+
+    def __init__(
+        self,
+        tensors: Mapping[str, NDArray[Any]],
+        parameters: Mapping[str, Any],
+        *,
+        device: str = "cpu",
+        precision: Precision = "float32",
+    ) -> None:
+        scores.refuse_unknown("patchcore", parameters, CARRIED)
+        self._device, self._precision = device_of(device), precision
+        self._neighbours, self._sigma = int(parameters["neighbours"]), float(parameters["sigma"])
+        self._grid: Size | None = None if parameters["grid"] is None else tuple(parameters["grid"])
+        bank = scores.on_device(tensors["bank"], self._device)
+        rows = torch.arange(len(bank), device=self._device)[None]
+        self._banks = Banks(bank, rows, torch.tensor([len(bank)], device=self._device), precision=precision)
+
+    def search(self, maps: Mapping[str, Tensor]) -> TorchScores:
+        """Each patch's distance to the bank (eq. 6) and the picture's re-weighted score (eq. 7), of feature maps."""
+        with torch.inference_mode(), arithmetic(self._precision):
+            patches = concatenate(maps, self._grid or default_grid([own_grid(each) for each in maps.values()]))
+            count, rows, columns, channels = patches.shape
+            patches = patches.reshape(1, count * rows * columns, channels)
+            distances, winners = (found.reshape(count, rows * columns) for found in self._banks.nearest(patches))
+            farthest = distances.argmax(dim=1, keepdim=True)
+            places = farthest + torch.arange(count, device=patches.device)[:, None] * (rows * columns)
+            image = self._scores(
+                patches[0][places[:, 0]].float(), distances.gather(1, farthest), winners.gather(1, farthest)[:, 0]
+            )
+            return TorchScores(distances.reshape(count, rows, columns), image)
+
+    def render(self, patch: Tensor, size: Size) -> Tensor:
+        """Anomaly maps of a size."""
+        with torch.inference_mode():
+            return scores.render(patch, size, self._sigma)
+
+    def _scores(self, patches: Tensor, distances: Tensor, winners: Tensor) -> Tensor:
+        """Eq. 7 of each picture's farthest patch: `(B, C)`, its distance `(B, 1)`, and the winner's row `(B,)`."""
+        if self._neighbours == 0:
+            return distances[:, 0]
+        bank = self._banks.bank
+        around, _ = self._banks.around(bank[winners], torch.zeros_like(winners), self._neighbours)
+        others = torch.linalg.vector_norm(bank[around] - patches[:, None], dim=2).double()
+        own = distances.double()
+        shift = torch.maximum(own, others.max(dim=1, keepdim=True).values)
+        share = torch.exp(own - shift) / torch.exp(others - shift).sum(dim=1, keepdim=True)
+        return ((1 - share).clamp(min=0) * own)[:, 0].float()
+
+
+def default_grid(grids: list[Size]) -> Size:
+    """The finest of the taps' grids with no more than twice the rows and columns of the coarsest, as in numpy."""
+    rows, columns = min(grids)
+    return max(grid for grid in grids if grid[0] <= 2 * rows and grid[1] <= 2 * columns)

@@ -1,0 +1,66 @@
+"""What the detectors of this room give, all of it on their device."""
+
+# mypy: allow-untyped-calls
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vision.anomaly_map import rendering_matrix
+from vision.arrays import Size
+from wire_contract.errors import MisconfiguredError
+
+
+class TorchScores(NamedTuple):
+    """How far the patches of a batch are from normal.
+
+    Attributes:
+        patch: `(B, rows, columns)` float32, the distance of each patch, in raw units.
+        image: `(B,)` float32, the raw score of each picture.
+    """
+
+    patch: Tensor
+    image: Tensor
+
+
+def render(patch: Tensor, size: Size, sigma: float) -> Tensor:
+    """Anomaly maps of a size, `(B, *size)` float32: `vision.anomaly_map.render` on the device."""
+    down = _matrix(int(patch.shape[1]), size[0], sigma, patch.device)
+    across = _matrix(int(patch.shape[2]), size[1], sigma, patch.device)
+    return down @ patch @ across.T
+
+
+def refuse_unknown(detector: str, parameters: Mapping[str, Any], carried: Mapping[str, tuple[Any, ...] | None]) -> None:
+    """Refuse what this room would silently leave out.
+
+    Args:
+        detector: Its name.
+        parameters: Of the artifact.
+        carried: Parameters that are carried, with the values that are; None carries all.
+
+    Raises:
+        MisconfiguredError: A parameter, or its value, is not carried.
+    """
+    for name, value in parameters.items():
+        values = carried.get(name, ())
+        if values is not None and value not in values:
+            raise MisconfiguredError(
+                f"the torch path does not carry {name} = {value!r}",
+                where=f"detector {detector}, parameter {name}",
+                remedy="use the device cpu, or another value",
+            )
+
+
+def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
+    """An array as float32 on a device."""
+    return torch.from_numpy(np.array(array, dtype=np.float32)).to(device)
+
+
+@lru_cache(maxsize=64)
+def _matrix(patches: int, pixels: int, sigma: float, device: torch.device) -> Tensor:
+    return on_device(rendering_matrix(patches, pixels, sigma), device)
