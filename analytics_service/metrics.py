@@ -1,10 +1,14 @@
 """What the service tells Prometheus; every name begins with `vad_analytics_`."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from wire_contract.errors import UnavailableError
+from wire_contract.link.expiry import Ending, endings
+from wire_contract.link.settings import TlsSettings
 from wire_contract.messages import OUTCOMES
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -63,6 +67,10 @@ class Metrics:
         self.connected = Gauge(
             "vad_analytics_connected", "1 while a link to the broker is up", ["link"], registry=registry
         )
+        self.certificates = Gauge(
+            "vad_analytics_certificate_expiry_seconds", "Until a certificate the links depend on expires",
+            ["certificate"], registry=registry,
+        )  # fmt: skip
         self.artifact_info = Gauge(
             "vad_analytics_artifact_info", "1 for every artifact that can be asked to judge",
             ["station", "codec", "artifact", "backbone", "detector"], registry=registry,
@@ -74,6 +82,15 @@ class Metrics:
         """Read the waiting line's depth whenever somebody looks."""
         self.queue_parts.set_function(parts)
         self.queue_bytes.set_function(waiting_bytes)
+
+    def watch_certificates(self, tls: TlsSettings) -> None:
+        """Read how long certificates still hold whenever somebody looks."""
+        for ending in endings(tls):
+            self.certificates.labels(ending.role).set_function(partial(_seconds_left, ending))
+
+
+def _seconds_left(ending: Ending) -> float:
+    return ending.seconds_left(datetime.now(UTC))
 
 
 def serve(registry: CollectorRegistry, port: int, *, address: str = "0.0.0.0") -> Callable[[], None]:  # noqa: S104 Prometheus scrapes from another host

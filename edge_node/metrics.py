@@ -2,12 +2,16 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from edge_node.rows import OutboxState
 from wire_contract.errors import MisconfiguredError
+from wire_contract.link.expiry import Ending, endings
+from wire_contract.link.settings import TlsSettings
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _LATENCY_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
@@ -36,6 +40,9 @@ class EdgeMetrics:
         self.connected = gauge("connected", "Whether the live connection is up")
         self.blocked = gauge("capture_blocked", "Whether the outbox, full or failing, takes no pictures")
         self.paused = gauge("paused", "Whether a command stopped the capture")
+        self.certificates = gauge(
+            "certificate_expiry_seconds", "Until a certificate the link depends on expires", ("certificate",)
+        )
         self.profile = gauge("profile_info", "The profile and the codec in use", ("station", "profile", "codec"))
 
     def watch_outbox(self, state: Callable[[], OutboxState]) -> None:
@@ -46,6 +53,11 @@ class EdgeMetrics:
         self._gauge("outbox_oldest_age_seconds", "Age of the oldest inspection that waits").set_function(
             lambda: _age_seconds(state())
         )
+
+    def watch_certificates(self, tls: TlsSettings) -> None:
+        """Show how long certificates still hold, read anew whenever somebody reads the metrics."""
+        for ending in endings(tls):
+            self.certificates.labels(ending.role).set_function(partial(_seconds_left, ending))
 
     def show_profile(self, station: str, profile: str, codec: str) -> None:
         """Say which profile and codec are in use."""
@@ -76,6 +88,10 @@ class EdgeMetrics:
 
     def _histogram(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
         return Histogram(f"vad_edge_{name}", text, labels, registry=self.registry, buckets=buckets)
+
+
+def _seconds_left(ending: Ending) -> float:
+    return ending.seconds_left(datetime.now(UTC))
 
 
 def _age_seconds(state: OutboxState) -> float:

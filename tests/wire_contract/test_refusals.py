@@ -92,6 +92,18 @@ def test_an_error_of_the_network_is_put_in_words(error: OSError, words: str) -> 
     assert paho_client.explain(error, LinkSettings(host="plant", client_id="c")).startswith(words)
 
 
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_packet_over_our_limit_is_not_read_whatever_the_protocol(
+    scripted_broker: Script, make_link: MakeLink, eventually: Eventually, protocol: str
+) -> None:
+    connack = CONNACK if protocol == "5" else b"\x20\x02\x00\x00"
+    announced = b"\x30\xff\xff\xff\x7f" + b"\x00\x03a/b"
+    end = make_link(scripted_broker([connack + announced]), protocol=protocol, max_packet_bytes=4096, connect=False)
+    eventually(lambda: end.losses)
+    assert "the broker sends a packet of 268435455 bytes, over our limit of 4096" in end.losses[0]
+    assert end.deliveries == []
+
+
 def test_sockets_send_at_once_and_notice_a_dead_peer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         settings = LinkSettings(port=listener.getsockname()[1], client_id="c")

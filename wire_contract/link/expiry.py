@@ -53,10 +53,13 @@ def warnings(tls: TlsSettings, now: datetime) -> list[str]:
     return told
 
 
-def warn_until(stop: threading.Event, tls: TlsSettings, warn: Callable[[str], None]) -> None:
-    """Warn now and four times a day, until stopped; files renewed meanwhile are read anew."""
-    while True:
-        for sentence in warnings(tls, datetime.now(UTC)):
-            warn(sentence)
-        if stop.wait(_LOOK_EVERY_SECONDS):
-            return
+def warn(tls: TlsSettings, tell: Callable[[str], None]) -> None:
+    """Tell what ends soon or has ended."""
+    for sentence in warnings(tls, datetime.now(UTC)):
+        tell(sentence)
+
+
+def warn_until(stop: threading.Event, tls: TlsSettings, tell: Callable[[str], None]) -> None:
+    """Tell it again four times a day, until stopped; files renewed meanwhile are read anew."""
+    while not stop.wait(_LOOK_EVERY_SECONDS):
+        warn(tls, tell)
