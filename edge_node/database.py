@@ -12,7 +12,7 @@ from wire_contract.errors import MisconfiguredError, UnavailableError
 
 _log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _APPLICATION_ID = 0x70617463
 _CHECKPOINT_PAGES = 256
 
@@ -30,6 +30,10 @@ CREATE TABLE inspections (
     captured_monotonic REAL NOT NULL,
     kind TEXT NOT NULL DEFAULT 'reserved',
     message BLOB,
+    message_bytes INTEGER NOT NULL DEFAULT 0,
+    segment INTEGER,
+    place INTEGER NOT NULL DEFAULT 0,
+    length INTEGER NOT NULL DEFAULT 0,
     sha256 TEXT,
     payload_bytes INTEGER NOT NULL DEFAULT 0,
     stages TEXT NOT NULL DEFAULT '{}',
@@ -37,6 +41,13 @@ CREATE TABLE inspections (
     gate_grounds TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX inspections_by_sha256 ON inspections (sha256);
+CREATE INDEX inspections_by_segment ON inspections (segment) WHERE segment IS NOT NULL;
+CREATE INDEX inspections_with_frames ON inspections (sequence) WHERE kind = 'frame';
+CREATE TABLE indexed (
+    segment INTEGER NOT NULL,
+    place INTEGER NOT NULL
+) STRICT;
+INSERT INTO indexed VALUES (0, 0);
 CREATE TABLE journal (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     sequence INTEGER NOT NULL UNIQUE,
@@ -55,6 +66,22 @@ CREATE TABLE journal (
     gate_grounds TEXT NOT NULL
 ) STRICT;
 """
+
+_FROM_VERSION_1 = """
+ALTER TABLE inspections ADD COLUMN message_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE inspections ADD COLUMN segment INTEGER;
+ALTER TABLE inspections ADD COLUMN place INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE inspections ADD COLUMN length INTEGER NOT NULL DEFAULT 0;
+UPDATE inspections SET message_bytes = coalesce(length(message), 0);
+CREATE INDEX inspections_by_segment ON inspections (segment) WHERE segment IS NOT NULL;
+CREATE INDEX inspections_with_frames ON inspections (sequence) WHERE kind = 'frame';
+CREATE TABLE indexed (
+    segment INTEGER NOT NULL,
+    place INTEGER NOT NULL
+) STRICT;
+INSERT INTO indexed VALUES (0, 0);
+"""
+"""Version 1 kept every message in its row; those it kept stay there until they are closed."""
 
 _FULL = frozenset({"SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_NOMEM"})
 
@@ -117,7 +144,7 @@ def open_database(path: Path, station: str) -> sqlite3.Connection:
         connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
         connection.execute("PRAGMA secure_delete=OFF")
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        if version not in {0, SCHEMA_VERSION}:
+        if version not in {0, 1, SCHEMA_VERSION}:
             raise MisconfiguredError(
                 f"the outbox has version {version}, this patchline knows {SCHEMA_VERSION}",
                 where=str(path),
@@ -125,6 +152,9 @@ def open_database(path: Path, station: str) -> sqlite3.Connection:
             )
         if version == 0:
             _make(connection, path)
+        elif version == 1:
+            _step(connection, _FROM_VERSION_1)
+            _log.info("outbox %s taken over from an older patchline", path)
         _claim(connection, path, station)
     return connection
 
@@ -133,8 +163,22 @@ def _make(connection: sqlite3.Connection, path: Path) -> None:
     """Make the tables in one step: a file has all of them and its version, or nothing."""
     if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         raise MisconfiguredError("the file is the database of something else", where=str(path))
-    marks = f"PRAGMA application_id={_APPLICATION_ID}; PRAGMA user_version={SCHEMA_VERSION};"
-    connection.executescript(f"BEGIN; {_TABLES} {marks} COMMIT;")
+    _step(connection, f"PRAGMA application_id={_APPLICATION_ID}; {_TABLES}")
+
+
+def _step(connection: sqlite3.Connection, script: str) -> None:
+    try:
+        connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A second connection that sees what is committed, while the first one commits."""
+    with translated(path):
+        return sqlite3.connect(path, check_same_thread=False, isolation_level=None)
 
 
 def _claim(connection: sqlite3.Connection, path: Path, station: str) -> None:

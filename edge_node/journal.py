@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from edge_node.database import translated
+from edge_node.rows import Closing, Row
 from wire_contract.errors import MisconfiguredError
 from wire_contract.messages import Seconds
 
@@ -49,6 +50,27 @@ _FIELDS = JournalLine.__struct_fields__
 _COLUMNS = ", ".join(_FIELDS)
 _INSERT = f"INSERT INTO journal ({_COLUMNS}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608  names of our own
 _SELECT = f"SELECT {_COLUMNS} FROM journal ORDER BY sequence"  # noqa: S608  names of our own
+
+
+def line_of(row: Row, closing: Closing) -> JournalLine:
+    """What a row leaves behind; a gate action that was claimed before stands."""
+    told = bool(row.gate_grounds)
+    return JournalLine(
+        sequence=row.sequence,
+        inspection_id=row.inspection_id,
+        part_id=row.part_id,
+        boot_id=row.boot_id,
+        captured_at=row.captured_at,
+        outcome=closing.outcome,
+        reason=closing.reason,
+        latency_seconds=closing.latency_seconds,
+        payload_bytes=row.payload_bytes,
+        wire_bytes=row.message_bytes,
+        sends=closing.sends,
+        stages={**row.stages, **closing.stages},
+        gate_action=row.gate_action if told else closing.gate_action,
+        gate_grounds=row.gate_grounds if told else closing.gate_grounds,
+    )
 
 
 def write_line(connection: sqlite3.Connection, line: JournalLine, keep: int) -> None:

@@ -1,31 +1,30 @@
 """What the station still owes the service: durable rows that only a verdict or a receipt closes.
 
 A row is born when its sequence number is reserved, before the exposure, and carries from `append` on the whole encoded
-message, so that every resend is byte for byte the same. Every call commits to the disk before it returns.
+message, so that every resend is byte for byte the same. Every call is on the disk before it returns: a frame with one
+flush of a segment, everything else with one of the database, shared by all threads that ask at the same time.
 """
 
-import json
-import logging
 import os
-import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from sqlite3 import Connection
 
 import msgspec
 
+from edge_node import row_table
 from edge_node.ballast import Ballast
-from edge_node.database import lock, open_database, translated
-from edge_node.journal import JournalLine, write_line
-from edge_node.rows import Closing, Kind, OutboxState, Row, Trigger
-from wire_contract.errors import UnavailableError
+from edge_node.database import lock, open_database, open_reader, translated
+from edge_node.frame_log import FrameLog
+from edge_node.journal import JournalLine
+from edge_node.rows import Closing, Kind, OutboxFullError, OutboxState, Row, Trigger
+from edge_node.segments import Position
+from edge_node.transactions import Transactions
+from wire_contract.errors import UnavailableError, UnreadableError
 from wire_contract.messages import Seconds, sha256_of
-
-_log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 _DROP_BYTES = 1024
 """What a reserved number may still need: a drop record with a short detail."""
@@ -33,17 +32,14 @@ _MIN_RESERVE_BYTES = 1024 * 1024
 _RESERVE_SHARE = 20
 _BALLAST_BYTES = 4 * 1024 * 1024
 """Room for a write-ahead log between two checkpoints, and for the pages it writes back."""
-
-
-_FIELDS = {name: name for name in Row.__struct_fields__} | {"message_bytes": "coalesce(length(message), 0)"}
-_SELECT = f"SELECT {', '.join(_FIELDS.values())} FROM inspections"  # noqa: S608  names of our own
+_MOST_DEFERRED = 64
 
 
 class Outbox:
-    """The rows of one station, in one SQLite file. Safe to use from every thread; only one process may open a file.
+    """The rows of one station, in one SQLite file and the segments beside it. Safe to use from every thread.
 
     Args:
-        path: The file; made where missing.
+        path: The file; made where missing. Only one process may open it.
         station: Whose it is; another station's file is refused.
         boot_id: Names this run of the edge node in every row it adds.
         clock_id: Names the clock of `Trigger.captured_monotonic`.
@@ -70,25 +66,36 @@ class Outbox:
         self._budget_bytes = budget_bytes
         self._reserve_bytes = max(_MIN_RESERVE_BYTES, budget_bytes // _RESERVE_SHARE)
         self._journal_lines = journal_lines
-        self._guard = threading.RLock()
+        self._guard, self._reading_guard = threading.Lock(), threading.Lock()
+        self._fresh: dict[str, tuple[Row, Position]] = {}
         self._lock = lock(path)
         self._ballast = Ballast(path.with_name(path.name + ".ballast"), _BALLAST_BYTES)
         try:
             self._connection = open_database(path, station)
-        except Exception:
+            with translated(path):
+                self._log = FrameLog(path, self._connection)
+            self._reader = open_reader(path)
+        except BaseException as error:
             os.close(self._lock)
+            if isinstance(error, OSError):
+                raise UnavailableError(f"the segments of {path} cannot be read: {error.strerror}") from error
             raise
-        count = "SELECT count(*), coalesce(sum(length(message)), 0), total(kind = 'reserved') FROM inspections"
-        self._rows, self._bytes, reserved = self._connection.execute(count).fetchone()
-        self._reserved = int(reserved)
+        self._transactions = Transactions(self._connection, path, self._ballast)
+        totals = row_table.totals(self._connection)
+        self._rows, self._bytes, self._reserved = totals.rows, totals.bytes, totals.reserved
 
     def close(self) -> None:
         """Give the file back; repeating it does nothing."""
-        with self._guard:
-            self._connection.close()
-            if self._lock >= 0:
-                os.close(self._lock)
-            self._lock = -1
+        if self._lock < 0:
+            return
+        with suppress(UnavailableError):
+            self._transactions.commit(_nothing, essential=True)
+        self._log.close()
+        with self._reading_guard:
+            self._reader.close()
+        self._connection.close()
+        os.close(self._lock)
+        self._lock = -1
 
     def reserve(self, trigger: Trigger) -> Row:
         """Give a part the next sequence number, for ever; a part without an id is called after its number.
@@ -96,97 +103,111 @@ class Outbox:
         Raises:
             UnavailableError: Not even a drop record would fit any more, or the disk is full.
         """
-
-        def insert(connection: sqlite3.Connection) -> Row | None:
-            sequence = connection.execute(
-                "INSERT INTO inspections (inspection_id, part_id, boot_id, clock_id, captured_at, captured_monotonic) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    trigger.inspection_id,
-                    trigger.part_id or "",
-                    self._boot_id,
-                    self._clock_id,
-                    trigger.captured_at,
-                    trigger.captured_monotonic,
-                ),
-            ).lastrowid
-            if trigger.part_id is None:
-                connection.execute("UPDATE inspections SET part_id = ? WHERE sequence = ?", (str(sequence), sequence))
-            return self._one(connection, "sequence", sequence)
-
         with self._guard:
             if self._bytes + (self._reserved + 1) * _DROP_BYTES > self._budget_bytes + self._reserve_bytes:
                 raise UnavailableError(f"the outbox is full: {self._rows} rows wait, {self._bytes} bytes")
-            row = self._commit(insert)
-            assert row is not None
             self._rows += 1
             self._reserved += 1
-        return row
+        try:
+            return self._transactions.commit(
+                partial(row_table.add, trigger=trigger, boot_id=self._boot_id, clock_id=self._clock_id)
+            )
+        except BaseException:
+            self._account(rows=-1, reserved=-1)
+            raise
 
     def append(self, row: Row, message: bytes, kind: Kind, *, payload_bytes: int = 0, stages: Seconds) -> None:
-        """Keep what is to be sent for a reserved number, or replace what was kept.
+        """Keep the frame of a reserved number, or the drop record that replaces whatever was kept.
 
         Raises:
-            UnavailableError: A frame is over the budget, or the disk is full; the number stays reserved.
+            OutboxFullError: A frame is over the budget; the number stays reserved.
+            UnavailableError: The disk is full, or a drop is over what drops may use.
         """
-        allowed = self._budget_bytes + (self._reserve_bytes if kind == "drop" else 0)
-        values = (kind, message, sha256_of(message), payload_bytes, json.dumps(stages), row.sequence)
-
-        def keep(connection: sqlite3.Connection) -> Row | None:
-            before = self._one(connection, "sequence", row.sequence)
-            if before and self._bytes - before.message_bytes + len(message) > allowed:
-                raise UnavailableError(f"the outbox is full: {self._bytes} of {self._budget_bytes} bytes are used")
-            connection.execute(
-                "UPDATE inspections SET kind = ?, message = ?, sha256 = ?, payload_bytes = ?, stages = ? "
-                "WHERE sequence = ?",
-                values,
-            )
-            return before
-
+        if kind == "drop":
+            self._append_drop(row, message)
+            return
+        if not self._ballast.held:
+            raise UnavailableError(f"the disk of the outbox {self._path} is full")
+        kept = msgspec.structs.replace(
+            row,
+            kind="frame",
+            message_bytes=len(message),
+            sha256=sha256_of(message),
+            payload_bytes=payload_bytes,
+            stages=stages,
+        )
         with self._guard:
-            before = self._commit(keep, essential=kind == "drop")
-            if before is not None:
-                self._bytes += len(message) - before.message_bytes
-                self._reserved -= before.kind == "reserved"
+            if self._bytes + len(message) > self._budget_bytes:
+                raise OutboxFullError(f"the outbox is full: {self._bytes} of {self._budget_bytes} bytes are used")
+            self._bytes += len(message)
+            self._reserved -= 1
+        try:
+            position = self._log.append(kept, message)
+        except BaseException:
+            self._account(size=-len(message), reserved=1)
+            raise
+        self._fresh[row.inspection_id] = kept, position
+        self._transactions.defer(
+            lambda connection: row_table.put_frame(connection, kept, position),
+            partial(self._fresh.pop, row.inspection_id, None),
+        )
+        if self._transactions.deferred > _MOST_DEFERRED:
+            with suppress(UnavailableError):
+                self._transactions.commit(_nothing)
+
+    def replace_frames(self, drops: list[tuple[Row, bytes]]) -> list[Row]:
+        """Let frames give way to their drop records, all in one commit; those that were still frames.
+
+        Raises:
+            UnavailableError: The disk is full or failing; nothing was replaced.
+        """
+        replaced = self._transactions.commit(partial(row_table.replace_frames, drops=drops), essential=True)
+        for row, message, position in replaced:
+            self._account(size=len(message) - row.message_bytes)
+            self._release(position)
+        return [row for row, _, _ in replaced]
 
     def message(self, sequence: int) -> bytes | None:
-        """The message of a row; None when the row is closed or only reserved."""
-        with self._reading() as connection:
-            found = connection.execute("SELECT message FROM inspections WHERE sequence = ?", (sequence,)).fetchone()
-        return found[0] if found else None
+        """The message of a row; None when the row is closed or only reserved.
+
+        Raises:
+            UnreadableError: It was damaged on this disk.
+        """
+        message, position = self._whereabouts(sequence)
+        while position is not None:
+            try:
+                return self._log.read(position)
+            except UnreadableError:
+                before = position
+                message, position = self._whereabouts(sequence)
+                if position == before:
+                    raise
+        return message
 
     def pending(self) -> list[Row]:
         """All rows, oldest first, those only reserved included."""
+        return self._transactions.commit(row_table.every, essential=True)
+
+    def frames(self, *, after: int = 0, limit: int = 100) -> list[Row]:
+        """The oldest rows that hold a frame, their numbers above `after`; the very newest ones may be missing."""
         with self._reading() as connection:
-            return [_row(values) for values in connection.execute(f"{_SELECT} ORDER BY sequence")]
+            return row_table.frames(connection, after, limit)
 
     def row(self, inspection_id: str) -> Row | None:
         """The row of an inspection, unless it is closed or was never ours."""
-        with self._reading() as connection:
-            return self._one(connection, "inspection_id", inspection_id)
+        return self._find("inspection_id", inspection_id)
 
     def row_of_message(self, sha256: str) -> Row | None:
         """The row whose message has this digest."""
-        with self._reading() as connection:
-            return self._one(connection, "sha256", sha256)
+        return self._find("sha256", sha256)
 
     def claim_gate(self, inspection_id: str, action: str, grounds: str) -> bool:
         """Write down what the gate is about to do; False when it was already told.
 
         A part whose row is closed without moving the gate, a drop or a historical verdict, still has its deadline.
         """
-
-        def claim(connection: sqlite3.Connection) -> bool:
-            return any(
-                connection.execute(
-                    f"UPDATE {table} SET gate_action = ?, gate_grounds = ? "  # noqa: S608  names of our own
-                    "WHERE inspection_id = ? AND gate_grounds = ''",
-                    (action, grounds, inspection_id),
-                ).rowcount
-                for table in ("inspections", "journal")
-            )
-
-        return self._commit(claim, essential=True)
+        work = partial(row_table.claim_gate, inspection_id=inspection_id, action=action, grounds=grounds)
+        return self._transactions.commit(work, essential=True)
 
     def confirm(self, inspection_id: str, closing: Closing) -> JournalLine | None:
         """Close a row: its line goes to the journal and its message away, in one commit.
@@ -194,100 +215,81 @@ class Outbox:
         Returns:
             The journal's line, whose gate action is the one claimed first; None when the row is already closed.
         """
-
-        def close(connection: sqlite3.Connection) -> tuple[Row, JournalLine] | None:
-            row = self._one(connection, "inspection_id", inspection_id)
-            if row is None:
-                return None
-            line = _line(row, closing)
-            write_line(connection, line, self._journal_lines)
-            connection.execute("DELETE FROM inspections WHERE sequence = ?", (row.sequence,))
-            return row, line
-
-        with self._guard:
-            closed = self._commit(close, essential=True)
-            if closed is None:
-                return None
-            row, line = closed
-            self._rows -= 1
-            self._bytes -= row.message_bytes
-            self._reserved -= row.kind == "reserved"
-            if not self._ballast.held:
-                self._shrink()
+        work = partial(row_table.close, inspection_id=inspection_id, closing=closing, journal_lines=self._journal_lines)
+        closed = self._transactions.commit(work, essential=True)
+        if closed is None:
+            return None
+        row, line, position = closed
+        self._account(rows=-1, size=-row.message_bytes, reserved=-int(row.kind == "reserved"))
+        self._release(position)
+        if not self._ballast.held:
+            with suppress(UnavailableError):
+                self._transactions.shrink()
+        elif position is not None:
+            self._log.tidy(self._bytes, self._transactions)
         return line
 
     @property
     def state(self) -> OutboxState:
         """How full it is."""
         with self._reading() as connection:
-            oldest = connection.execute("SELECT captured_at FROM inspections ORDER BY sequence LIMIT 1").fetchone()
-            return OutboxState(self._rows, self._bytes, self._budget_bytes, oldest[0] if oldest else None)
+            oldest = row_table.oldest_captured_at(connection)
+        return OutboxState(self._rows, self._bytes, self._budget_bytes, oldest)
+
+    @property
+    def fill(self) -> float:
+        """Bytes of messages as a share of the budget."""
+        return self._bytes / self._budget_bytes
+
+    def _append_drop(self, row: Row, message: bytes) -> None:
+        allowed = self._budget_bytes + self._reserve_bytes
+
+        def keep(connection: Connection) -> tuple[Row, Position | None] | None:
+            before = row_table.one(connection, "sequence", row.sequence)
+            if before is None:
+                return None
+            if self._bytes - before.message_bytes + len(message) > allowed:
+                raise UnavailableError(f"the outbox is full: {self._bytes} of {self._budget_bytes} bytes are used")
+            position = row_table.position_of(connection, row.sequence)
+            row_table.put_drop(connection, row.sequence, message)
+            return before, position
+
+        replaced = self._transactions.commit(keep, essential=True)
+        if replaced is not None:
+            before, position = replaced
+            self._account(size=len(message) - before.message_bytes, reserved=-int(before.kind == "reserved"))
+            self._release(position)
+
+    def _find(self, column: str, value: str) -> Row | None:
+        for row, _ in list(self._fresh.values()):
+            if getattr(row, column) == value:
+                return row
+        with self._reading() as connection:
+            return row_table.one(connection, column, value)
+
+    def _whereabouts(self, sequence: int) -> tuple[bytes | None, Position | None]:
+        """A row's message, or where it is now: it may be closed or copied elsewhere at any time."""
+        for row, position in list(self._fresh.values()):
+            if row.sequence == sequence:
+                return None, position
+        with self._reading() as connection:
+            return row_table.message_of(connection, sequence)
+
+    def _account(self, *, rows: int = 0, size: int = 0, reserved: int = 0) -> None:
+        with self._guard:
+            self._rows += rows
+            self._bytes += size
+            self._reserved += reserved
+
+    def _release(self, position: Position | None) -> None:
+        if position is not None:
+            self._log.release(position, eagerly=not self._ballast.held)
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._guard, translated(self._path):
-            yield self._connection
-
-    def _commit(self, change: Callable[[sqlite3.Connection], T], *, essential: bool = False) -> T:
-        """Make a change that is on the disk when this returns, and undone when it raises.
-
-        What empties the outbox or tells a drop is essential: on a full disk it throws off the ballast. Anything else
-        waits until the ballast is whole again.
-        """
-        with self._guard:
-            if not essential and not self._ballast.hold():
-                raise UnavailableError(f"the disk of the outbox {self._path} is full")
-            try:
-                return self._transact(change)
-            except UnavailableError:
-                if not essential or not self._ballast.release():
-                    raise
-            _log.warning("the disk of the outbox %s is full: nothing is captured until it is emptied", self._path)
-            return self._transact(change)
-
-    def _transact(self, change: Callable[[sqlite3.Connection], T]) -> T:
-        with translated(self._path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = change(self._connection)
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-        return result
-
-    def _shrink(self) -> None:
-        """Give the pages of closed rows back to a full disk; where even that does not work, the next close tries."""
-        with suppress(UnavailableError), translated(self._path):
-            self._connection.execute("PRAGMA incremental_vacuum").fetchall()
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-    def _one(self, connection: sqlite3.Connection, column: str, value: object) -> Row | None:
-        found = connection.execute(f"{_SELECT} WHERE {column} = ?", (value,)).fetchone()
-        return _row(found) if found else None
+    def _reading(self) -> Iterator[Connection]:
+        with self._reading_guard, translated(self._path):
+            yield self._reader
 
 
-def _row(values: tuple[object, ...]) -> Row:
-    fields = dict(zip(_FIELDS, values, strict=True))
-    return msgspec.convert({**fields, "stages": json.loads(str(fields["stages"]))}, Row)
-
-
-def _line(row: Row, closing: Closing) -> JournalLine:
-    told = bool(row.gate_grounds)
-    return JournalLine(
-        sequence=row.sequence,
-        inspection_id=row.inspection_id,
-        part_id=row.part_id,
-        boot_id=row.boot_id,
-        captured_at=row.captured_at,
-        outcome=closing.outcome,
-        reason=closing.reason,
-        latency_seconds=closing.latency_seconds,
-        payload_bytes=row.payload_bytes,
-        wire_bytes=row.message_bytes,
-        sends=closing.sends,
-        stages={**row.stages, **closing.stages},
-        gate_action=row.gate_action if told else closing.gate_action,
-        gate_grounds=row.gate_grounds if told else closing.gate_grounds,
-    )
+def _nothing(_: Connection) -> None:
+    """A commit of what was deferred."""

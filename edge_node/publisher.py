@@ -13,10 +13,10 @@ from edge_node.metrics import EdgeMetrics
 from edge_node.outbox import Outbox
 from edge_node.rows import Row
 from edge_node.schedule import CHANNELS, Channel, Schedule, Ticket
-from wire_contract.errors import UnavailableError
+from wire_contract.errors import UnavailableError, UnreadableError
 from wire_contract.link.delivery import Acknowledged
 from wire_contract.link.window import TooLargeError
-from wire_contract.messages import CONTENT_TYPE_FRAME
+from wire_contract.messages import CONTENT_TYPE_FRAME, DropReason
 from wire_contract.topics import Station, Topics
 
 _log = logging.getLogger(__name__)
@@ -182,6 +182,8 @@ class Publisher:
                 self.closed(ticket.inspection_id)
             else:
                 self._hand_over(ticket, message)
+        except UnreadableError as error:
+            self._give_up(ticket, "interrupted", error.reason)
         except UnavailableError as error:
             _log.error("outbox of %s cannot be used: %s", self._station, error)
             with self._changed:
@@ -197,7 +199,7 @@ class Publisher:
             with self._changed:
                 self._schedule.not_sent(ticket, time.monotonic())
             if isinstance(error, TooLargeError):
-                self._give_up(ticket, str(error))
+                self._give_up(ticket, "too_large", str(error))
         else:
             self._metrics.sends.labels(ticket.channel).inc()
             if ticket.sends > 1:
@@ -224,13 +226,13 @@ class Publisher:
         if not fate.accepted:
             self._metrics.refusals.inc()
 
-    def _give_up(self, ticket: Ticket, reason: str) -> None:
-        """The broker would never take this message: tell the part as dropped instead."""
+    def _give_up(self, ticket: Ticket, reason: DropReason, detail: str) -> None:
+        """The broker would never take this message, or it is damaged: tell the part as dropped instead."""
         row = self._outbox.row(ticket.inspection_id)
         if row is None or row.kind == "drop":
             return
-        _log.error("part %s cannot be sent and is dropped: %s", row.part_id, reason)
-        self._outbox.append(row, drop_message(row, str(self._station), "too_large", reason), "drop", stages=row.stages)
-        self._metrics.drops.labels("too_large").inc()
+        _log.error("part %s cannot be sent and is dropped: %s", row.part_id, detail)
+        self._outbox.append(row, drop_message(row, str(self._station), reason, detail), "drop", stages={})
+        self._metrics.drops.labels(reason).inc()
         with self._changed:
             self._schedule.resume(ticket.channel)

@@ -4,10 +4,15 @@ from typing import Literal
 
 import msgspec
 
+from wire_contract.errors import UnavailableError
 from wire_contract.messages import Seconds
 
 Kind = Literal["reserved", "frame", "drop"]
 """What a row holds: nothing yet, a picture, or why there is none."""
+
+
+class OutboxFullError(UnavailableError):
+    """A frame is over the budget; a smaller one, or the same after some rows are closed, may fit."""
 
 
 class Trigger(msgspec.Struct, frozen=True, kw_only=True):

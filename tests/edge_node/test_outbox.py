@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from edge_node.journal import read_journal
 from edge_node.outbox import Outbox
 from edge_node.rows import Closing, Row, Trigger
-from wire_contract.errors import MisconfiguredError, UnavailableError
+from wire_contract.errors import MisconfiguredError, UnavailableError, UnreadableError
 from wire_contract.messages import sha256_of
 
 Opener = Callable[..., Outbox]
@@ -173,6 +174,129 @@ def test_an_outbox_of_a_newer_patchline_is_refused(open_outbox: Opener, tmp_path
         open_outbox()
 
 
+VERSION_1 = """
+CREATE TABLE identity (station TEXT NOT NULL) STRICT;
+CREATE TABLE inspections (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT, inspection_id TEXT NOT NULL UNIQUE, part_id TEXT NOT NULL,
+    boot_id TEXT NOT NULL, clock_id TEXT NOT NULL, captured_at REAL NOT NULL, captured_monotonic REAL NOT NULL,
+    kind TEXT NOT NULL DEFAULT 'reserved', message BLOB, sha256 TEXT, payload_bytes INTEGER NOT NULL DEFAULT 0,
+    stages TEXT NOT NULL DEFAULT '{}', gate_action TEXT NOT NULL DEFAULT '', gate_grounds TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX inspections_by_sha256 ON inspections (sha256);
+CREATE TABLE journal (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, sequence INTEGER NOT NULL UNIQUE, inspection_id TEXT NOT NULL UNIQUE,
+    part_id TEXT NOT NULL, boot_id TEXT NOT NULL, captured_at REAL NOT NULL, outcome TEXT NOT NULL,
+    reason TEXT NOT NULL, latency_seconds REAL, payload_bytes INTEGER NOT NULL, wire_bytes INTEGER NOT NULL,
+    sends INTEGER NOT NULL, stages TEXT NOT NULL, gate_action TEXT NOT NULL, gate_grounds TEXT NOT NULL
+) STRICT;
+INSERT INTO identity VALUES ('plant/line1/cam1');
+INSERT INTO inspections (inspection_id, part_id, boot_id, clock_id, captured_at, captured_monotonic)
+    VALUES ('first', 'a', 'b', 'c', 1, 1), ('second', 'b', 'b', 'c', 2, 2);
+UPDATE inspections SET kind = 'frame', message = x'0102030405', sha256 = 'f' WHERE sequence = 1;
+PRAGMA user_version = 1;
+"""
+
+
+def test_an_outbox_of_an_older_patchline_is_taken_over_with_what_it_holds(
+    open_outbox: Opener, make_trigger: MakeTrigger, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as connection:
+        connection.executescript(VERSION_1)
+    outbox = open_outbox()
+    assert [(row.sequence, row.kind, row.message_bytes) for row in outbox.pending()] == [
+        (1, "frame", 5),
+        (2, "reserved", 0),
+    ]
+    assert outbox.message(1) == b"\x01\x02\x03\x04\x05"
+    assert outbox.state.bytes == 5
+    assert outbox.confirm("first", NORMAL) is not None
+    assert kept(outbox, make_trigger()).sequence == 3
+    outbox.close()
+    assert open_outbox("later").message(3) == b"message"
+
+
+def test_a_frame_whose_row_did_not_hear_of_it_is_found_at_the_next_boot(
+    open_outbox: Opener, make_trigger: MakeTrigger, tmp_path: Path
+) -> None:
+    outbox = open_outbox()
+    rows = [kept(outbox, make_trigger(), b"frame %d" % number) for number in range(3)]
+    with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as connection:
+        kinds = connection.execute("SELECT kind FROM inspections ORDER BY sequence").fetchall()
+    assert kinds[-1] == ("reserved",), "the flush of the segment is all that a frame waits for"
+    outbox._transactions._deferred.clear()
+    outbox.close()
+    later = open_outbox("later")
+    assert [row.kind for row in later.pending()] == ["frame"] * 3
+    assert [later.message(row.sequence) for row in rows] == [b"frame 0", b"frame 1", b"frame 2"]
+    assert later.state.bytes == 21
+    assert later.row(rows[2].inspection_id) == later.row_of_message(sha256_of(b"frame 2"))
+
+
+def test_a_damaged_message_is_refused_and_can_be_told_as_a_drop(
+    open_outbox: Opener, make_trigger: MakeTrigger, tmp_path: Path
+) -> None:
+    outbox = open_outbox()
+    row = kept(outbox, make_trigger(), b"message")
+    segment = next(tmp_path.glob("*.segment"))
+    segment.write_bytes(segment.read_bytes().replace(b"message", b"massage"))
+    with pytest.raises(UnreadableError, match="damaged on this disk"):
+        outbox.message(row.sequence)
+    outbox.append(row, b"drop", "drop", stages={})
+    assert outbox.message(row.sequence) == b"drop"
+    assert outbox.state.bytes == 4
+
+
+def test_segments_without_open_rows_are_gone_and_one_old_row_does_not_keep_the_rest(
+    open_outbox: Opener, make_trigger: MakeTrigger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_node.frame_log._MOST_WASTE_BYTES", 20_000_000)
+    outbox = open_outbox(budget_bytes=10**9)
+    message = random.Random(2).randbytes(2_000_000)
+    stuck = []
+    for number in range(40):
+        row = kept(outbox, make_trigger(), message)
+        if number % 4 == 0 and number < 24:
+            stuck.append(row)
+        else:
+            outbox.confirm(row.inspection_id, NORMAL)
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.segment")) < 2 * 12_000_000 + 20_000_000 + 10_000_000
+    assert [outbox.message(row.sequence) == message for row in stuck] == [True] * 6
+    for row in stuck:
+        outbox.confirm(row.inspection_id, NORMAL)
+    outbox.close()
+    open_outbox("later")
+    assert list(tmp_path.glob("*.segment")) == []
+
+
+def test_many_threads_share_commits_and_none_loses_a_number(
+    open_outbox: Opener, make_trigger: MakeTrigger, tmp_path: Path
+) -> None:
+    outbox = open_outbox()
+
+    def work() -> None:
+        for _ in range(25):
+            row = kept(outbox, make_trigger(), b"x" * 5000)
+            assert outbox.message(row.sequence) == b"x" * 5000
+            assert outbox.claim_gate(row.inspection_id, "accept", "verdict")
+            assert outbox.confirm(row.inspection_id, NORMAL) is not None
+
+    with ThreadPoolExecutor(6) as pool:
+        for done in [pool.submit(work) for _ in range(6)]:
+            done.result()
+    assert [line.sequence for line in read_journal(tmp_path / "outbox.sqlite")] == list(range(1, 151))
+    assert (outbox.state.rows, outbox.state.bytes) == (0, 0)
+
+
+def test_frames_give_way_to_their_drop_records_once(open_outbox: Opener, make_trigger: MakeTrigger) -> None:
+    outbox = open_outbox()
+    first, second = kept(outbox, make_trigger(), b"x" * 100), kept(outbox, make_trigger(), b"y" * 100)
+    assert [row.sequence for row in outbox.replace_frames([(first, b"gone")])] == [1]
+    assert outbox.replace_frames([(first, b"gone again")]) == []
+    assert outbox.message(first.sequence) == b"gone"
+    assert [row.sequence for row in outbox.frames()] == [second.sequence]
+    assert outbox.state.bytes == 104
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 12 MB."""
@@ -207,8 +331,57 @@ def test_on_a_full_disk_nothing_is_taken_but_the_outbox_empties_and_goes_on(
     assert outbox.state.rows == 0
     for _ in range(before.rows // 2):
         kept(outbox, make_trigger(), message)
-    assert outbox._connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert outbox._connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert len(list(read_journal(path))) == before.rows
+
+
+@pytest.mark.slow
+def test_sigkill_on_a_full_disk_keeps_every_row_that_was_told(small_disk: Path, tmp_path: Path) -> None:
+    path = small_disk / "outbox.sqlite"
+    rng = random.Random(7)
+    kept_rows: dict[int, str] = {}
+    for boot in range(6):
+        victim = [sys.executable, "-c", FILLER, str(path), str(boot)]
+        with subprocess.Popen(victim, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(rng.uniform(0.05, 0.4))
+            process.kill()
+            for line in process.stdout.read().splitlines(keepends=True):
+                word, sequence, inspection_id = line.split() if line.endswith("\n") else ("torn", "0", "")
+                if word == "kept":
+                    kept_rows[int(sequence)] = inspection_id
+    outbox = Outbox(path, "plant/line1/cam1", boot_id="last", clock_id="c", budget_bytes=10**9)
+    with closing(outbox):
+        rows = {row.sequence: row for row in outbox.pending()}
+        assert sorted(rows) == list(range(1, len(rows) + 1))
+        for sequence, inspection_id in kept_rows.items():
+            assert rows[sequence].inspection_id == inspection_id
+            assert outbox.message(sequence) == inspection_id.encode() * 1500
+        for row in rows.values():
+            assert outbox.confirm(row.inspection_id, NORMAL) is not None
+        assert outbox.state.rows == 0
+
+
+FILLER = """
+import sys
+from pathlib import Path
+from uuid import uuid4
+from edge_node.outbox import Outbox
+from edge_node.rows import Trigger
+from wire_contract.errors import UnavailableError
+outbox = Outbox(Path(sys.argv[1]), "plant/line1/cam1", boot_id=sys.argv[2], clock_id="c", budget_bytes=10**9)
+print("open 0 0", flush=True)
+while True:
+    trigger = Trigger(inspection_id=str(uuid4()), part_id=None, captured_at=0.0, captured_monotonic=0.0)
+    try:
+        row = outbox.reserve(trigger)
+        outbox.append(row, row.inspection_id.encode() * 1500, "frame", stages={})
+    except UnavailableError:
+        print("full 0 0", flush=True)
+    else:
+        print("kept", row.sequence, row.inspection_id, flush=True)
+"""
 
 
 VICTIM = """
@@ -248,7 +421,7 @@ def test_sigkill_loses_no_number_no_row_and_leaves_no_half_one(tmp_path: Path, o
             process.kill()
             told.extend(line.split() for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n"))
     outbox = open_outbox()
-    assert outbox._connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert outbox._connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     rows = {row.sequence: row for row in outbox.pending()}
     closed = {line.sequence: line for line in read_journal(path)}
     assert not rows.keys() & closed.keys()

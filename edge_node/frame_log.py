@@ -1,0 +1,115 @@
+"""The frames' share of the outbox: group-committed segments, found again by rows and by a scan after a crash."""
+
+import json
+import logging
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from edge_node import row_table
+from edge_node.group_commit import GroupCommit
+from edge_node.rows import Row
+from edge_node.segments import Position, Record, Segments
+from edge_node.transactions import Transactions
+from wire_contract.errors import UnavailableError, UnreadableError
+from wire_contract.messages import sha256_of
+
+_log = logging.getLogger(__name__)
+
+_MOST_WASTE_BYTES = 64 * 1024 * 1024
+"""Closed messages in segments that an open one keeps alive: beyond this, and beyond the open ones, they are copied."""
+
+
+class FrameLog:
+    """Reads and writes frames. Safe to use from every thread.
+
+    Args:
+        path: The outbox's file.
+        connection: Its database, on which nobody works yet: rows whose frame was written and not noted are noted.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        segment, place = row_table.indexed(connection)
+        self._segments = Segments(path, after=segment)
+        self._group: GroupCommit[Record, Position] = GroupCommit(self._segments.append)
+        found = self._recover(connection, segment, place)
+        for number, records in row_table.held_segments(connection):
+            self._segments.hold(number, records)
+        self._segments.sweep()
+        if found:
+            _log.info("outbox %s: %d frames found that the last boot kept at its end", path, found)
+
+    def append(self, row: Row, message: bytes) -> Position:
+        """Write a row's frame; it is on the disk when this returns.
+
+        Raises:
+            UnavailableError: The disk is full or failing.
+        """
+        about = json.dumps([row.inspection_id, row.sha256, row.payload_bytes, row.stages]).encode()
+        return self._group(Record(row.sequence, about, message))
+
+    def read(self, position: Position) -> bytes:
+        """The frame at a place; raises `UnreadableError` when it is damaged."""
+        return self._segments.read(position)
+
+    def release(self, position: Position, *, eagerly: bool) -> None:
+        """A frame is needed no more; `eagerly` when the disk is full."""
+        self._segments.release(position.segment, eagerly=eagerly)
+
+    def tidy(self, open_bytes: int, transactions: Transactions) -> None:
+        """Where a few open frames keep many closed ones on the disk, copy those of the oldest segment to the end."""
+        oldest = self._segments.oldest
+        if oldest is None or self._segments.disk_bytes <= 2 * open_bytes + _MOST_WASTE_BYTES:
+            return
+        try:
+            for row in transactions.commit(lambda connection: row_table.of_segment(connection, oldest)):
+                self._move(row, transactions)
+        except (UnavailableError, UnreadableError) as error:
+            _log.warning("segment %d stays as it is: %s", oldest, error)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._segments.close()
+
+    def _move(self, row: Row, transactions: Transactions) -> None:
+        before = transactions.commit(lambda connection: row_table.position_of(connection, row.sequence))
+        if before is None:
+            return
+        position = self.append(row, self._segments.read(before))
+        moved = transactions.commit(lambda connection: row_table.move(connection, row.sequence, before, position))
+        self._segments.release(before.segment if moved else position.segment)
+
+    def _recover(self, connection: sqlite3.Connection, segment: int, place: int) -> int:
+        """Note the frames that were on the disk before their rows knew; how many."""
+        found: list[tuple[Row, Position]] = []
+        for record, position in self._segments.scan(segment, place):
+            row = row_table.one(connection, "sequence", record.sequence)
+            kept = _kept(row, record) if row is not None and row.kind == "reserved" else None
+            if kept is not None:
+                found.append((kept, position))
+        if found:
+            _note(connection, found)
+        return len(found)
+
+
+def _kept(row: Row, record: Record) -> Row | None:
+    inspection_id, sha256, payload_bytes, stages = json.loads(record.about)
+    if inspection_id != row.inspection_id or sha256_of(record.body) != sha256:
+        return None
+    return msgspec.structs.replace(
+        row,
+        kind="frame",
+        message_bytes=len(record.body),
+        sha256=sha256,
+        payload_bytes=payload_bytes,
+        stages=stages,
+    )
+
+
+def _note(connection: sqlite3.Connection, found: Sequence[tuple[Row, Position]]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for row, position in found:
+        row_table.put_frame(connection, row, position)
+    connection.execute("COMMIT")
