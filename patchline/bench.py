@@ -7,7 +7,7 @@ from patchline.threads import bound_threads
 
 bound_threads(1)
 
-from benchmarks import backbone, throughput  # noqa: E402 - numpy counts its threads once, when it is imported
+from benchmarks import backbone, outbox, throughput  # noqa: E402 - numpy counts its threads once, when it is imported
 
 _HELP = """Measure this machine. Each benchmark prints a table and, with --json FILE, the same figures.
 
@@ -16,6 +16,8 @@ _HELP = """Measure this machine. Each benchmark prints a table and, with --json 
     patchline bench throughput --data pictures/bottle --json throughput.json
 
     patchline bench backbone --data pictures --json backbone.json
+
+    patchline bench outbox --folder /var/lib/patchline --json outbox.json
 """
 
 app = typer.Typer(
@@ -23,3 +25,4 @@ app = typer.Typer(
 )
 app.command("throughput")(throughput.command)
 app.command("backbone")(backbone.command)
+app.command("outbox")(outbox.command)
