@@ -6,6 +6,7 @@ the file's bytes: profiles and frames name artifacts by it, and any change to th
 
 import os
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,7 +53,9 @@ class ArtifactHeader(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         codec: Full name of the codec whose decoded payloads the detector was fitted on.
+        codec_asset: sha256 of the asset that holds this codec as it was fitted; empty for one that needs no fitting.
         input_size: Height and width of the pictures it judges.
+        backbone: Whose feature maps the detector takes; run by the service, or at the edge for a feature codec.
         map_range: Distances drawn as black and as white in this artifact's anomaly maps.
         created: Seconds since the epoch.
         versions: Versions of the programs that made it.
@@ -61,6 +64,7 @@ class ArtifactHeader(msgspec.Struct, frozen=True, kw_only=True):
     format: int = FORMAT
     station: ShortText
     codec: ShortText
+    codec_asset: ShortText = ""
     input_size: tuple[Side, Side]
     backbone: BackboneKey
     detector: ShortText
@@ -100,8 +104,12 @@ def save(path: Path, header: ArtifactHeader, detector: Detector) -> Artifact:
     return Artifact(header, detector, sha256_of(content), len(content))
 
 
-def load(path: Path) -> Artifact:
+def load(path: Path, *, check: Callable[[str], None] | None = None) -> Artifact:
     """Read an artifact.
+
+    Args:
+        path: Its file.
+        check: Told the file's sha256 before anything in it is looked at; refuses what it does not trust.
 
     Raises:
         MisconfiguredError: The file is missing, too large, truncated, of another format or for an unknown detector.
@@ -112,6 +120,10 @@ def load(path: Path) -> Artifact:
         content = path.read_bytes()
     except OSError as error:
         raise _refused(path, f"the artifact cannot be read: {error.strerror}") from error
+    fingerprint = sha256_of(content)
+    if check is not None:
+        check(fingerprint)
+    _check_header_length(content, path)
     try:
         tensors = load_tensors(content)
     except (SafetensorError, ValueError, KeyError) as error:
@@ -123,7 +135,7 @@ def load(path: Path) -> Artifact:
         detector = DETECTORS[header.detector].restore(tensors, header.parameters)
     except MisconfiguredError as error:
         raise _refused(path, f"the artifact's detector cannot be restored: {error.what}") from error
-    return Artifact(header, detector, sha256_of(content), len(content))
+    return Artifact(header, detector, fingerprint, len(content))
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -149,11 +161,15 @@ def write_whole(path: Path, content: bytes) -> None:
         raise UnavailableError(f"{path} cannot be written: {error.strerror}") from error
 
 
+def _check_header_length(content: bytes, path: Path) -> None:
+    """The library takes headers of up to 100 MB of JSON; ours have a few kilobytes."""
+    if int.from_bytes(content[:8], "little") > MAX_HEADER_BYTES:
+        raise _refused(path, "the artifact's header is too long, or the file is no artifact")
+
+
 def _header_of(content: bytes, path: Path) -> ArtifactHeader:
     # The safetensors library gives metadata only of files it opens itself; these bytes have been read and hashed once.
     (length,) = struct.unpack_from("<Q", content)
-    if length > MAX_HEADER_BYTES:
-        raise _refused(path, "the artifact's header is too long")
     try:
         metadata = msgspec.json.decode(content[8 : 8 + length], type=dict[str, Any]).get("__metadata__", {})
         text = metadata.get(HEADER_KEY)

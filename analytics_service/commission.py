@@ -1,35 +1,40 @@
 """Commissioning a station: from a folder of good pictures to artifacts that judge its frames, and its profile.
 
-Every picture goes the way a frame will go: resized, encoded, decoded, through the backbone. So the memory bank holds
-what the service will really see, and the threshold belongs to the codec it was found with.
+Every picture goes the way a frame will go: resized, encoded, decoded, through the backbone; or, for a feature codec,
+resized, through the backbone, encoded and decoded. So the memory bank holds what the service will really see, and the
+threshold belongs to the codec it was found with.
 """
 
 import importlib.metadata
 import platform
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analytics_service.artifacts import SUFFIX, Artifact, ArtifactHeader, BackboneKey, NormalScores, save, write_whole
+from analytics_service.assets import FOLDER
 from analytics_service.engines import EngineRoom, default_backbone
 from analytics_service.held_out import HeldOut, batches, score_held_out
-from analytics_service.normal_pictures import embed, read_pictures, send_through
+from analytics_service.normal_pictures import read_pictures
+from analytics_service.passage import AssetBudget, Passed
 from analytics_service.shelf import OLDER_FOLDER, PROFILE_FILE
-from vision.backbones.engine import Engine
+from analytics_service.stopwatch import Stopwatch
+from analytics_service.workbench import Chosen, Workbench, choose
+from vision.arrays import Progress
 from vision.calibration import calibrate
-from vision.codecs.lookup import codec_of
-from vision.codecs.protocol import ImageCodec
+from vision.codecs.lookup import is_feature_codec
 from vision.detectors import DETECTORS
 from vision.detectors.protocol import Detector
 from wire_contract.errors import MisconfiguredError, UnavailableError
-from wire_contract.messages import Profile, ProfileCodec, pack, sealed, sha256_of
+from wire_contract.messages import AssetReference, Profile, ProfileCodec, pack, sealed, sha256_of
 from wire_contract.topics import Station
+
+DEFAULT_ASSET_BUDGET_BYTES = 16_000_000
+"""MobileNetV2's file and a small codec's; at 100 kB/s a station fetches that much in two minutes and a half."""
 
 RECORDED_VERSIONS = ("patchline", "numpy", "onnxruntime", "pillow")
 
@@ -52,6 +57,10 @@ class Request:
         taps: Feature maps taken; the backbone's default ones when empty.
         parameters: The detector's own.
         folds: Parts the pictures are split into for scores of pictures the detector has not seen.
+        edge_backbone: What the edge runs for feature codecs; `backbone` when empty.
+        edge_taps: Taken there; `taps` when empty, or the default ones of an `edge_backbone`.
+        uplink_bytes_per_second: The station's; what the budget's seconds are told by.
+        asset_budget_bytes: How much the station may have to fetch before it can encode.
         skip_unreadable: Leave out pictures that cannot be read instead of refusing the folder.
         threads: CPU threads of the backbone.
     """
@@ -68,6 +77,10 @@ class Request:
     target_false_reject_rate: float = 0.01
     folds: int = 4
     seed: int = 0
+    edge_backbone: str = ""
+    edge_taps: tuple[str, ...] = ()
+    uplink_bytes_per_second: float = 100_000.0
+    asset_budget_bytes: int = DEFAULT_ASSET_BUDGET_BYTES
     skip_unreadable: bool = False
     threads: int = 1
 
@@ -80,6 +93,7 @@ class Rung:
         payload_bytes: Mean size of an encoded picture.
         bank: Shapes of the detector's tensors.
         seconds: Phase -> seconds spent in it.
+        assets: What an edge node needs to encode like this.
     """
 
     codec: str
@@ -88,6 +102,12 @@ class Rung:
     payload_bytes: float
     bank: dict[str, tuple[int, ...]]
     seconds: dict[str, float]
+    assets: tuple[AssetReference, ...] = ()
+
+    @property
+    def backbone(self) -> BackboneKey:
+        """Whose feature maps it judges."""
+        return self.artifact.header.backbone
 
 
 @dataclass(frozen=True)
@@ -95,23 +115,34 @@ class Commissioned:
     """What commissioning has made.
 
     Attributes:
+        out: The folder of all artifacts.
         images: How many normal pictures it rests on.
         skipped: Why pictures were left out, one sentence each.
         read_seconds: For opening and resizing the pictures.
     """
 
+    out: Path
     profile: Profile
-    profile_path: Path
     rungs: tuple[Rung, ...]
-    backbone: BackboneKey
     images: int
     skipped: tuple[str, ...]
     read_seconds: float
 
     @property
+    def profile_path(self) -> Path:
+        """The profile's file."""
+        return self.out / self.profile.station / PROFILE_FILE
+
+    @property
+    def assets(self) -> dict[str, AssetReference]:
+        """What the station may have to fetch, by sha256."""
+        return {asset.sha256: asset for rung in self.rungs for asset in rung.assets}
+
+    @property
     def paths(self) -> list[Path]:
         """Every file written."""
-        return [*(rung.path for rung in self.rungs), self.profile_path]
+        assets = [self.out / FOLDER / sha256 for sha256 in self.assets]
+        return [*(rung.path for rung in self.rungs), *assets, self.profile_path]
 
 
 def commission(request: Request, *, on_progress: OnPhase) -> Commissioned:
@@ -120,14 +151,13 @@ def commission(request: Request, *, on_progress: OnPhase) -> Commissioned:
     An artifact that is replaced is kept in `older/`: parts that wait in an outbox are judged by the one they name.
 
     Raises:
-        MisconfiguredError: There are no or too few pictures, one cannot be read, or a codec, backbone, detector or
-            parameter does not exist.
+        MisconfiguredError: There are no or too few pictures, one cannot be read, a codec, backbone, detector or
+            parameter does not exist, or the station would have to fetch more than the budget allows.
         UnavailableError: The output folder cannot be written.
     """
-    codecs = _codecs(request)
     kind = _detector(request)
-    key, engine = EngineRoom(threads=request.threads).choose(request.backbone or default_backbone(), request.taps)
-    watch = _Stopwatch()
+    chosen = _chosen(request)
+    watch = Stopwatch()
     with watch("read"):
         pictures, skipped = read_pictures(
             request.data,
@@ -135,72 +165,68 @@ def commission(request: Request, *, on_progress: OnPhase) -> Commissioned:
             skip_unreadable=request.skip_unreadable,
             on_progress=lambda done, total: on_progress("read", done, total),
         )
-    folder = request.out / str(request.station)
-    rungs = tuple(_climb(request, codec, kind, _Bench(key, engine, pictures, folder), on_progress) for codec in codecs)
-    profile = sealed(
-        Profile(
-            station=str(request.station),
-            input_size=request.input_size,
-            ladder=tuple(ProfileCodec(codec=rung.codec, artifact=rung.artifact.fingerprint) for rung in rungs),
-        )
+    budget = AssetBudget(
+        limit_bytes=request.asset_budget_bytes, uplink_bytes_per_second=request.uplink_bytes_per_second
     )
-    write_whole(folder / PROFILE_FILE, pack(profile))
-    return Commissioned(
-        profile, folder / PROFILE_FILE, rungs, key, len(pictures), tuple(skipped), watch.seconds["read"]
+    bench = Workbench(pictures, chosen, out=request.out, budget=budget, seed=request.seed)
+    rungs = tuple(_climb(request, name, kind, bench, on_progress) for name in request.codecs)
+    ladder = tuple(_profile_codec(rung) for rung in rungs)
+    profile = sealed(Profile(station=str(request.station), input_size=request.input_size, ladder=ladder))
+    write_whole(request.out / str(request.station) / PROFILE_FILE, pack(profile))
+    return Commissioned(request.out, profile, rungs, len(pictures), tuple(skipped), watch.seconds["read"])
+
+
+def _chosen(request: Request) -> Chosen:
+    return choose(
+        request.codecs,
+        EngineRoom(threads=request.threads),
+        backbone=request.backbone or default_backbone(),
+        taps=request.taps,
+        edge_backbone=request.edge_backbone,
+        edge_taps=request.edge_taps,
     )
 
 
-@dataclass(frozen=True)
-class _Bench:
-    """What every rung is made with: the backbone, the pictures at the input size, and where the result goes."""
+def _climb(request: Request, name: str, kind: type[Detector], bench: Workbench, on_progress: OnPhase) -> Rung:
+    def phases(phase: str) -> Progress:
+        return lambda done, total: on_progress(f"{name}: {phase}", done, total)
 
-    key: BackboneKey
-    engine: Engine
-    pictures: NDArray[np.uint8]
-    folder: Path
-
-
-def _climb(request: Request, codec: ImageCodec, kind: type[Detector], bench: _Bench, on_progress: OnPhase) -> Rung:
-    watch = _Stopwatch()
-    with watch("encode"):
-        decoded, payload_bytes = send_through(
-            codec, bench.pictures, lambda done, total: on_progress(f"{codec.name}: encode", done, total)
-        )
-    with watch("embed"):
-        maps = embed(bench.engine, decoded, lambda done, total: on_progress(f"{codec.name}: embed", done, total))
+    watch = Stopwatch()
+    passed = bench.through(name, watch=watch, phases=phases)
     with watch("hold out"):
         held_out = score_held_out(
             kind,
-            maps,
+            passed.maps,
             size=request.input_size,
             folds=request.folds,
             seed=request.seed,
             parameters=request.parameters,
-            on_progress=lambda done, total: on_progress(f"{codec.name}: hold out", done, total),
+            on_progress=phases("hold out"),
         )
     with watch("fit"):
         detector = kind.fit(
-            batches(maps, np.arange(len(decoded))),
+            batches(passed.maps, np.arange(len(held_out.scores))),
             seed=request.seed,
-            on_progress=lambda done, total: on_progress(f"{codec.name}: fit", done, total),
+            on_progress=phases("fit"),
             **request.parameters,
         )
-    header = _header(request, codec, bench.key, detector, held_out)
-    path = bench.folder / f"{codec.name.replace(':', '-')}{SUFFIX}"
+    path = request.out / str(request.station) / f"{name.replace(':', '-')}{SUFFIX}"
     _keep_older(path)
-    artifact = save(path, header, detector)
-    shapes = {name: tensor.shape for name, tensor in detector.tensors().items()}
-    return Rung(codec.name, path, artifact, payload_bytes, shapes, watch.seconds)
+    artifact = save(path, _header(request, passed, detector, held_out), detector)
+    shapes = {tensor: array.shape for tensor, array in detector.tensors().items()}
+    return Rung(name, path, artifact, passed.payload_bytes, shapes, watch.seconds, passed.assets)
 
 
-def _codecs(request: Request) -> list[ImageCodec]:
-    codecs = [codec_of(name) for name in request.codecs]
-    names = [codec.name for codec in codecs]
-    if not names or len(set(names)) != len(names):
-        raise MisconfiguredError(
-            f"the ladder {names} has no codec, or one of them twice", where="codec", remedy="name each codec once"
-        )
-    return codecs
+def _profile_codec(rung: Rung) -> ProfileCodec:
+    backbone = rung.artifact.header.backbone
+    at_edge = is_feature_codec(rung.codec)
+    return ProfileCodec(
+        codec=rung.codec,
+        artifact=rung.artifact.fingerprint,
+        backbone=backbone.name if at_edge else "",
+        backbone_sha256=backbone.sha256 if at_edge else "",
+        assets=rung.assets,
+    )
 
 
 def _detector(request: Request) -> type[Detector]:
@@ -213,15 +239,14 @@ def _detector(request: Request) -> type[Detector]:
     return DETECTORS[request.detector]
 
 
-def _header(
-    request: Request, codec: ImageCodec, key: BackboneKey, detector: Detector, held_out: HeldOut
-) -> ArtifactHeader:
+def _header(request: Request, passed: Passed, detector: Detector, held_out: HeldOut) -> ArtifactHeader:
     scores = held_out.scores
     return ArtifactHeader(
         station=str(request.station),
-        codec=codec.name,
+        codec=passed.codec,
+        codec_asset=passed.codec_asset,
         input_size=request.input_size,
-        backbone=key,
+        backbone=passed.backbone,
         detector=request.detector,
         parameters=detector.parameters,
         calibration=calibrate(scores, target_false_reject_rate=request.target_false_reject_rate),
@@ -245,16 +270,3 @@ def _keep_older(path: Path) -> None:
             path.replace(older)
     except OSError as error:
         raise UnavailableError(f"the older artifact {path} cannot be kept: {error.strerror}") from error
-
-
-class _Stopwatch:
-    """Seconds by phase."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, phase: str) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self.seconds[phase] = time.perf_counter() - started

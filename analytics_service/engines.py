@@ -20,6 +20,23 @@ def default_backbone() -> str:
     return next((name for name in packaged if _is_here(BACKBONES[name])), UNPACKAGED_DEFAULT)
 
 
+def read_weights(key: BackboneKey) -> bytes | None:
+    """The file of a backbone that an edge node may have to fetch; None for the packaged one, which every node has.
+
+    Raises:
+        MisconfiguredError: It is gone, or was changed since it was found.
+    """
+    spec = _spec(key.name, where="backbone")
+    if spec.packaged and any(file.sha256 == key.sha256 for file in spec.files):
+        return None
+    stored = find_by_sha256(spec, key.sha256)
+    if stored is None:
+        raise MisconfiguredError(
+            f"the file of backbone {key.name} ({key.sha256[:12]}) is gone", where="backbone", remedy="start again"
+        )
+    return stored.read()
+
+
 class EngineRoom:
     """Engines by what they run.
 

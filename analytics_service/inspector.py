@@ -1,7 +1,8 @@
 """Scoring: inspections in, findings out, sharing work between parts wherever that changes no score.
 
-Parts that share a backbone and an input size run through it together, whatever station they come from; then each
-artifact's detector searches and renders its own parts. A part scores the same alone and in a batch.
+Parts whose readers are akin (pictures of one size for one backbone, feature maps of one form) become feature maps
+together, whatever station they come from; then each artifact's detector searches and renders its own parts. A part
+scores the same alone and in a batch.
 """
 
 import math
@@ -12,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics_service.intake import Inspection, ReadyArtifact
-from vision.preprocessing import normalise
-
-Maps = dict[str, NDArray[np.float32]]
+from vision.arrays import FeatureMaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +41,13 @@ def inspect(inspections: Sequence[Inspection], *, clock: Callable[[], float]) ->
         clock: Monotonic seconds, for the stage times.
     """
     findings: dict[int, Finding] = {}
-    for indices in _grouped(inspections, lambda one: (id(one.artifact.engine), one.artifact.input_size)):
-        started = clock()
-        batch = normalise(np.stack([inspections[index].pixels for index in indices]))
-        maps = inspections[indices[0]].artifact.engine.run(batch)
-        embed_seconds = clock() - started
+    for indices in _grouped(inspections, lambda one: one.artifact.reader.kinship):
         members = [inspections[index] for index in indices]
+        started = clock()
+        maps = members[0].artifact.reader.embed([one.decoded for one in members])
+        embed_seconds = clock() - started
         for places in _grouped(members, lambda one: one.artifact.fingerprint):
-            chosen: Maps = {tap: values[places] for tap, values in maps.items()}
+            chosen = {tap: values[places] for tap, values in maps.items()}
             scored = _score(members[places[0]].artifact, chosen, embed_seconds, clock)
             findings.update(zip([indices[place] for place in places], scored, strict=True))
     return [findings[index] for index in range(len(inspections))]
@@ -62,7 +60,9 @@ def _grouped(inspections: Sequence[Inspection], key: Callable[[Inspection], obje
     return groups.values()
 
 
-def _score(artifact: ReadyArtifact, maps: Maps, embed_seconds: float, clock: Callable[[], float]) -> list[Finding]:
+def _score(
+    artifact: ReadyArtifact, maps: FeatureMaps, embed_seconds: float, clock: Callable[[], float]
+) -> list[Finding]:
     started = clock()
     embedded = artifact.detector.embed(maps)
     at_search = clock()

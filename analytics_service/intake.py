@@ -8,12 +8,8 @@ one that judges this station and this codec.
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from vision.backbones.engine import Engine
+from analytics_service.readers import Decoded, Reader
 from vision.calibration import Calibration
-from vision.codecs import codec_of
 from vision.detectors.protocol import Detector
 from wire_contract.errors import UnreadableError
 from wire_contract.messages import MAX_MESSAGE_BYTES, EdgeMessage, FrameMessage, check_payload, sha256_of, unpack
@@ -24,7 +20,7 @@ CHANNELS: tuple[Channel, ...] = ("frame", "backlog")
 
 
 class ReadyArtifact(Protocol):
-    """An artifact together with the engine that feeds its detector: all it takes to judge a frame."""
+    """An artifact together with what feeds its detector: all it takes to judge a frame."""
 
     @property
     def fingerprint(self) -> str:
@@ -39,8 +35,8 @@ class ReadyArtifact(Protocol):
         """Height and width of the pictures it judges."""
 
     @property
-    def engine(self) -> Engine:
-        """What runs its backbone; the same object for every artifact with the same backbone and taps."""
+    def reader(self) -> Reader:
+        """What turns payloads into the feature maps its detector takes."""
 
     @property
     def detector(self) -> Detector:
@@ -82,12 +78,12 @@ class Inspection:
     """One part, decoded and ready to be scored.
 
     Attributes:
-        pixels: The decoded picture, (H, W, 3) uint8 RGB, of the artifact's input size.
+        decoded: The picture at the artifact's input size, or its feature maps, as the artifact's reader made them.
     """
 
     frame: FrameMessage
     artifact: ReadyArtifact
-    pixels: NDArray[np.uint8]
+    decoded: Decoded
     historical: bool
     received_sha256: str
 
@@ -113,8 +109,8 @@ def admit(envelope: Envelope, frame: FrameMessage, *, artifacts: ArtifactLookup)
 
     Raises:
         UnreadableError: The payload was damaged (`sha256`), its artifact is not here (`artifact`), it was encoded
-            with another codec than the artifact's (`codec`), or it does not decode to a picture of the artifact's
-            input size (the codec's own code, or `size`).
+            with another codec than the artifact's, or with the same one fitted otherwise (`codec`), or it does not
+            decode to what the artifact judges (the codec's own code, or `size`).
     """
     check_payload(frame)
     artifact = artifacts.find(envelope.station, frame.artifact)
@@ -126,7 +122,5 @@ def admit(envelope: Envelope, frame: FrameMessage, *, artifacts: ArtifactLookup)
         )
     if frame.codec != artifact.codec:
         raise UnreadableError(f"encoded with {frame.codec!r}, its artifact judges {artifact.codec!r}", code="codec")
-    pixels = codec_of(artifact.codec).decode(frame.payload, artifact.input_size)
-    if pixels.shape != (*artifact.input_size, 3) or pixels.dtype != np.uint8:
-        raise UnreadableError(f"decodes to {pixels.shape}, expected {(*artifact.input_size, 3)}", code="size")
-    return Inspection(frame, artifact, pixels, envelope.historical, envelope.received_sha256)
+    decoded = artifact.reader.decode(frame.payload)
+    return Inspection(frame, artifact, decoded, envelope.historical, envelope.received_sha256)

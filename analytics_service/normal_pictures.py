@@ -1,4 +1,7 @@
-"""Pictures of good parts on the way a frame will go: read, resized, encoded, decoded, through the backbone."""
+"""Pictures of good parts on the way a frame will go: read, resized, encoded, decoded, through the backbone.
+
+For a feature codec the backbone comes first.
+"""
 
 from pathlib import Path
 
@@ -9,6 +12,7 @@ from analytics_service.held_out import BATCH_PICTURES
 from pictures.files import open_picture, read_category
 from vision.arrays import FeatureMaps, Pixels, Progress, Size
 from vision.backbones.engine import Engine
+from vision.codecs.feature_protocol import FeatureCodec
 from vision.codecs.protocol import ImageCodec
 from vision.preprocessing import normalise, resize
 from wire_contract.errors import MisconfiguredError, UnreadableError
@@ -62,6 +66,27 @@ def send_through(
         decoded[index] = codec.decode(payload, (picture.shape[0], picture.shape[1]))
         sizes[index] = len(payload)
     on_progress(len(pictures), len(pictures))
+    return decoded, float(sizes.mean())
+
+
+def send_maps_through(codec: FeatureCodec, maps: FeatureMaps, on_progress: Progress) -> tuple[FeatureMaps, float]:
+    """The feature maps as the service will get them, and the mean size of their payloads in bytes.
+
+    Args:
+        codec: A fitted one.
+        maps: Of all pictures, `(N, C, h, w)` a tap; not changed.
+        on_progress: Called with pictures done and pictures in all.
+    """
+    pictures = len(next(iter(maps.values())))
+    decoded = {tap: np.empty_like(values) for tap, values in maps.items()}
+    sizes = np.empty(pictures)
+    for index in range(pictures):
+        on_progress(index, pictures)
+        payload = codec.encode({tap: values[index : index + 1] for tap, values in maps.items()})
+        for tap, values in codec.decode(payload).items():
+            decoded[tap][index] = values[0]
+        sizes[index] = len(payload)
+    on_progress(pictures, pictures)
     return decoded, float(sizes.mean())
 
 

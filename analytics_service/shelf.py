@@ -8,29 +8,27 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from analytics_service.artifacts import SUFFIX, Artifact, BackboneKey, load
+from analytics_service.assets import FOLDER, codec_asset
+from analytics_service.readers import FeatureReader, PictureReader, Reader
 from vision.backbones.engine import Engine
 from vision.calibration import Calibration
-from vision.codecs import codec_of
+from vision.codecs.lookup import codec_of, is_feature_codec
 from vision.detectors.protocol import Detector
-from vision.preprocessing import normalise
 from wire_contract.errors import MisconfiguredError, UnreadableError
 from wire_contract.messages import MAX_PROFILE_BYTES, Profile, check_profile, unpack
 from wire_contract.topics import Station
 
 PROFILE_FILE = "profile.msgpack"
 OLDER_FOLDER = "older"
-ASSETS_FOLDER = "assets"
 
 
 @dataclass(frozen=True, slots=True)
 class ShelvedArtifact:
-    """An artifact and the engine that feeds it."""
+    """An artifact and what feeds it."""
 
     artifact: Artifact
-    engine: Engine
+    reader: Reader
 
     @property
     def fingerprint(self) -> str:
@@ -63,13 +61,13 @@ class ShelvedArtifact:
         return self.artifact.header.map_range
 
     def warm_up(self) -> None:
-        """Judge a blank picture, so that no part pays for what is set up at first use.
+        """Judge a blank part, so that no part pays for what is set up at first use.
 
         Raises:
-            MisconfiguredError: The detector was fitted on other feature maps than the engine gives.
+            MisconfiguredError: The detector was fitted on other feature maps than the reader gives.
         """
-        blank = normalise(np.zeros((1, *self.input_size, 3), np.uint8))
-        scores = self.detector.search(self.detector.embed(self.engine.run(blank)))
+        maps = self.reader.embed([self.reader.blank()])
+        scores = self.detector.search(self.detector.embed(maps))
         self.detector.render(scores, self.input_size)
 
 
@@ -77,7 +75,7 @@ class ArtifactShelf:
     """The artifacts and profiles of a folder, all loaded and checked.
 
     Args:
-        artifacts: What has been loaded, with its engines.
+        artifacts: What has been loaded, with its readers.
         profiles: One for each station served.
         assets: Folder of the files codecs need at the edge, each named by its sha256.
     """
@@ -119,11 +117,12 @@ def open_shelf(folder: Path, *, engine_for: Callable[[BackboneKey, Path], Engine
     Args:
         folder: What `commission --out` named.
         engine_for: Gives the engine of a backbone, the same one for the same key; refuses one that is not here. The
-            path is the artifact's, for the error message.
+            path is the artifact's, for the error message. Not asked for artifacts of feature codecs.
 
     Raises:
         MisconfiguredError: There is no artifact; a file is damaged or for an unknown codec; a profile names an artifact
-            that is not here; a backbone is missing or has other weights than the artifact was made with.
+            that is not here; a backbone is missing or has other weights than the artifact was made with; a fitted
+            codec is missing, damaged or another one.
     """
     files = sorted(folder.rglob(f"*{SUFFIX}"))
     if not files:
@@ -135,22 +134,25 @@ def open_shelf(folder: Path, *, engine_for: Callable[[BackboneKey, Path], Engine
     shelved = []
     for path in files:
         artifact = load(path)
-        _check_codec(artifact, path)
-        shelved.append(ShelvedArtifact(artifact, engine_for(artifact.header.backbone, path)))
+        shelved.append(ShelvedArtifact(artifact, _reader(folder, artifact, path, engine_for)))
     shelf = ArtifactShelf(
-        shelved, [_read_profile(path) for path in sorted(folder.rglob(PROFILE_FILE))], folder / ASSETS_FOLDER
+        shelved, [_read_profile(path) for path in sorted(folder.rglob(PROFILE_FILE))], folder / FOLDER
     )
     _check_complete(shelf, folder)
     return shelf
 
 
-def _check_codec(artifact: Artifact, path: Path) -> None:
+def _reader(folder: Path, artifact: Artifact, path: Path, engine_for: Callable[[BackboneKey, Path], Engine]) -> Reader:
+    header = artifact.header
+    if is_feature_codec(header.codec):
+        return FeatureReader(codec_asset(folder, artifact, path).codec)
     try:
-        codec_of(artifact.header.codec)
+        codec = codec_of(header.codec)
     except MisconfiguredError as error:
         raise MisconfiguredError(
             f"the artifact's codec is unknown here: {error.what}", where=str(path), remedy=error.remedy
         ) from error
+    return PictureReader(codec, header.input_size, engine_for(header.backbone, path))
 
 
 def _read_profile(path: Path) -> Profile:

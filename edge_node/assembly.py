@@ -11,6 +11,8 @@ from edge_node.announcer import Announcer
 from edge_node.capture import Capture
 from edge_node.clock import clock_id
 from edge_node.connections import backlog_link, live_link
+from edge_node.edge_backbones import EdgeBackbones, is_at_hand
+from edge_node.feature_encoder import FeatureEncoders
 from edge_node.gatekeeper import Gatekeeper, GatePolicy
 from edge_node.gates import GATES
 from edge_node.gates.protocol import Gate
@@ -74,10 +76,13 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
     station, boot_id, clock = settings.station, str(uuid4()), clock_id()
     triggers = build_triggers(settings, stops.capture)
     source = build_source(settings, triggers)
-    metrics, mode = EdgeMetrics(), Mode()
+    metrics = EdgeMetrics()
     outbox = _outbox(settings, boot_id, clock)
     metrics.watch_outbox(lambda: outbox.state)
-    cache = ProfileCache(settings.profile.directory, station, max_asset_bytes=settings.profile.max_asset_bytes)
+    cache = ProfileCache(
+        settings.profile.directory, station, max_asset_bytes=settings.profile.max_asset_bytes, at_hand=is_at_hand
+    )
+    mode = Mode(FeatureEncoders(EdgeBackbones(threads=settings.backbone_threads, fetched=cache.asset), cache.asset))
     announcer = _announcer(settings, boot_id, mode, cache, outbox)
     publisher = _publisher(settings, outbox, metrics)
     inbox = Inbox(metrics)

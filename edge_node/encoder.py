@@ -2,22 +2,55 @@
 
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 from edge_node.sources.protocol import Pixels
-from vision.codecs.lookup import codec_of
+from vision.codecs.lookup import codec_of, is_feature_codec
 from vision.codecs.protocol import ImageCodec
 from vision.preprocessing import resize
 from wire_contract.errors import MisconfiguredError
 from wire_contract.messages import Profile, ProfileCodec, Seconds
 
 
+class Encoder(Protocol):
+    """One rung of a profile's ladder at work."""
+
+    @property
+    def profile(self) -> Profile:
+        """The profile it comes from."""
+        ...
+
+    @property
+    def rung(self) -> ProfileCodec:
+        """The codec's name, the artifact that judges what it encodes, and what it needs."""
+        ...
+
+    def encode(self, pixels: Pixels) -> tuple[bytes, Seconds]:
+        """The payload of a picture, and the seconds each step to it took.
+
+        Raises:
+            MisconfiguredError: The codec cannot carry such a picture.
+        """
+        ...
+
+
+class MakesEncoders(Protocol):
+    """Makes the encoders that need more than a name: a backbone, and what was learnt at commissioning."""
+
+    def make(self, profile: Profile, rung: ProfileCodec) -> Encoder:
+        """The encoder of a feature codec's rung.
+
+        Raises:
+            MisconfiguredError: Its backbone, its taps or its asset is not what the profile says.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Encoder:
-    """One rung of a profile's ladder at work.
+class ImageEncoder:
+    """Sends pictures.
 
     Attributes:
-        profile: The profile it comes from.
-        rung: The codec's name and the artifact that judges what it encodes.
         codec: The codec itself.
     """
 
@@ -26,11 +59,7 @@ class Encoder:
     codec: ImageCodec
 
     def encode(self, pixels: Pixels) -> tuple[bytes, Seconds]:
-        """The payload of a picture, and the seconds its resizing and encoding took.
-
-        Raises:
-            MisconfiguredError: The codec cannot carry such a picture.
-        """
+        """See `Encoder.encode`; the steps are `resize` and `encode`."""
         started = time.perf_counter()
         resized = resize(pixels, self.profile.input_size)
         halfway = time.perf_counter()
@@ -38,14 +67,25 @@ class Encoder:
         return payload, {"resize": halfway - started, "encode": time.perf_counter() - halfway}
 
 
-def encoder_of(profile: Profile, codec: str = "") -> Encoder:
+def encoder_of(profile: Profile, codec: str = "", *, features: MakesEncoders | None = None) -> Encoder:
     """The encoder of a profile's codec, or of its first one.
+
+    Args:
+        profile: The station's.
+        codec: A full name.
+        features: Makes the encoders of feature codecs, where this node can run a backbone.
 
     Raises:
         MisconfiguredError: The codec is not on the profile's ladder, or this edge node cannot encode it.
     """
     for rung in profile.ladder:
         if codec in {"", rung.codec}:
-            return Encoder(profile, rung, codec_of(rung.codec))
+            return _made(profile, rung, features)
     ladder = ", ".join(rung.codec for rung in profile.ladder)
     raise MisconfiguredError(f"codec {codec!r} is not on the station's ladder", remedy=f"choose from {ladder}")
+
+
+def _made(profile: Profile, rung: ProfileCodec, features: MakesEncoders | None) -> Encoder:
+    if features is not None and is_feature_codec(rung.codec):
+        return features.make(profile, rung)
+    return ImageEncoder(profile, rung, codec_of(rung.codec))

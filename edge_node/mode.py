@@ -2,7 +2,7 @@
 
 import threading
 
-from edge_node.encoder import Encoder, encoder_of
+from edge_node.encoder import Encoder, MakesEncoders, encoder_of
 from wire_contract.errors import MisconfiguredError
 from wire_contract.messages import Profile
 
@@ -10,9 +10,14 @@ _POLL_SECONDS = 0.5
 
 
 class Mode:
-    """Shared by the capture loop, which obeys it, and the inbox, which changes it."""
+    """Shared by the capture loop, which obeys it, and the inbox, which changes it.
 
-    def __init__(self) -> None:
+    Args:
+        features: Makes the encoders of feature codecs, where this node can run a backbone.
+    """
+
+    def __init__(self, features: MakesEncoders | None = None) -> None:
+        self._features = features
         self._changed = threading.Condition()
         self._encoder: Encoder | None = None
         self._paused = False
@@ -35,11 +40,10 @@ class Mode:
         Raises:
             MisconfiguredError: This edge node cannot encode any such picture.
         """
-        with self._changed:
-            current = self._encoder.rung.codec if self._encoder else ""
-            ladder = {rung.codec for rung in profile.ladder}
-            self._encoder = encoder_of(profile, current if current in ladder else "")
-            self._changed.notify_all()
+        encoder = self.encoder
+        current = encoder.rung.codec if encoder else ""
+        ladder = {rung.codec for rung in profile.ladder}
+        self._take(encoder_of(profile, current if current in ladder else "", features=self._features))
 
     def choose(self, codec: str) -> None:
         """Change to another codec of the ladder.
@@ -47,15 +51,29 @@ class Mode:
         Raises:
             MisconfiguredError: It is not on the ladder, or there is no profile yet.
         """
-        with self._changed:
-            if self._encoder is None:
-                raise MisconfiguredError("the station has no profile yet")
-            self._encoder = encoder_of(self._encoder.profile, codec)
+        self._take(self.encoder_for(codec))
+
+    def encoder_for(self, codec: str) -> Encoder:
+        """The encoder of another codec of the ladder, without changing to it.
+
+        Raises:
+            MisconfiguredError: It is not on the ladder, or there is no profile yet.
+        """
+        encoder = self.encoder
+        if encoder is None:
+            raise MisconfiguredError("the station has no profile yet")
+        return encoder_of(encoder.profile, codec, features=self._features)
 
     def pause(self, *, paused: bool) -> None:
         """Stop or go on capturing."""
         with self._changed:
             self._paused = paused
+            self._changed.notify_all()
+
+    def _take(self, encoder: Encoder) -> None:
+        """Encode with it from now on; loading a backbone took its time, and captures went on meanwhile."""
+        with self._changed:
+            self._encoder = encoder
             self._changed.notify_all()
 
     def await_encoder(self, stop: threading.Event) -> Encoder | None:

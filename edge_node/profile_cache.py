@@ -1,6 +1,7 @@
 """The last good profile and its assets on the station's own disk: it boots and encodes without a broker."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from edge_node.atomic_file import write_atomically
@@ -38,6 +39,12 @@ def assets_of(profile: Profile) -> dict[str, AssetReference]:
     return {asset.sha256: asset for rung in profile.ladder for asset in rung.assets}
 
 
+def nowhere(asset: AssetReference) -> bool:
+    """No asset is anywhere but in the cache."""
+    del asset
+    return False
+
+
 class ProfileCache:
     """A folder with `profile.msgpack` and `assets/<sha256>`. One thread at a time.
 
@@ -47,10 +54,19 @@ class ProfileCache:
         directory: The folder; made where missing.
         station: Whose profile is looked for.
         max_asset_bytes: The largest asset accepted; chunks wait in memory until their asset is whole.
+        at_hand: Tells the assets that this computer has elsewhere, and that need not be fetched.
     """
 
-    def __init__(self, directory: Path, station: str, *, max_asset_bytes: int = 64 * 1024 * 1024) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        station: str,
+        *,
+        max_asset_bytes: int = 64 * 1024 * 1024,
+        at_hand: Callable[[AssetReference], bool] = nowhere,
+    ) -> None:
         self._directory, self._station, self._max_asset_bytes = directory, station, max_asset_bytes
+        self._at_hand = at_hand
         self._wanted: Profile | None = None
         self._partial: dict[str, dict[int, bytes]] = {}
 
@@ -67,7 +83,7 @@ class ProfileCache:
         except UnreadableError as error:
             _log.warning("cached profile %s is damaged, ignored: %s", path, error.reason)
             return None
-        missing = [digest for digest in assets_of(profile) if not self._has(digest)]
+        missing = [digest for digest, asset in assets_of(profile).items() if not self._has(asset)]
         if missing:
             _log.warning("cached profile %s is ignored: its asset %s is missing or damaged", path, missing[0])
             return None
@@ -81,7 +97,7 @@ class ProfileCache:
             UnavailableError: The disk cannot take it.
         """
         for asset in assets_of(profile).values():
-            if asset.size > self._max_asset_bytes:
+            if asset.size > self._max_asset_bytes and not self._has(asset):
                 raise UnreadableError(
                     f"asset {asset.name} of {asset.size} bytes is over the limit of {self._max_asset_bytes}",
                     code="size",
@@ -94,7 +110,7 @@ class ProfileCache:
     def missing(self) -> tuple[str, ...]:
         """sha256 of each asset the wanted profile still lacks."""
         wanted = assets_of(self._wanted) if self._wanted else {}
-        return tuple(digest for digest in wanted if not self._has(digest))
+        return tuple(digest for digest, asset in wanted.items() if not self._has(asset))
 
     def add(self, chunk: AssetChunk) -> Profile | None:
         """Take a piece of an asset; the wanted profile when this made it complete.
@@ -149,9 +165,9 @@ class ProfileCache:
     def _asset_path(self, sha256: str) -> Path:
         return self._directory / "assets" / sha256
 
-    def _has(self, sha256: str) -> bool:
+    def _has(self, asset: AssetReference) -> bool:
         try:
-            self.asset(sha256)
+            self.asset(asset.sha256)
         except UnavailableError:
-            return False
+            return self._at_hand(asset)
         return True

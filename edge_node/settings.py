@@ -212,6 +212,9 @@ class EdgeSettings(BaseSettings):
     gate: Gate = Field(LogGateTable(), description="what moves a part off the line")
     profile: ProfileTable = Field(ProfileTable(), description="how the station learns to encode")
     metrics: MetricsTable = Field(MetricsTable(), description="Prometheus")
+    backbone_threads: int = Field(
+        1, ge=1, le=64, description="CPU threads of the backbone, where the profile's codec sends feature maps"
+    )
     finish_when_drained: bool = Field(
         False, description="end when the source has ended and every inspection has its verdict"
     )

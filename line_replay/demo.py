@@ -44,6 +44,7 @@ class DemoOptions:
     Attributes:
         report: Where everything is written; new or empty.
         seconds: How long the line produces.
+        codec: What the stations encode with.
         backbone: The packaged one, or MobileNetV2, when empty.
     """
 
@@ -52,6 +53,7 @@ class DemoOptions:
     stations: int = 2
     seed: int = 0
     takt_seconds: float = TAKT_SECONDS
+    codec: str = CODEC
     backbone: str = ""
     good_parts: int = GOOD_PARTS
 
@@ -106,7 +108,7 @@ def _commission(options: DemoOptions, product: str, stations: list[str], on_phas
     request = Request(
         data=folder,
         station=Station.parse(stations[0]),
-        codecs=(CODEC,),
+        codecs=(options.codec,),
         out=options.report / "artifacts",
         backbone=options.backbone,
         detector=DETECTORS[product],

@@ -27,6 +27,8 @@ class ReplayOptions:
         report: Where everything of the run is written; new or empty.
         artifact: Use this artifact, or the one in this folder, instead of commissioning from `train/good`.
         codec: What the stations encode with; of an artifact given, which one.
+        edge_backbone: What the stations run for a feature codec; `backbone` when empty.
+        edge_taps: Taken there; `taps` when empty, or the default ones of an `edge_backbone`.
         parameters: The detector's own.
         limit: Play so many parts; beyond the number of pictures, these come again.
     """
@@ -38,6 +40,8 @@ class ReplayOptions:
     codec: str | None = None
     backbone: str = ""
     taps: tuple[str, ...] = ()
+    edge_backbone: str = ""
+    edge_taps: tuple[str, ...] = ()
     detector: str = "patchcore"
     parameters: Mapping[str, Any] = field(default_factory=dict)
     input_size: tuple[int, int] = (224, 224)
@@ -111,6 +115,8 @@ def _artifact(options: ReplayOptions, stations: list[str], on_phase: OnPhase) ->
         out=out,
         backbone=options.backbone,
         taps=options.taps,
+        edge_backbone=options.edge_backbone,
+        edge_taps=options.edge_taps,
         detector=options.detector,
         parameters=options.parameters,
         input_size=options.input_size,

@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 
 from analytics_service.artifacts import SUFFIX, Artifact, load, write_whole
+from analytics_service.assets import FOLDER
 from analytics_service.commission import OnPhase, Request, commission
-from analytics_service.shelf import ASSETS_FOLDER, OLDER_FOLDER, PROFILE_FILE
+from analytics_service.shelf import OLDER_FOLDER, PROFILE_FILE
 from wire_contract.errors import MisconfiguredError, UnreadableError
 from wire_contract.messages import Profile, ProfileCodec, pack, sealed, unpack
 
@@ -46,9 +47,9 @@ def adopt(source: Path, stations: Sequence[str], out: Path, *, codec: str | None
     artifact = load(path)
     copy = out / stations[0] / path.name
     write_whole(copy, path.read_bytes())
-    assets = next((folder / ASSETS_FOLDER for folder in path.parents if (folder / ASSETS_FOLDER).is_dir()), None)
+    assets = next((folder / FOLDER for folder in path.parents if (folder / FOLDER).is_dir()), None)
     if assets is not None:
-        shutil.copytree(assets, out / ASSETS_FOLDER, dirs_exist_ok=True)
+        shutil.copytree(assets, out / FOLDER, dirs_exist_ok=True)
     profile = Profile(station=stations[0], input_size=artifact.header.input_size, ladder=(_rung(path, artifact),))
     share(profile, stations, out)
     return artifact
@@ -84,10 +85,20 @@ def _find(source: Path, codec: str | None) -> Path:
 
 
 def _rung(path: Path, artifact: Artifact) -> ProfileCodec:
-    """The artifact's place in the ladder of the profile beside it, with its assets; a bare one where there is none."""
+    """The artifact's place in the ladder of the profile beside it, with its assets; a bare one where there is none.
+
+    Raises:
+        MisconfiguredError: It judges a feature codec, and there is no profile to say what the stations need for that.
+    """
     try:
         profile: Profile = unpack((path.parent / PROFILE_FILE).read_bytes(), Profile)
         found = [rung for rung in profile.ladder if rung.artifact == artifact.fingerprint]
     except (OSError, UnreadableError):
         found = []
+    if not found and artifact.header.codec_asset:
+        raise MisconfiguredError(
+            f"no profile beside the artifact says what stations need for {artifact.header.codec}",
+            where=str(path.parent / PROFILE_FILE),
+            remedy="name a whole folder that `patchline commission --out` wrote",
+        )
     return found[0] if found else ProfileCodec(codec=artifact.header.codec, artifact=artifact.fingerprint)

@@ -8,14 +8,15 @@ from rich.console import Console
 from rich.table import Table
 
 from line_replay.phases import phases
-from patchline.options import parameters_of, size_of
+from patchline.options import names_of, parameters_of, size_of
+from patchline.rates import bytes_per_second_of
 from patchline.threads import bound_threads
 from wire_contract.topics import Station
 
 if TYPE_CHECKING:
     from analytics_service.commission import Commissioned, Rung
 
-UPLINK_BYTES_PER_SECOND = 100_000
+ASSET_BUDGET_BYTES = 16_000_000
 
 
 def command(
@@ -31,7 +32,7 @@ def command(
     backbone: Annotated[
         str, typer.Option("--backbone", help="Backbone; by default the packaged one, else mobilenet_v2.")
     ] = "",
-    tap: Annotated[list[str] | None, typer.Option("--tap", help="Feature map to take; repeat it.")] = None,
+    tap: Annotated[list[str] | None, typer.Option("--tap", "--taps", help="Feature map to take; repeat it.")] = None,
     detector: Annotated[str, typer.Option("--detector", help="Detector.")] = "patchcore",
     parameter: Annotated[
         list[str] | None, typer.Option("--parameter", help="NAME=VALUE of the detector; repeat it.")
@@ -46,9 +47,21 @@ def command(
     folds: Annotated[int, typer.Option("--folds", min=2, help="Parts for scores of unseen pictures.")] = 4,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")] = 1,
+    edge_backbone: Annotated[
+        str, typer.Option("--edge-backbone", help="What the edge runs for feature codecs; by default --backbone.")
+    ] = "",
+    edge_tap: Annotated[
+        list[str] | None, typer.Option("--edge-tap", "--edge-taps", help="Feature map to take there; repeat it.")
+    ] = None,
     uplink: Annotated[
-        int, typer.Option("--uplink", min=1, help="Bytes a second from station to broker, for the summary.")
-    ] = UPLINK_BYTES_PER_SECOND,
+        str, typer.Option("--uplink", help="From station to broker, for the summary, such as 1Mbit/s.")
+    ] = "100kB/s",
+    asset_budget_bytes: Annotated[
+        int,
+        typer.Option(
+            "--asset-budget-bytes", min=0, help="Refuse codecs whose files are larger for a station to fetch."
+        ),
+    ] = ASSET_BUDGET_BYTES,
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave out pictures that cannot be read, and say which.")
     ] = False,
@@ -56,7 +69,8 @@ def command(
     """Learn what a good part looks like, from pictures of good parts.
 
     Writes an artifact a codec and the station's profile. The first codec is the one the station uses; the others are
-    the rungs below it.
+    the rungs below it. A feature codec learns from the pictures, too: what it learnt, and the backbone unless it is
+    the packaged one, are files a station fetches once.
 
     [bold]Examples[/bold]
 
@@ -64,7 +78,11 @@ def command(
 
         patchline commission --data good/ --station plant/line1/cam1 --codec png --codec webp:60
         --parameter coreset_ratio=0.01 --out artifacts
+
+        patchline commission --data good/ --station plant/line1/cam1 --codec features --edge-backbone mobilenet_v2
+        --edge-taps features.6,features.13 --uplink 100kB/s --out artifacts
     """
+    uplink_rate = bytes_per_second_of(uplink)
     bound_threads(threads)
     from analytics_service.commission import Request, commission  # noqa: PLC0415 - imports numpy; no part of the base
 
@@ -75,41 +93,46 @@ def command(
         codecs=tuple(codec or ["webp:80"]),
         out=out,
         backbone=backbone,
-        taps=tuple(tap or ()),
+        taps=names_of(tap),
+        edge_backbone=edge_backbone,
+        edge_taps=names_of(edge_tap),
         detector=detector,
         parameters=parameters_of(parameter or []),
         input_size=size_of(input_size),
         target_false_reject_rate=false_reject_rate,
         folds=folds,
         seed=seed,
+        uplink_bytes_per_second=uplink_rate,
+        asset_budget_bytes=asset_budget_bytes,
         skip_unreadable=skip_unreadable,
         threads=threads,
     )
     with phases(console) as on_phase:
         made = commission(request, on_progress=on_phase)
-    _summarise(made, console, uplink)
+    _summarise(made, console, uplink_rate)
 
 
-def _summarise(made: "Commissioned", console: Console, uplink: int) -> None:
+def _summarise(made: "Commissioned", console: Console, uplink: float) -> None:
     for reason in made.skipped:
         console.print(f"left out: {reason}", style="yellow")
-    table = Table(title=f"{made.profile.station}: {made.images} good pictures, backbone {made.backbone.name}")
+    table = Table(title=f"{made.profile.station}: {made.images} good pictures")
     table.add_column("codec")
-    facts = [_facts(rung, made, uplink) for rung in made.rungs]
+    facts = [_facts(rung, uplink) for rung in made.rungs]
     for rung in made.rungs:
         table.add_column(rung.codec, justify="right")
-    for fact in facts[0]:
-        table.add_row(fact, *(each[fact] for each in facts))
+    for fact in dict.fromkeys(name for each in facts for name in each):
+        table.add_row(fact, *(each.get(fact, "") for each in facts))
     console.print(table)
     for path in made.paths:
         console.print(str(path), soft_wrap=True, highlight=False)
 
 
-def _facts(rung: "Rung", made: "Commissioned", uplink: int) -> dict[str, str]:
+def _facts(rung: "Rung", uplink: float) -> dict[str, str]:
     calibration = rung.artifact.calibration
-    assets = sum(asset.size for each in made.profile.ladder if each.codec == rung.codec for asset in each.assets)
+    assets = sum(asset.size for asset in rung.assets)
     threshold = "none: too few pictures" if calibration.threshold is None else f"{calibration.threshold:.3f}"
     return {
+        "backbone": rung.backbone.name,
         "payload, mean": f"{rung.payload_bytes / 1000:.1f} kB",
         "payload at the uplink": f"{rung.payload_bytes / uplink:.3f} s",
         "assets at the uplink": f"{assets / 1000:.0f} kB, {assets / uplink:.0f} s",

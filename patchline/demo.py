@@ -21,6 +21,7 @@ def command(
     report: Annotated[
         Path | None, typer.Option("--report", help="New folder for everything of the run; by default one in runs/.")
     ] = None,
+    codec: Annotated[str, typer.Option("--codec", help="What the stations encode with.")] = "webp:80",
     backbone: Annotated[str, typer.Option("--backbone", help="By default the packaged one, else mobilenet_v2.")] = "",
     open_report: Annotated[bool, typer.Option("--open", help="Show the report in the browser.")] = False,
 ) -> None:
@@ -43,7 +44,9 @@ def command(
     if find_kind() == "amqtt":
         console.print("Mosquitto is not installed: the embedded broker amqtt takes its place (MQTT 3.1.1)")
     directory = report or Path("runs") / time.strftime("demo-%Y%m%d-%H%M%S")
-    options = DemoOptions(report=directory, seconds=seconds, stations=stations, seed=seed, backbone=backbone)
+    options = DemoOptions(
+        report=directory, seconds=seconds, stations=stations, seed=seed, codec=codec, backbone=backbone
+    )
     with phases(console) as on_phase:
         scenario = prepare(options, on_phase=on_phase)
     summary = play(scenario, seed=seed, console=console)

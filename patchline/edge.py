@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from edge_node.app import check as check_station
-from edge_node.app import run
 from edge_node.settings import EdgeSettings
+from patchline.threads import bound_threads
 
 
 def command(
@@ -23,6 +22,10 @@ def command(
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
     )
     settings = EdgeSettings.load(config)
+    bound_threads(settings.backbone_threads)
+    from edge_node.app import check as check_station  # noqa: PLC0415 - imports numpy, which reads its threads then
+    from edge_node.app import run  # noqa: PLC0415 - the same
+
     if check:
         check_station(settings)
         typer.echo(f"{config}: station {settings.station} could start")

@@ -18,6 +18,11 @@ def parameters_of(given: list[str]) -> dict[str, str]:
     return parameters
 
 
+def names_of(given: list[str] | None) -> tuple[str, ...]:
+    """Names given one by one, or several at once with commas between them."""
+    return tuple(name.strip() for each in given or () for name in each.split(",") if name.strip())
+
+
 def size_of(text: str) -> tuple[int, int]:
     """Read `HEIGHTxWIDTH`.
 

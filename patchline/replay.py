@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from line_replay.phases import phases
-from patchline.options import parameters_of, size_of
+from patchline.options import names_of, parameters_of, size_of
 from patchline.run_line import conclude, play
 from patchline.threads import bound_threads
 from wire_contract.errors import MisconfiguredError
@@ -30,7 +30,13 @@ def command(
         str, typer.Option("--codec", help="What the stations encode with; webp:80 unless an artifact says otherwise.")
     ] = "",
     backbone: Annotated[str, typer.Option("--backbone", help="By default the packaged one, else mobilenet_v2.")] = "",
-    tap: Annotated[list[str] | None, typer.Option("--tap", help="Feature map to take; repeat it.")] = None,
+    tap: Annotated[list[str] | None, typer.Option("--tap", "--taps", help="Feature map to take; repeat it.")] = None,
+    edge_backbone: Annotated[
+        str, typer.Option("--edge-backbone", help="What stations run for a feature codec; by default --backbone.")
+    ] = "",
+    edge_tap: Annotated[
+        list[str] | None, typer.Option("--edge-tap", "--edge-taps", help="Feature map to take there; repeat it.")
+    ] = None,
     detector: Annotated[str, typer.Option("--detector", help="Detector.")] = "patchcore",
     parameter: Annotated[
         list[str] | None, typer.Option("--parameter", help="NAME=VALUE of the detector; repeat it.")
@@ -82,7 +88,9 @@ def command(
         takt_seconds=takt,
         codec=codec or None,
         backbone=backbone,
-        taps=tuple(tap or ()),
+        taps=names_of(tap),
+        edge_backbone=edge_backbone,
+        edge_taps=names_of(edge_tap),
         detector=detector,
         parameters=parameters_of(parameter or []),
         input_size=size_of(input_size),

@@ -16,7 +16,6 @@ from analytics_service.shelf import OLDER_FOLDER, open_shelf
 from pictures.products import PRODUCTS
 from pictures.products.plant import plant as plant_defect
 from vision.codecs.lookup import codec_of
-from vision.preprocessing import normalise
 from wire_contract.errors import MisconfiguredError
 from wire_contract.messages import Profile, check_profile, unpack
 
@@ -45,7 +44,7 @@ def test_the_profile_is_a_ladder_in_the_order_asked_for(plant: Any) -> None:
 def test_the_header_says_how_the_artifact_came_to_be(plant: Any) -> None:
     header = load(plant.made.rungs[0].path).header
     assert (header.station, header.codec, header.input_size) == ("plant/line1/cam1", "webp:80", (64, 64))
-    assert header.backbone == plant.made.backbone
+    assert header.backbone == plant.made.rungs[0].backbone
     assert header.parameters["coreset_ratio"] == 0.2
     assert header.calibration.images == header.normal_scores.images == 16
     assert {"patchline", "numpy", "python"} <= set(header.versions)
@@ -168,7 +167,7 @@ def test_a_drawn_product_is_told_from_its_defect(request_for: Callable[..., Requ
 
     def score(pixels: NDArray[np.uint8]) -> float:
         decoded = codec.decode(codec.encode(pixels), size)
-        embedded = judge.detector.embed(judge.engine.run(normalise(decoded[None])))
+        embedded = judge.detector.embed(judge.reader.embed([decoded]))
         return float(judge.detector.render(judge.detector.search(embedded), size).scores[0])
 
     good = [score(washer.draw(rng, size).pixels) for _ in range(8)]

@@ -32,8 +32,9 @@ def refusal(plant: Any, shelf: Any, frame: FrameMessage) -> UnreadableError:
 def test_a_frame_is_decoded_to_what_its_codec_makes_of_it(plant: Any, shelf: Any) -> None:
     frame = plant.frame(1, codec="png")
     inspection = admit(opened(plant, frame), frame, artifacts=shelf)
-    assert inspection.pixels.shape == (64, 64, 3)
-    assert inspection.pixels.dtype == np.uint8
+    assert isinstance(inspection.decoded, np.ndarray)
+    assert inspection.decoded.shape == (64, 64, 3)
+    assert inspection.decoded.dtype == np.uint8
     assert inspection.artifact.fingerprint == frame.artifact
     assert inspection.received_sha256 == sha256_of(pack(frame))
     assert not inspection.historical

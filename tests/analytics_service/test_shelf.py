@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from analytics_service.artifacts import save
+from analytics_service.assets import FOLDER
 from analytics_service.commission import Request, commission
 from analytics_service.engines import EngineRoom
-from analytics_service.shelf import ASSETS_FOLDER, PROFILE_FILE, ArtifactShelf, open_shelf
+from analytics_service.shelf import PROFILE_FILE, ArtifactShelf, open_shelf
 from wire_contract.errors import MisconfiguredError
 from wire_contract.messages import AssetReference, ProfileCodec, pack, sealed
 from wire_contract.topics import Station
@@ -54,7 +55,7 @@ def test_a_replaced_artifact_is_still_found(request_for: Callable[..., Request],
 
 
 def test_artifacts_of_one_backbone_share_its_engine(shelf: ArtifactShelf) -> None:
-    assert len({id(shelved.engine) for shelved in shelf.artifacts}) == 1
+    assert len({shelved.reader.kinship for shelved in shelf.artifacts}) == 1
 
 
 def test_an_asset_is_found_only_while_a_profile_offers_it(plant: Any, shelf: ArtifactShelf, tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_an_asset_is_found_only_while_a_profile_offers_it(plant: Any, shelf: Art
     offering = sealed(msgspec.structs.replace(plant.made.profile, ladder=(rung,)))
     assert ArtifactShelf(shelf.artifacts, [offering], tmp_path).asset("a" * 64) == tmp_path / ("a" * 64)
     assert ArtifactShelf(shelf.artifacts, [plant.made.profile], tmp_path).asset("a" * 64) is None
-    assert ASSETS_FOLDER == "assets"
+    assert FOLDER == "assets"
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_an_artifact_for_other_weights_is_refused_with_both_digests(
     plant: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, other_weights: Path
 ) -> None:
     monkeypatch.setenv("PATCHLINE_WEIGHTS", str(other_weights))
-    made_with = plant.made.backbone.sha256[:12]
+    made_with = plant.made.rungs[0].backbone.sha256[:12]
     with pytest.raises(MisconfiguredError, match=rf"mobilenet_v2 \({made_with}\).*{other_weights}.* is [0-9a-f]{{12}}"):
         opened(folder)
 

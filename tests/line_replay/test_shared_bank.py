@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from analytics_service.artifacts import ArtifactHeader, BackboneKey, NormalScores, load, save
-from analytics_service.shelf import ASSETS_FOLDER, PROFILE_FILE
+from analytics_service.assets import FOLDER
+from analytics_service.shelf import PROFILE_FILE
 from line_replay.shared_bank import adopt
 from vision.calibration import calibrate
 from vision.detectors import DETECTORS
@@ -74,10 +75,10 @@ def test_an_artifact_without_a_profile_is_enough(commissioned, tmp_path):
 
 
 def test_assets_come_along(commissioned, tmp_path):
-    (commissioned / ASSETS_FOLDER).mkdir()
-    (commissioned / ASSETS_FOLDER / ("a" * 64)).write_bytes(b"codebook")
+    (commissioned / FOLDER).mkdir()
+    (commissioned / FOLDER / ("a" * 64)).write_bytes(b"codebook")
     adopt(commissioned, STATIONS, tmp_path / "line", codec="png")
-    assert (tmp_path / "line" / ASSETS_FOLDER / ("a" * 64)).read_bytes() == b"codebook"
+    assert (tmp_path / "line" / FOLDER / ("a" * 64)).read_bytes() == b"codebook"
 
 
 def test_several_artifacts_and_no_codec_is_a_question_back(commissioned, tmp_path):
