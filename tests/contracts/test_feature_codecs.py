@@ -22,10 +22,14 @@ SHAPES: Shapes = {"fine": (6, 40, 16), "middle": (12, 20, 8), "coarse": (10, 5, 
 NAMES: dict[str, tuple[str, ...]] = {
     "features": ("features",),
     "float16": ("float16",),
+    "int8": ("int8",),
+    "deflate": ("deflate:7", "deflate:3"),
+    "tiles": ("tiles:90", "tiles:20"),
     "channel-sampling": (
         "channel-sampling:0.25",
         "channel-sampling:0.5+float16",
         "channel-sampling:0.5+pq-global:40x5",
+        "channel-sampling:0.5+tiles:80",
     ),
     "patch-sampling": ("patch-sampling:0.25", "patch-sampling:0.5+float16", "patch-sampling:0.5+opq:7x5"),
     "pq-global": ("pq-global:61x5", "pq-global:61x3", "pq-global:640x3"),
@@ -36,6 +40,9 @@ NAMES: dict[str, tuple[str, ...]] = {
 BAD_PARAMETERS = {
     "features": ("", "1"),
     "float16": ("", "16"),
+    "int8": ("", "8"),
+    "deflate": (None, "", "1", "8", "07", "5 "),
+    "tiles": (None, "", "0", "101", "080", "80.0"),
     "channel-sampling": (
         None,
         "",

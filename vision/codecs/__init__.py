@@ -5,14 +5,17 @@ belongs to the artifact it was calibrated with. One file holds both halves of a 
 Image codecs carry pixels; feature codecs carry the feature maps that a backbone at the edge made of them.
 """
 
+from vision.codecs.deflate import DeflateCodec
 from vision.codecs.feature_protocol import FeatureCodec
 from vision.codecs.float_features import FeaturesCodec, HalfCodec
 from vision.codecs.global_pq import GlobalPqCodec
+from vision.codecs.int8 import Int8Codec
 from vision.codecs.patch_pq import PatchOpqCodec, PatchPqCodec
 from vision.codecs.png import PngCodec
 from vision.codecs.protocol import ImageCodec
 from vision.codecs.raw import RawCodec
 from vision.codecs.sampling import ChannelSamplingCodec, PatchSamplingCodec
+from vision.codecs.tiles import TilesCodec
 from vision.codecs.webp import WebpCodec
 
 CODECS: dict[str, type[ImageCodec]] = {
@@ -25,10 +28,13 @@ CODECS: dict[str, type[ImageCodec]] = {
 FEATURE_CODECS: dict[str, type[FeatureCodec]] = {
     "features": FeaturesCodec,
     "float16": HalfCodec,
+    "int8": Int8Codec,
+    "deflate": DeflateCodec,
     "channel-sampling": ChannelSamplingCodec,
     "patch-sampling": PatchSamplingCodec,
     "pq-global": GlobalPqCodec,
     "pq": PatchPqCodec,
     "opq": PatchOpqCodec,
+    "tiles": TilesCodec,
 }
 """Feature codec family -> the class that fits and restores its codecs."""

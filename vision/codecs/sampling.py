@@ -15,19 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.arrays import Floats
+from vision.codecs.deflate import DeflateCodec
 from vision.codecs.feature_form import PictureMaps, TensorForms, wrong_tensor
 from vision.codecs.feature_protocol import Shapes
 from vision.codecs.float_features import FeaturesCodec, HalfCodec
 from vision.codecs.global_pq import GlobalPqCodec
+from vision.codecs.int8 import Int8Codec
 from vision.codecs.patch_pq import PatchOpqCodec, PatchPqCodec
 from vision.codecs.sealed_codec import Lesson, SealedFeatureCodec
+from vision.codecs.tiles import TilesCodec
 from wire_contract.errors import MisconfiguredError, UnreadableError
 
 INNER: dict[str, type[SealedFeatureCodec]] = {
     "float16": HalfCodec,
+    "int8": Int8Codec,
+    "deflate": DeflateCodec,
     "pq-global": GlobalPqCodec,
     "pq": PatchPqCodec,
     "opq": PatchOpqCodec,
+    "tiles": TilesCodec,
 }
 """The codecs that may follow behind the plus. Without a plus the kept values are sent as float32."""
 

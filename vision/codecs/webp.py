@@ -30,9 +30,11 @@ class WebpCodec:
 
     Attributes:
         quality: 1 (smallest) to 100 (best, still lossy).
+        method: libwebp's effort, 0 to 6; no part of the name, for a decoder needs not know it.
     """
 
     quality: int
+    method: int = METHOD
 
     family: ClassVar[str] = "webp"
     usage: ClassVar[str] = "webp:QUALITY (1 to 100)"
@@ -60,7 +62,7 @@ class WebpCodec:
         """See `ImageCodec.encode`."""
         picture = io.BytesIO()
         image = Image.fromarray(checked_pixels(pixels, self.name, longest_side=LONGEST_SIDE))
-        image.save(picture, "WEBP", quality=self.quality, method=METHOD)
+        image.save(picture, "WEBP", quality=self.quality, method=self.method)
         return picture.getvalue()
 
     def decode(self, payload: bytes, size: tuple[int, int]) -> Pixels:
