@@ -13,7 +13,8 @@ from edge_node.gatekeeper import Gatekeeper
 from edge_node.metrics import EdgeMetrics
 from edge_node.mode import Mode
 from edge_node.outbox import Outbox
-from edge_node.rows import Row, Trigger
+from edge_node.overflow import Overflow, StopCapture
+from edge_node.rows import OutboxFullError, Row, Trigger
 from edge_node.sources.protocol import Pixels, Shot, Source
 from wire_contract.errors import MisconfiguredError, UnavailableError, UnreadableError
 from wire_contract.messages import MAX_MESSAGE_BYTES, DropReason, FrameMessage, Seconds, pack, sha256_of
@@ -46,6 +47,7 @@ class Capture:
         station: Named in every message.
         metrics: Where sizes, times and drops are counted.
         stop: Ends the loop.
+        overflow: What is done about a full outbox.
         slowdown: Stretches exposing and encoding by this factor, to play a slower computer.
     """
 
@@ -60,10 +62,12 @@ class Capture:
         station: str,
         metrics: EdgeMetrics,
         stop: threading.Event,
+        overflow: Overflow | None = None,
         slowdown: float = 1.0,
     ) -> None:
         self._source, self._outbox, self._mode, self._gatekeeper = source, outbox, mode, gatekeeper
         self._publisher, self._station, self._metrics, self._stop = publisher, station, metrics, stop
+        self._overflow = overflow or StopCapture()
         self._slowdown = slowdown
 
     def run(self, unfinished: Iterable[Row] = ()) -> None:
@@ -94,7 +98,7 @@ class Capture:
             return True
         started = time.perf_counter()
         try:
-            self._outbox.append(row, message, "frame", payload_bytes=len(frame.payload), stages=stages)
+            self._append(row, message, payload_bytes=len(frame.payload), stages=stages)
         except UnavailableError as error:
             self._metrics.blocked.set(1)
             self._drop(row, "outbox_full", str(error))
@@ -106,6 +110,14 @@ class Capture:
         for stage, seconds in {**stages, "keep": keep_seconds}.items():
             self._metrics.stage_seconds.labels(stage).observe(seconds)
         return True
+
+    def _append(self, row: Row, message: bytes, *, payload_bytes: int, stages: Seconds) -> None:
+        try:
+            self._outbox.append(row, message, "frame", payload_bytes=payload_bytes, stages=stages)
+        except OutboxFullError:
+            if not self._overflow.make_room(len(message)):
+                raise
+            self._outbox.append(row, message, "frame", payload_bytes=payload_bytes, stages=stages)
 
     def supersede(self, part_id: str | None) -> None:
         """Report a part that no picture could be taken of, because too many triggers were waiting."""
@@ -127,6 +139,7 @@ class Capture:
         started = time.perf_counter()
         pixels = _exposed(shot)
         exposed = time.perf_counter() - started
+        encoder = self._overflow.choose(encoder, pixels)
         try:
             payload, stages = encoder.encode(pixels)
         except MisconfiguredError as error:
