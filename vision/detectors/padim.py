@@ -133,6 +133,10 @@ class Padim:
             "whitening": self._gaussians.whitening,
         }
 
+    def facts(self) -> dict[str, float]:
+        """Nothing that its parameters and tensors do not say."""
+        return {}
+
     @classmethod
     def restore(cls, tensors: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any]) -> Self:
         """The detector that gave these `tensors` and `parameters`.

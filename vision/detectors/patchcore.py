@@ -14,15 +14,20 @@ from numpy.typing import NDArray
 from vision import anomaly_map
 from vision.arrays import FeatureMaps, Floats, Progress, Size
 from vision.coreset import greedy_k_centre
+from vision.detectors.patch_collection import collect
 from vision.detectors.protocol import Embedded, Parameter, PatchScores, Rendering, all_finite, read_parameters
 from vision.embedding import concatenate
-from vision.neighbours import ExactSearch
+from vision.neighbours import SEARCHES
+from vision.neighbours.exact import ExactSearch
+from vision.neighbours.loss import search_loss
 from wire_contract.errors import MisconfiguredError
 
 BANK_LIMIT = 5000
-"""Patches beyond which the default bank does not grow with the pictures, so that the search takes 20 ms, not 60."""
+"""Patches beyond which the default bank does not grow with the pictures, nor what a station has to hold."""
 
 _DEFAULT_RATIO = 0.1
+_LOSS_SAMPLE = 4096
+"""Normal patches on which an approximate search is compared with the exact one."""
 _PATCH = "patch"
 _BANK = "bank"
 
@@ -38,6 +43,9 @@ class PatchCoreParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
         grid: Rows and columns of patches. By default those of the finest tap that has no more than twice the rows and
             columns of the coarsest: beyond that the search costs four times as much for what is mostly interpolated.
         bank_dtype: How the bank is kept in an artifact; float16 halves it.
+        bank_budget_mb: Megabytes that all patches, the bank and its search may take while fitting; more is refused.
+        search: `exact`, or one that may miss the nearest patch: `reduced`, or of faiss `ivf`, `hnsw` or `pq`. What it
+            loses is among the facts of the fit. Building `hnsw` takes seconds at every start.
         sigma: Of the anomaly map's blur, in pixels.
         seed: Of the coreset; given as `seed` to `fit`.
     """
@@ -47,12 +55,14 @@ class PatchCoreParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     neighbours: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 9
     grid: tuple[Annotated[int, msgspec.Meta(ge=1)], Annotated[int, msgspec.Meta(ge=1)]] | None = None
     bank_dtype: Literal["float16", "float32"] = "float32"
+    bank_budget_mb: Annotated[float, msgspec.Meta(gt=0)] = 4000.0
+    search: Literal["exact", "reduced", "ivf", "hnsw", "pq"] = "exact"
     sigma: Annotated[float, msgspec.Meta(ge=0)] = 4.0
     seed: int = 0
 
 
 class PatchCore:
-    """PatchCore with exact search; see `PatchCoreParameters` for what can be chosen."""
+    """PatchCore, with exact search unless told otherwise; see `PatchCoreParameters` for what can be chosen."""
 
     name: ClassVar[str] = "patchcore"
 
@@ -65,7 +75,10 @@ class PatchCore:
             )
         self._parameters = parameters
         self._bank = bank.astype(parameters.bank_dtype, copy=False)
-        self._search = ExactSearch(bank.astype(np.float32, copy=False))
+        self._facts: dict[str, float] = {}
+        self._exact = ExactSearch(bank.astype(np.float32, copy=False))
+        approximate = parameters.search != "exact"
+        self._search = SEARCHES[parameters.search](self._exact.bank) if approximate else self._exact
 
     @classmethod
     def fit(
@@ -82,11 +95,13 @@ class PatchCore:
             MisconfiguredError: A parameter is unknown or out of range, or there is no picture.
         """
         settings = read_parameters(cls.name, {**parameters, "seed": seed}, PatchCoreParameters)
-        patches = [_patches(maps, settings.grid) for maps in batches]
-        if not patches:
-            raise MisconfiguredError("there is no normal picture to learn from", remedy="give at least one")
-        vectors = np.concatenate([batch.reshape(-1, batch.shape[-1]) for batch in patches])
-        patches.clear()  # the vectors are a copy, and both together may be gigabytes
+        vectors = collect(
+            batches,
+            lambda maps: _patches(maps, settings.grid),
+            ratio=lambda patches: _bank_rows(patches, settings.coreset_ratio) / patches,
+            projection_dimensions=settings.projection_dimensions,
+            budget_mb=settings.bank_budget_mb,
+        )
         chosen = greedy_k_centre(
             vectors,
             _bank_rows(len(vectors), settings.coreset_ratio),
@@ -94,8 +109,12 @@ class PatchCore:
             projection_dimensions=settings.projection_dimensions,
             on_progress=on_progress,
         )
-        bank = vectors[np.sort(chosen)].astype(settings.bank_dtype)
-        return cls(bank, settings)
+        detector = cls(vectors[np.sort(chosen)].astype(settings.bank_dtype), settings)
+        if settings.search != "exact":
+            others = np.delete(np.arange(len(vectors)), chosen)
+            sample = np.random.default_rng(seed).permutation(others)[:_LOSS_SAMPLE]
+            detector._facts = search_loss(detector._search, detector._exact, vectors[sample])
+        return detector
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -118,13 +137,11 @@ class PatchCore:
         """Each patch's distance to the bank (eq. 6) and the picture's re-weighted score (eq. 7)."""
         patches = embedded[_PATCH]
         count, rows, columns, channels = patches.shape
-        distances = np.empty((count, rows * columns), dtype=np.float32)
-        scores = np.empty(count, dtype=np.float32)
-        for index, vectors in enumerate(patches.reshape(count, rows * columns, channels)):
-            nearest, indices = self._search.query(vectors, 1)
-            distances[index] = nearest[:, 0]
-            farthest = int(np.argmax(nearest[:, 0]))
-            scores[index] = self._score(vectors[farthest], float(nearest[farthest, 0]), int(indices[farthest, 0]))
+        vectors = patches.reshape(-1, channels)
+        nearest, indices = self._search.nearest(vectors)
+        distances = nearest.reshape(count, rows * columns)
+        farthest = distances.argmax(axis=1) + np.arange(count) * rows * columns
+        scores = self._scores(vectors[farthest], nearest[farthest], indices[farthest])
         return PatchScores(distances.reshape(count, rows, columns), scores)
 
     def render(self, patch_scores: PatchScores, size: Size) -> Rendering:
@@ -135,6 +152,10 @@ class PatchCore:
     def tensors(self) -> dict[str, NDArray[Any]]:
         """The memory bank, `(N, C)`."""
         return {_BANK: self._bank}
+
+    def facts(self) -> dict[str, float]:
+        """What an approximate search loses, on normal patches that the bank does not hold."""
+        return dict(self._facts)
 
     @classmethod
     def restore(cls, tensors: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any]) -> Self:
@@ -153,16 +174,17 @@ class PatchCore:
             )
         return cls(bank, settings)
 
-    def _score(self, patch: Floats, distance: float, row: int) -> float:
-        """Eq. 7: the winner's distance, times one less its share in the soft-max over its neighbourhood of the bank."""
-        if self._parameters.neighbours == 0 or distance == 0.0:
-            return distance
-        _, around = self._search.query(self._search.bank[row : row + 1], self._parameters.neighbours)
-        differences = self._search.bank[around[0]] - patch
-        others = np.sqrt(np.einsum("nc,nc->n", differences, differences)).astype(np.float64)
-        shift = max(distance, float(others.max()))
-        share = np.exp(distance - shift) / np.exp(others - shift).sum()
-        return float(max(0.0, 1.0 - share) * distance)
+    def _scores(self, patches: Floats, distances: Floats, rows: NDArray[np.intp]) -> Floats:
+        """Eq. 7: the winners' distances, times one less their share in the soft-max over their rows' neighbourhood."""
+        if self._parameters.neighbours == 0:
+            return distances
+        _, around = self._exact.query(self._exact.bank[rows], self._parameters.neighbours)
+        differences = self._exact.bank[around] - patches[:, np.newaxis]
+        others = np.sqrt(np.einsum("bnc,bnc->bn", differences, differences)).astype(np.float64)
+        shift = np.maximum(distances, others.max(axis=1))
+        share = np.exp(distances - shift) / np.exp(others - shift[:, np.newaxis]).sum(axis=1)
+        scores: Floats = (np.maximum(0.0, 1.0 - share) * distances).astype(np.float32)
+        return scores
 
 
 def _bank_rows(patches: int, ratio: float | None) -> int:

@@ -101,6 +101,13 @@ class Detector(Protocol):
         """What was learnt, for an artifact."""
         ...
 
+    def facts(self) -> dict[str, float]:
+        """What the fit has found out that a person should be told at commissioning, name -> number.
+
+        Empty where there is nothing to tell, and of a detector that was restored.
+        """
+        ...
+
     @classmethod
     def restore(cls, tensors: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any]) -> Self:
         """The detector that gave these `tensors` and `parameters`.

@@ -1,5 +1,6 @@
 """PatchCore against its paper's equations, written out plainly in float64."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,37 @@ def test_a_bank_of_another_kind_is_refused() -> None:
 def test_a_parameter_out_of_range_is_refused_by_name(parameter: str, value: Any) -> None:
     with pytest.raises(MisconfiguredError, match=parameter):
         PatchCore.fit([maps_of(1)], seed=0, **{parameter: value})
+
+
+@pytest.mark.parametrize("search", ["reduced", "ivf", "hnsw", "pq"])
+def test_an_approximate_search_says_what_it_loses_and_never_scores_a_patch_nearer(search: str) -> None:
+    noise = {"tap": np.random.default_rng(3).standard_normal((30, 24, 10, 10)).astype(np.float32)}
+    exact, faster = (PatchCore.fit([noise], seed=0, coreset_ratio=0.5, search=name) for name in ("exact", search))
+    assert exact.facts() == {}
+    loss = faster.facts()
+    assert 0.05 < loss["search_recall"] <= 1
+    assert (loss["search_recall"] == 1) == (loss["search_largest_error"] == 0)
+    assert 0 <= loss["search_mean_error"] <= loss["search_largest_error"] < 1
+    others = {"tap": np.random.default_rng(4).standard_normal((2, 24, 10, 10)).astype(np.float32)}
+    true, found = (detector.search(detector.embed(others)).patch for detector in (exact, faster))
+    assert not np.array_equal(true, found)
+    assert (found >= true * (1 - 1e-6)).all()
+    restored = PatchCore.restore(faster.tensors(), faster.parameters)
+    np.testing.assert_array_equal(restored.search(restored.embed(others)).patch, found)
+
+
+def test_patches_beyond_the_budget_are_refused_with_what_to_change() -> None:
+    seen = 0
+
+    def batches() -> Iterator[FeatureMaps]:
+        nonlocal seen
+        for seed in range(1000):
+            seen += 1
+            yield maps_of(seed)
+
+    with pytest.raises(MisconfiguredError, match=r"first 18 pictures.*budget is 0.1 MB.*fewer pictures"):
+        PatchCore.fit(batches(), seed=0, bank_budget_mb=0.1)
+    assert seen == 3
 
 
 def test_parameters_may_come_as_text_from_a_command_line() -> None:

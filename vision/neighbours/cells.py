@@ -1,0 +1,78 @@
+"""A bank divided into cells of near vectors, so that whole cells can be ruled out by the triangle inequality."""
+
+from math import isqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision.arrays import Floats
+
+_FEWEST_ROWS = 64
+"""Rows that a cell has on average at least; smaller ones cost more calls than they spare products."""
+_ROUNDS = 8
+_LEADING = 32
+"""Dimensions in which cells are made; more change neither them nor what they rule out."""
+_BLOCK = 8192
+
+
+class Cells:
+    """The vectors of a reduced bank by cells, laid out for matrix products.
+
+    A query `[q, 1]` times `centres` or a block is `|c|² - 2 q·c`: the squared distance less `|q|²`, from one product.
+
+    Args:
+        reduced: `(N, D)` float64, the leading dimensions first.
+
+    Attributes:
+        rows: `(N,)`, rows of the bank, cell by cell.
+        starts: `(cells + 1,)`, where in `rows` each cell starts, and the end.
+        centres: `(D + 1, cells)` float32.
+        radii: `(cells,)` float64, no vector of a cell is farther from its centre.
+        blocks: For each cell `(D + 1, its rows)` float32.
+    """
+
+    def __init__(self, reduced: NDArray[np.float64]) -> None:
+        count = max(1, min(isqrt(len(reduced)), len(reduced) // _FEWEST_ROWS))
+        assignment = _assign(reduced[:, :_LEADING].astype(np.float32), count)
+        self.rows = np.argsort(assignment, kind="stable")
+        self.starts = np.concatenate([[0], np.cumsum(np.bincount(assignment))])
+        ordered = reduced[self.rows]
+        centres = np.add.reduceat(ordered, self.starts[:-1]) / np.diff(self.starts)[:, np.newaxis]
+        away = ordered - np.repeat(centres, np.diff(self.starts), axis=0)
+        self.radii = np.sqrt(np.maximum.reduceat(np.einsum("nd,nd->n", away, away), self.starts[:-1]))
+        self.centres = _keys(centres)
+        self.blocks = [_keys(ordered[start:end]) for start, end in zip(self.starts[:-1], self.starts[1:], strict=True)]
+
+    @property
+    def sizes(self) -> NDArray[np.intp]:
+        """How many rows each cell has."""
+        return np.diff(self.starts)
+
+
+def _keys(vectors: NDArray[np.float64]) -> Floats:
+    keys: Floats = np.vstack([-2 * vectors.T, np.einsum("nd,nd->n", vectors, vectors)]).astype(np.float32, order="C")
+    return keys
+
+
+def _assign(points: Floats, count: int) -> NDArray[np.intp]:
+    """The cell of each point, by Lloyd's algorithm from points evenly spaced in their order; no cell is empty."""
+    centres = points[np.linspace(0, len(points) - 1, count).astype(np.intp)]
+    assignment = _nearest(points, centres)
+    for _ in range(_ROUNDS if count > 1 else 0):
+        order = np.argsort(assignment, kind="stable")
+        starts = np.unique(assignment[order], return_index=True)[1]
+        sizes = np.diff(np.append(starts, len(points)))
+        centres = (np.add.reduceat(points[order], starts) / sizes[:, np.newaxis]).astype(np.float32)
+        assignment = _nearest(points, centres)
+    compact: NDArray[np.intp] = np.unique(assignment, return_inverse=True)[1].reshape(-1)
+    return compact
+
+
+def _nearest(points: Floats, centres: Floats) -> NDArray[np.intp]:
+    keys = -2 * centres.T
+    squares = np.einsum("kd,kd->k", centres, centres)
+    nearest = np.empty(len(points), dtype=np.intp)
+    for start in range(0, len(points), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        nearest[rows] = (points[rows] @ keys + squares).argmin(axis=1)
+    return nearest
