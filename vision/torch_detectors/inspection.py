@@ -2,9 +2,9 @@
 
 # mypy: allow-untyped-calls
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from vision.arrays import Pixels, Size
 from vision.backbones.torch_engine import TorchEngine
 from vision.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from vision.torch_detectors.scores import TorchScores
+from wire_contract.errors import MisconfiguredError
 
 _WARM_UPS = 3
 
@@ -62,7 +63,7 @@ class DeviceInspector:
         """Maps and scores of decoded pictures, `(B, H, W, 3)` uint8, from the host or on the device.
 
         Raises:
-            MisconfiguredError: The backbone cannot take pictures of that size.
+            MisconfiguredError: The backbone cannot take pictures of that size, or the memory does not suffice.
         """
         batch = pixels if isinstance(pixels, Tensor) else torch.from_numpy(pixels)
         if not self._recorded:
@@ -72,18 +73,49 @@ class DeviceInspector:
             self._records[shape] = _Record(self, batch)
         return self._records[shape].replay(batch)
 
-    def normalised(self, batch: Tensor) -> Tensor:
-        """Pictures on the device as the backbone reads them, `(B, 3, H, W)`, in its precision."""
-        with torch.inference_mode():
-            planes = batch.permute(0, 3, 1, 2)
-            if tuple(planes.shape[2:]) != tuple(self._size):
-                planes = resized(planes, self._size)
-            scale, shift = _factors(self._engine.device)
-            return torch.addcmul(shift, planes, scale).to(self._engine.dtype)
+    def inspect_each(self, batches: Iterable[Tensor]) -> Iterator[Inspected]:
+        """As `inspect`, batch after batch; on a GPU the next batch travels there while this one is worked on.
+
+        Args:
+            batches: Pictures on the host, in pinned memory if they are to travel meanwhile.
+        """
+        uploads = self._uploaded(batches)
+        upcoming = next(uploads, None)
+        while upcoming is not None:
+            batch, upcoming = upcoming, next(uploads, None)
+            if batch.arrived is not None:
+                stream = torch.cuda.current_stream(self._engine.device)
+                stream.wait_event(batch.arrived)
+                batch.pixels.record_stream(stream)
+            yield self.inspect(batch.pixels)
+
+    def _uploaded(self, batches: Iterable[Tensor]) -> Iterator["_Upload"]:
+        device = self._engine.device
+        if device.type != "cuda":
+            yield from (_Upload(batch.to(device), None) for batch in batches)
+            return
+        aside = torch.cuda.Stream(device)
+        for batch in batches:
+            with torch.cuda.stream(aside):
+                pixels, arrived = batch.to(device, non_blocking=True), torch.cuda.Event()
+                arrived.record(aside)
+            yield _Upload(pixels, arrived)
 
     def _inspect(self, batch: Tensor) -> Inspected:
-        found = self._detector.search(self._engine.maps(self.normalised(batch)))
-        return Inspected(self._detector.render(found.patch, self._size), found.image)
+        try:
+            found = self._detector.search(self._engine.maps(normalised(batch, self._size, self._engine.dtype)))
+            return Inspected(self._detector.render(found.patch, self._size), found.image)
+        except torch.OutOfMemoryError as error:
+            raise MisconfiguredError(
+                f"the device's memory does not suffice for {len(batch)} pictures", remedy="choose a smaller batch"
+            ) from error
+
+
+class _Upload(NamedTuple):
+    """Pictures on their way to the device, and what happens when they are there; None where they already are."""
+
+    pixels: Tensor
+    arrived: Any
 
 
 class _Record:
@@ -107,6 +139,25 @@ class _Record:
         self._pixels.copy_(batch, non_blocking=True)
         self._graph.replay()
         return self._found
+
+
+def normalised(batch: Tensor, size: Size, dtype: torch.dtype) -> Tensor:
+    """Pictures on a device as a backbone reads them.
+
+    Args:
+        batch: `(B, H, W, 3)` uint8.
+        size: What they are resized to.
+        dtype: Of what is returned.
+
+    Returns:
+        `(B, 3, *size)`, `(x / 255 - mean) / std`.
+    """
+    with torch.inference_mode():
+        planes = batch.permute(0, 3, 1, 2)
+        if tuple(planes.shape[2:]) != tuple(size):
+            planes = resized(planes, size)
+        scale, shift = _factors(batch.device)
+        return torch.addcmul(shift, planes, scale).to(dtype)
 
 
 def resized(planes: Tensor, size: Size) -> Tensor:

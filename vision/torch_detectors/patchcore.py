@@ -22,6 +22,8 @@ CARRIED: dict[str, tuple[Any, ...] | None] = {
     "neighbours": None,
     "grid": None,
     "bank_dtype": None,
+    "bank_budget_mb": None,
+    "search": ("exact",),
     "sigma": None,
     "seed": None,
 }
