@@ -13,7 +13,13 @@ from vision.codecs.lookup import codec_of
 from vision.codecs.protocol import ImageCodec
 from wire_contract.errors import MisconfiguredError, UnreadableError
 
-NAMES = {"raw": ("raw",), "png": ("png",), "webp": ("webp:1", "webp:50", "webp:80", "webp:100")}
+NAMES = {
+    "raw": ("raw",),
+    "png": ("png",),
+    "webp": ("webp:1", "webp:50", "webp:80", "webp:100"),
+    "jpeg": ("jpeg:1", "jpeg:80", "jpeg:100"),
+    "avif": ("avif:1", "avif:60", "avif:100"),
+}
 EVERY_NAME = [name for names in NAMES.values() for name in names]
 SIZE = (48, 64)
 
@@ -159,11 +165,28 @@ def test_what_is_not_a_picture_is_refused_with_what_to_give(codec: ImageCodec, p
     assert "(height, width, 3)" in caught.value.remedy
 
 
-@pytest.mark.parametrize("name", ["", "jpeg", "WEBP:80", "webp 80", ":80", "gif:1"])
+@pytest.mark.parametrize("name", ["", "jpg:80", "WEBP:80", "webp 80", ":80", "gif:1"])
 def test_an_unknown_codec_is_answered_with_the_known_ones(name: str) -> None:
     with pytest.raises(MisconfiguredError) as caught:
         codec_of(name)
     assert all(family in caught.value.remedy for family in CODECS)
+
+
+@pytest.mark.parametrize("family", ["webp", "jpeg", "avif"])
+@pytest.mark.parametrize("quality", ["", ":", ":0", ":101", ":080", ":8.5", ":-1", ":\u0668\u0660", ":" + "9" * 10_000])
+def test_what_is_no_quality_is_answered_with_how_to_write_one(family: str, quality: str) -> None:
+    with pytest.raises(MisconfiguredError) as caught:
+        codec_of(family + quality)
+    assert caught.value.remedy == f"write {family}:1 to {family}:100"
+
+
+@pytest.mark.parametrize("family", ["webp", "jpeg", "avif"])
+def test_more_quality_takes_more_bytes_and_loses_less(family: str) -> None:
+    pixels = picture((96, 96))
+    few, many = (codec_of(f"{family}:{quality}") for quality in (20, 90))
+    assert len(few.encode(pixels)) < len(many.encode(pixels))
+    losses = [np.abs(codec.decode(codec.encode(pixels), (96, 96)) - pixels.astype(int)).mean() for codec in (few, many)]
+    assert losses[0] > losses[1]
 
 
 @pytest.mark.parametrize("name", ["raw:1", "raw:", "png:9", "png:"])

@@ -9,7 +9,7 @@ from edge_node.gates import GATES
 from edge_node.sources import SOURCES
 from patchline.verbs import VERBS
 from vision.backbones import BACKBONES
-from vision.codecs import CODECS
+from vision.codecs import CODECS, FEATURE_CODECS
 from vision.detectors import DETECTORS
 from wire_contract.topics import CHANNELS
 
@@ -18,7 +18,7 @@ README = (ROOT / "README.md").read_text()
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
-@pytest.mark.parametrize("name", [*CODECS, *DETECTORS, *BACKBONES, *SOURCES, *GATES, *VERBS])
+@pytest.mark.parametrize("name", [*CODECS, *FEATURE_CODECS, *DETECTORS, *BACKBONES, *SOURCES, *GATES, *VERBS])
 def test_the_readme_names_everything_a_user_can_choose(name: str) -> None:
     assert re.search(rf"`{re.escape(name)}[`:]", README), f"{name} is missing in README.md"
 

@@ -5,11 +5,13 @@ belongs to the artifact it was calibrated with. One file holds both halves of a 
 Image codecs carry pixels; feature codecs carry the feature maps that a backbone at the edge made of them.
 """
 
+from vision.codecs.avif import AvifCodec
 from vision.codecs.deflate import DeflateCodec
 from vision.codecs.feature_protocol import FeatureCodec
 from vision.codecs.float_features import FeaturesCodec, HalfCodec
 from vision.codecs.global_pq import GlobalPqCodec
 from vision.codecs.int8 import Int8Codec
+from vision.codecs.jpeg import JpegCodec
 from vision.codecs.patch_pq import PatchOpqCodec, PatchPqCodec
 from vision.codecs.png import PngCodec
 from vision.codecs.protocol import ImageCodec
@@ -22,6 +24,8 @@ CODECS: dict[str, type[ImageCodec]] = {
     "raw": RawCodec,
     "png": PngCodec,
     "webp": WebpCodec,
+    "jpeg": JpegCodec,
+    "avif": AvifCodec,
 }
 """Codec family -> the class that makes its codecs."""
 

@@ -19,8 +19,8 @@ from vision.codecs.webp import LONGEST_SIDE, WebpCodec
 from wire_contract.errors import MisconfiguredError, UnreadableError
 
 METHOD = 0
-"""libwebp's effort, 0 to 6. Measured on features.6 and features.13 of MobileNetV2 at quality 80: a tap takes 0.9 ms at 0 and
-2.7 ms at 4, for at most a ninth fewer bytes; the backbone itself takes 5.6 ms."""
+"""libwebp's effort, 0 to 6. Measured on features.6 and features.13 of MobileNetV2 at quality 80: a tap takes 0.9 ms at
+0 and 2.7 ms at 4, for at most a ninth fewer bytes; the backbone itself takes 5.6 ms."""
 
 _HEAD = struct.Struct("<ffI")
 """Lowest and highest value of a tap, bytes of its picture."""

@@ -5,11 +5,11 @@ import struct
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-import numpy as np
 from PIL import Image
 
+from vision.codecs.lossy import check_quality, decode_picture, read_quality
 from vision.codecs.protocol import Pixels, check_size, checked_pixels
-from wire_contract.errors import MisconfiguredError, UnreadableError
+from wire_contract.errors import UnreadableError
 
 METHOD = 4
 """libwebp's effort, 0 to 6. Measured on 224x224 photographs of bottles at quality 80: method 4 takes 4.7 ms and gives
@@ -18,7 +18,6 @@ METHOD = 4
 LONGEST_SIDE = 16383
 """Pixels; the format has 14 bits for a side."""
 
-_BEST = 100
 _HEADER = struct.Struct("<4sI4s4sI3s3sHH")
 """RIFF, length behind it, WEBP, `VP8 `, chunk length, frame tag, start code, width, height (RFC 6386, section 9.1)."""
 _SIDE_BITS = 0x3FFF
@@ -42,16 +41,12 @@ class WebpCodec:
     lossless: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.quality <= _BEST:
-            raise _bad_quality(str(self.quality))
+        check_quality(self.family, self.quality)
 
     @classmethod
     def parse(cls, parameter: str | None) -> Self:
         """The codec of one quality, written in plain decimal digits; see `ImageCodec.parse`."""
-        text = parameter or ""
-        if not (text.isascii() and text.isdigit()) or text.startswith("0"):
-            raise _bad_quality(text)
-        return cls(int(text[:4]))
+        return cls(read_quality(cls.family, parameter))
 
     @property
     def name(self) -> str:
@@ -68,22 +63,7 @@ class WebpCodec:
     def decode(self, payload: bytes, size: tuple[int, int]) -> Pixels:
         """See `ImageCodec.decode`. Only what `encode` writes is read: one lossy frame, no alpha, no animation."""
         check_size(_declared_size(payload), size)
-        try:
-            with Image.open(io.BytesIO(payload), formats=["WEBP"]) as picture:
-                check_size((picture.height, picture.width), size)
-                pixels = np.array(picture.convert("RGB"))
-        except UnreadableError:
-            raise
-        # Pillow's parser meets hostile bytes with many kinds of exceptions; they mean one thing to the caller.
-        except Exception as error:
-            raise UnreadableError(f"the WebP is damaged: {error}", code="picture") from error
-        return pixels
-
-
-def _bad_quality(text: str) -> MisconfiguredError:
-    return MisconfiguredError(
-        f"{text!r} is not a quality of the codec webp", where="codec", remedy="write webp:1 to webp:100"
-    )
+        return decode_picture(payload, "WEBP", size)
 
 
 def _declared_size(payload: bytes) -> tuple[int, int]:
