@@ -23,7 +23,10 @@ from analytics_service.settings import Settings
 from analytics_service.shelf import ArtifactShelf, open_shelf
 from analytics_service.worker import Worker
 from wire_contract.errors import MisconfiguredError
+from wire_contract.link.expiry import warn, warn_until
+from wire_contract.link.tls import context_of
 from wire_contract.messages import ServiceStatus
+from wire_contract.signing import VerifyKey
 from wire_contract.topics import Station, Topics
 
 log = logging.getLogger(__name__)
@@ -49,9 +52,13 @@ def check(settings: Settings) -> Checked:
         MisconfiguredError: Something is missing, damaged or does not fit.
     """
     topics = Topics(settings.prefix)
-    settings.broker.link_settings(settings.name)
+    link = settings.broker.link_settings(settings.name)
+    if link.tls is not None:
+        context_of(link.tls)
+        warn(link.tls, log.warning)
+    verify_key = VerifyKey(settings.verify_key) if settings.verify_key else None
     engines = EngineRoom(threads=settings.worker.threads)
-    shelf = open_shelf(settings.artifacts, engine_for=engines.engine_for)
+    shelf = open_shelf(settings.artifacts, engine_for=engines.engine_for, verify_key=verify_key)
     for shelved in shelf.artifacts:
         shelved.warm_up()
     return Checked(settings, topics, _site_of(shelf, settings), shelf)
@@ -79,6 +86,7 @@ def run(settings: Settings) -> None:
     with _life() as life:
         working = _thread("worker", worker.run)
         publishing = _thread("publication", publication.run)
+        _watch_certificates(stopped, settings, metrics)
         sweeping = _thread("retention", lambda: _sweep(stopped, records, settings))
         connections.start()
         life.over.wait()
@@ -178,6 +186,13 @@ def _sweep(stopped: threading.Event, records: Records, settings: Settings) -> No
         keep_seconds=settings.records.keep_days * DAY_SECONDS,
         max_dead_letters=settings.records.max_dead_letters,
     )
+
+
+def _watch_certificates(stopped: threading.Event, settings: Settings, metrics: Metrics) -> None:
+    tls = settings.broker.link_settings(settings.name).tls
+    if tls is not None:
+        metrics.watch_certificates(tls)
+        _thread("certificates", lambda: warn_until(stopped, tls, log.warning))
 
 
 def _thread(name: str, work: Callable[[], None]) -> threading.Thread:

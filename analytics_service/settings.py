@@ -26,6 +26,7 @@ class TlsSection(_Section):
     ca: Path = Field(description="PEM file of the authorities that may sign the broker's certificate")
     certificate: Path | None = Field(None, description="PEM file of the service's own certificate")
     key: Path | None = Field(None, description="PEM file of its private key")
+    minimum_version: Literal["1.2", "1.3"] = Field("1.2", description="The oldest TLS version spoken")
 
 
 class BrokerSection(_Section):
@@ -49,7 +50,7 @@ class BrokerSection(_Section):
         Raises:
             MisconfiguredError: They contradict each other.
         """
-        tls = TlsSettings(ca=self.tls.ca, certificate=self.tls.certificate, key=self.tls.key) if self.tls else None
+        tls = TlsSettings(**dict(self.tls)) if self.tls else None
         return LinkSettings(
             host=self.host,
             port=self.port,
@@ -96,6 +97,10 @@ class Settings(BaseSettings):
     prefix: str = Field(DEFAULT_PREFIX, description="Head of every topic")
     shared_group: str = Field("", description="Name under which several services share the parts; empty for one alone")
     artifacts: Path = Field(description="The folder that `patchline commission --out` wrote")
+    verify_key: Path | None = Field(
+        None,
+        description="PEM file of the key that must have signed artifacts and profiles; all are loaded unless given",
+    )
     metrics_port: int = Field(0, ge=0, le=65535, description="Port of the Prometheus metrics; 0 for none")
     drain_seconds: float = Field(20.0, ge=0, description="How long a stop waits for parts that were admitted")
     broker: BrokerSection = Field(default_factory=BrokerSection, description="The MQTT broker")

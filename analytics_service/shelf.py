@@ -6,17 +6,20 @@ in `older/` those that parts still waiting in an outbox may name.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from analytics_service.artifacts import SUFFIX, Artifact, BackboneKey, load
 from analytics_service.assets import FOLDER, codec_asset
 from analytics_service.readers import FeatureReader, PictureReader, Reader
+from analytics_service.signatures import check_artifact, check_signed
 from vision.backbones.engine import Engine
 from vision.calibration import Calibration
 from vision.codecs.lookup import codec_of, is_feature_codec
 from vision.detectors.protocol import Detector
 from wire_contract.errors import MisconfiguredError, UnreadableError
 from wire_contract.messages import MAX_PROFILE_BYTES, Profile, check_profile, unpack
+from wire_contract.signing import VerifyKey
 from wire_contract.topics import Station
 
 PROFILE_FILE = "profile.msgpack"
@@ -111,18 +114,21 @@ class ArtifactShelf:
         return path if offered and path.is_file() else None
 
 
-def open_shelf(folder: Path, *, engine_for: Callable[[BackboneKey, Path], Engine]) -> ArtifactShelf:
+def open_shelf(
+    folder: Path, *, engine_for: Callable[[BackboneKey, Path], Engine], verify_key: VerifyKey | None = None
+) -> ArtifactShelf:
     """Load every artifact and profile below a folder.
 
     Args:
         folder: What `commission --out` named.
         engine_for: Gives the engine of a backbone, the same one for the same key; refuses one that is not here. The
             path is the artifact's, for the error message. Not asked for artifacts of feature codecs.
+        verify_key: Whose owner must have signed every artifact, before it is decoded, and every profile.
 
     Raises:
         MisconfiguredError: There is no artifact; a file is damaged or for an unknown codec; a profile names an artifact
             that is not here; a backbone is missing or has other weights than the artifact was made with; a fitted
-            codec is missing, damaged or another one.
+            codec is missing, damaged or another one; something is not signed as it should be.
     """
     files = sorted(folder.rglob(f"*{SUFFIX}"))
     if not files:
@@ -133,10 +139,11 @@ def open_shelf(folder: Path, *, engine_for: Callable[[BackboneKey, Path], Engine
         )
     shelved = []
     for path in files:
-        artifact = load(path)
+        check = partial(check_artifact, folder, path, key=verify_key) if verify_key is not None else None
+        artifact = load(path, check=check)
         shelved.append(ShelvedArtifact(artifact, _reader(folder, artifact, path, engine_for)))
     shelf = ArtifactShelf(
-        shelved, [_read_profile(path) for path in sorted(folder.rglob(PROFILE_FILE))], folder / FOLDER
+        shelved, [_read_profile(path, verify_key) for path in sorted(folder.rglob(PROFILE_FILE))], folder / FOLDER
     )
     _check_complete(shelf, folder)
     return shelf
@@ -155,7 +162,7 @@ def _reader(folder: Path, artifact: Artifact, path: Path, engine_for: Callable[[
     return PictureReader(codec, header.input_size, engine_for(header.backbone, path))
 
 
-def _read_profile(path: Path) -> Profile:
+def _read_profile(path: Path, verify_key: VerifyKey | None) -> Profile:
     try:
         profile: Profile = unpack(path.read_bytes(), Profile, limit=MAX_PROFILE_BYTES)
         check_profile(profile)
@@ -163,6 +170,8 @@ def _read_profile(path: Path) -> Profile:
         raise MisconfiguredError(
             f"the profile is damaged: {error}", where=str(path), remedy="commission the station again"
         ) from error
+    if verify_key is not None:
+        check_signed(profile, path, verify_key)
     return profile
 
 

@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 
-from edge_node.assembly import Node, Stops, assemble, build_source, build_triggers
+from edge_node.assembly import Node, Stops, assemble, build_source, build_triggers, verify_key_of
 from edge_node.connections import link_settings
 from edge_node.crew import Crew
 from edge_node.mode import Mode
 from edge_node.rows import Row
 from edge_node.settings import EdgeSettings
 from wire_contract.errors import EXIT_UNAVAILABLE
+from wire_contract.link.expiry import warn, warn_until
 from wire_contract.link.tls import context_of
 
 _log = logging.getLogger(__name__)
@@ -32,9 +33,11 @@ def check(settings: EdgeSettings) -> None:
         MisconfiguredError: A setting, or a file it names, is wrong.
     """
     build_source(settings, build_triggers(settings, threading.Event()))
+    verify_key_of(settings)
     link = link_settings(settings, max_inflight=settings.broker.max_inflight)
     if link.tls is not None:
         context_of(link.tls)
+        warn(link.tls, _log.warning)
 
 
 def run(settings: EdgeSettings, stops: Stops | None = None) -> int:
@@ -74,6 +77,11 @@ def _work(node: Node, settings: EdgeSettings, stops: Stops, crew: Crew) -> int:
     unfinished = _recover(node)
     node.link.start()
     crew.start("inbox", partial(node.inbox.run, stops.rest))
+    tls = link_settings(settings, max_inflight=settings.broker.max_inflight).tls
+    if tls is not None:
+        warn(tls, _log.warning)
+        node.metrics.watch_certificates(tls)
+        crew.start("certificates", partial(warn_until, stops.rest, tls, _log.warning))
     crew.start("announcer", partial(node.announcer.run, node.link, stops.rest))
     crew.start("gatekeeper", partial(node.gatekeeper.run, stops.rest))
     crew.start("publisher", partial(node.publisher.run, stops.rest))

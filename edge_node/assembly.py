@@ -21,6 +21,7 @@ from edge_node.metrics import EdgeMetrics
 from edge_node.mode import Mode
 from edge_node.orders import Orders
 from edge_node.outbox import Outbox
+from edge_node.overflow import DowngradeCodec, DropOldest, Overflow, StopCapture
 from edge_node.profile_cache import ProfileCache
 from edge_node.publisher import Publisher
 from edge_node.receipts import Receipts
@@ -32,6 +33,7 @@ from edge_node.sources.protocol import Source
 from edge_node.sources.triggers import MessageTriggers, Takt, Triggers, read_trigger
 from wire_contract.link.delivery import Delivery
 from wire_contract.link.link import Link
+from wire_contract.signing import VerifyKey
 from wire_contract.topics import Station, Topics
 
 
@@ -79,9 +81,7 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
     metrics = EdgeMetrics()
     outbox = _outbox(settings, boot_id, clock)
     metrics.watch_outbox(lambda: outbox.state)
-    cache = ProfileCache(
-        settings.profile.directory, station, max_asset_bytes=settings.profile.max_asset_bytes, at_hand=is_at_hand
-    )
+    cache = _cache(settings)
     mode = Mode(FeatureEncoders(EdgeBackbones(threads=settings.backbone_threads, fetched=cache.asset), cache.asset))
     announcer = _announcer(settings, boot_id, mode, cache, outbox)
     publisher = _publisher(settings, outbox, metrics)
@@ -110,6 +110,7 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
             station=station,
             metrics=metrics,
             stop=stops.capture,
+            overflow=_overflow(settings, outbox, publisher, mode=mode, announcer=announcer, metrics=metrics),
             slowdown=settings.slowdown,
         ),
     )
@@ -139,6 +140,22 @@ def build_gate(settings: EdgeSettings, link: Link) -> Gate:
     return GATES[settings.gate.kind](**arguments)
 
 
+def verify_key_of(settings: EdgeSettings) -> VerifyKey | None:
+    """The key whose owner must sign profiles; raises `MisconfiguredError` when it cannot be used."""
+    return VerifyKey(settings.profile.verify_key) if settings.profile.verify_key else None
+
+
+def _cache(settings: EdgeSettings) -> ProfileCache:
+    table = settings.profile
+    return ProfileCache(
+        table.directory,
+        settings.station,
+        max_asset_bytes=table.max_asset_bytes,
+        verify_key=verify_key_of(settings),
+        at_hand=is_at_hand,
+    )
+
+
 def _outbox(settings: EdgeSettings, boot_id: str, clock: str) -> Outbox:
     return Outbox(
         settings.outbox.path,
@@ -148,6 +165,24 @@ def _outbox(settings: EdgeSettings, boot_id: str, clock: str) -> Outbox:
         budget_bytes=settings.outbox.budget_bytes,
         journal_lines=settings.outbox.journal_lines,
     )
+
+
+def _overflow(
+    settings: EdgeSettings,
+    outbox: Outbox,
+    publisher: Publisher,
+    *,
+    mode: Mode,
+    announcer: Announcer,
+    metrics: EdgeMetrics,
+) -> Overflow:
+    match settings.outbox.when_full:
+        case "stop_capture":
+            return StopCapture()
+        case "drop_oldest":
+            return DropOldest(outbox, publisher, settings.station, metrics)
+        case "downgrade_codec":
+            return DowngradeCodec(outbox, mode, announcer, settings.station, metrics)
 
 
 def _announcer(settings: EdgeSettings, boot_id: str, mode: Mode, cache: ProfileCache, outbox: Outbox) -> Announcer:

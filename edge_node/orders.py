@@ -5,7 +5,7 @@ import logging
 from edge_node.announcer import Announcer
 from edge_node.metrics import EdgeMetrics
 from edge_node.mode import Mode
-from edge_node.profile_cache import ProfileCache, read_profile
+from edge_node.profile_cache import ProfileCache
 from wire_contract.errors import MisconfiguredError
 from wire_contract.link.delivery import Delivery
 from wire_contract.messages import MAX_ASSET_CHUNK_BYTES, AssetChunk, Command, Profile, from_json, unpack
@@ -42,13 +42,13 @@ class Orders:
         """Take a profile into use, or ask for the assets it needs.
 
         Raises:
-            UnreadableError: It is damaged, or another station's.
+            UnreadableError: It is damaged, another station's, or not signed by whom this station listens to.
             UnavailableError: The disk cannot take it.
         """
         if not delivery.payload:
             _log.warning("the service withdrew the profile of %s; the last one stays in use", self._station)
             return
-        profile = read_profile(delivery.payload, self._station)
+        profile = self._cache.read(delivery.payload)
         encoder = self._mode.encoder
         if encoder is not None and encoder.profile.fingerprint == profile.fingerprint:
             return

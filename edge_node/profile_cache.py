@@ -17,20 +17,25 @@ from wire_contract.messages import (
     sha256_of,
     unpack,
 )
+from wire_contract.signing import VerifyKey
 
 _log = logging.getLogger(__name__)
 
+_WRONG = {"signature": "not to be trusted"}
 
-def read_profile(payload: bytes, station: str) -> Profile:
+
+def read_profile(payload: bytes, station: str, verify_key: VerifyKey | None = None) -> Profile:
     """A profile as the service publishes it.
 
     Raises:
-        UnreadableError: It is too long, malformed, not whole, or another station's.
+        UnreadableError: It is too long, malformed, not whole, another station's, or not signed with the key asked for.
     """
     profile: Profile = unpack(payload, Profile, limit=MAX_PROFILE_BYTES)
     check_profile(profile)
     if profile.station != station:
         raise UnreadableError(f"the profile is for {profile.station}, not {station}", code="profile")
+    if verify_key is not None:
+        verify_key.check("profile", profile.fingerprint, profile.signature)
     return profile
 
 
@@ -54,6 +59,7 @@ class ProfileCache:
         directory: The folder; made where missing.
         station: Whose profile is looked for.
         max_asset_bytes: The largest asset accepted; chunks wait in memory until their asset is whole.
+        verify_key: Whose owner must have signed a profile, also a cached one; any profile is taken without.
         at_hand: Tells the assets that this computer has elsewhere, and that need not be fetched.
     """
 
@@ -63,25 +69,30 @@ class ProfileCache:
         station: str,
         *,
         max_asset_bytes: int = 64 * 1024 * 1024,
+        verify_key: VerifyKey | None = None,
         at_hand: Callable[[AssetReference], bool] = nowhere,
     ) -> None:
         self._directory, self._station, self._max_asset_bytes = directory, station, max_asset_bytes
-        self._at_hand = at_hand
+        self._at_hand, self._verify_key = at_hand, verify_key
         self._wanted: Profile | None = None
         self._partial: dict[str, dict[int, bytes]] = {}
+
+    def read(self, payload: bytes) -> Profile:
+        """A profile that this station may take; see `read_profile`."""
+        return read_profile(payload, self._station, self._verify_key)
 
     def load(self) -> Profile | None:
         """The cached profile, if it and all its assets are whole; damage is logged and counts as absence."""
         path = self._directory / "profile.msgpack"
         try:
-            profile = read_profile(path.read_bytes(), self._station)
+            profile = self.read(path.read_bytes())
         except FileNotFoundError:
             return None
         except OSError as error:
             _log.warning("cached profile %s cannot be read, ignored: %s", path, error.strerror)
             return None
         except UnreadableError as error:
-            _log.warning("cached profile %s is damaged, ignored: %s", path, error.reason)
+            _log.warning("cached profile %s is %s, ignored: %s", path, _WRONG.get(error.code, "damaged"), error.reason)
             return None
         missing = [digest for digest, asset in assets_of(profile).items() if not self._has(asset)]
         if missing:

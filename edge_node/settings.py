@@ -65,7 +65,11 @@ class OutboxTable(_Table):
     """What the station keeps until its verdict returns."""
 
     path: Path = Field(Path("outbox.sqlite"), description="the file; one for each station")
-    budget_bytes: int = Field(1024**3, ge=1024**2, description="frames are refused beyond this")
+    budget_bytes: int = Field(1024**3, ge=1024**2, description="bytes of pictures kept at most")
+    when_full: Literal["stop_capture", "drop_oldest", "downgrade_codec"] = Field(
+        "stop_capture",
+        description="what gives way beyond that: new pictures, the oldest ones, or, from three quarters on, their size",
+    )
     journal_lines: int = Field(100_000, ge=0, description="closed inspections to remember")
 
 
@@ -182,6 +186,9 @@ class ProfileTable(_Table):
         None, description="how long to wait for a first profile before giving up; for ever unless given"
     )
     max_asset_bytes: int = Field(64 * 1024**2, ge=0, description="largest asset accepted")
+    verify_key: Path | None = Field(
+        None, description="PEM file of the key that must have signed a profile; any profile is taken unless given"
+    )
 
 
 class MetricsTable(_Table):

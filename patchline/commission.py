@@ -11,6 +11,7 @@ from line_replay.phases import phases
 from patchline.options import names_of, parameters_of, size_of
 from patchline.rates import bytes_per_second_of
 from patchline.threads import bound_threads
+from wire_contract.signing import SigningKey
 from wire_contract.topics import Station
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ def command(
             "--asset-budget-bytes", min=0, help="Refuse codecs whose files are larger for a station to fetch."
         ),
     ] = ASSET_BUDGET_BYTES,
+    signing_key: Annotated[
+        Path | None,
+        typer.Option("--signing-key", help="Sign what is made; PEM of an Ed25519 key, such as provision made."),
+    ] = None,
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave out pictures that cannot be read, and say which.")
     ] = False,
@@ -85,7 +90,9 @@ def command(
     uplink_rate = bytes_per_second_of(uplink)
     bound_threads(threads)
     from analytics_service.commission import Request, commission  # noqa: PLC0415 - imports numpy; no part of the base
+    from analytics_service.signatures import sign  # noqa: PLC0415 - as above
 
+    signer = SigningKey(signing_key) if signing_key is not None else None
     console = Console(stderr=True)
     request = Request(
         data=data,
@@ -109,6 +116,8 @@ def command(
     )
     with phases(console) as on_phase:
         made = commission(request, on_progress=on_phase)
+    if signer is not None:
+        sign(out, made.profile, made.profile_path, [rung.artifact.fingerprint for rung in made.rungs], signer)
     _summarise(made, console, uplink_rate)
 
 
