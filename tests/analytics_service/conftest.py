@@ -125,6 +125,10 @@ class Plant:
         )
         return msgspec.structs.replace(message, **changes)
 
+    def picture(self, sequence: int = 0, *, defect: bool = False) -> NDArray[np.uint8]:
+        """The picture that the frame of this number shows."""
+        return draw(1000 + sequence, defect=defect)
+
     def drop(self, sequence: int = 0) -> DropMessage:
         """A part of the station that was never photographed."""
         return DropMessage(
