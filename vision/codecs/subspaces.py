@@ -4,13 +4,13 @@ Jegou et al., "Product quantization for nearest neighbor search", 2010. Codebook
 decoding need numpy only.
 """
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vision.arrays import Floats, Progress
-from wire_contract.errors import missing_extra
+from vision.codecs.k_means import k_means
 
 Codebooks: TypeAlias = NDArray[np.float16]
 """`(sub-spaces, codes, values)`. Half precision moves a value by less than 0.05 %, far less than any code is off."""
@@ -18,7 +18,6 @@ Codebooks: TypeAlias = NDArray[np.float16]
 ITERATIONS = 20
 
 _LARGEST_HALF = float(np.finfo(np.float16).max)
-_SEEDS = 2**31 - 1
 
 
 class SubspaceQuantiser:
@@ -30,12 +29,14 @@ class SubspaceQuantiser:
     """
 
     def __init__(self, books: Codebooks, length: int) -> None:
-        self._books = books.astype(np.float32)
+        self._books = books
         self._columns = columns_of(length, len(books))
         self._length = length
-        half_norms = np.einsum("skd,skd->sk", self._books, self._books)[:, np.newaxis] / 2
         # One product more a code, instead of a pass over all scores: each vector gets a one, each code -|code|^2 / 2.
-        self._lookup = np.concatenate([self._books.transpose(0, 2, 1), -half_norms], axis=1)
+        spaces, count, width = books.shape
+        self._lookup = np.empty((spaces, width + 1, count), dtype=np.float32)
+        self._lookup[:, :width] = books.transpose(0, 2, 1)
+        self._lookup[:, width] = -np.square(self._lookup[:, :width]).sum(axis=1) / 2
 
     def codes(self, vectors: Floats) -> NDArray[np.uint8]:
         """For vectors `(P, length)` the nearest code in every sub-space, `(sub-spaces, P)`.
@@ -83,8 +84,6 @@ def learn_codebooks(
 ) -> Codebooks:
     """Codebooks by k-means in every sub-space.
 
-    With fewer vectors than codes every vector is a code of its own, and the codes left over repeat the first.
-
     Args:
         vectors: `(N, length)`, normal ones.
         spaces: Sub-spaces, at most `length`.
@@ -99,32 +98,8 @@ def learn_codebooks(
     parts = cut(vectors, columns_of(vectors.shape[1], spaces))
     books = np.empty((spaces, 1 << bits, parts.shape[2]), dtype=np.float16)
     for space, part in enumerate(parts):
-        centroids = _k_means(np.ascontiguousarray(part), 1 << bits, seed, iterations)
+        centroids = k_means(np.ascontiguousarray(part), 1 << bits, seed=seed, iterations=iterations)
         books[space] = np.clip(centroids, -_LARGEST_HALF, _LARGEST_HALF)
         if on_progress is not None:
             on_progress(space + 1, spaces)
     return books
-
-
-def _k_means(vectors: Floats, count: int, seed: int, iterations: int) -> NDArray[Any]:
-    if len(vectors) <= count:
-        return np.concatenate([vectors, np.repeat(vectors[:1], count - len(vectors), axis=0)])
-    try:
-        import faiss  # noqa: PLC0415 only fitting needs it, and the edge never fits
-    except ImportError as error:
-        raise missing_extra("faiss", "analytics") from error
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)  # sums in another order are other codebooks
-    try:
-        clustering = faiss.Kmeans(
-            vectors.shape[1],
-            count,
-            niter=iterations,
-            seed=seed % _SEEDS,
-            min_points_per_centroid=1,
-            max_points_per_centroid=len(vectors),
-        )
-        clustering.train(vectors)
-    finally:
-        faiss.omp_set_num_threads(threads)
-    return np.asarray(clustering.centroids)

@@ -53,7 +53,7 @@ def test_a_box_that_says_another_size_than_the_stream_is_unreadable(payload: byt
 
 @pytest.mark.parametrize("options", [{"alpha": True}, {"save_all": True, "append_images": [Image.fromarray(~NOISE)]}])
 def test_an_avif_that_encode_never_writes_is_unreadable(options: dict[str, object]) -> None:
-    with pytest.raises(UnreadableError, match="not an AVIF|not one plain still picture"):
+    with pytest.raises(UnreadableError, match=r"not an AVIF|not one plain still picture"):
         AvifCodec(60).decode(avif(**options), (48, 64))
 
 
