@@ -56,8 +56,8 @@ def convolution(source: str, target: str, weights: NDArray[np.float32], stride: 
     return node + field(5, strides), activation, tensor
 
 
-def tiny_backbone(seed: int) -> bytes:
-    """Two random convolutions of strides 8 and 2 under the names of MobileNetV2's default taps."""
+def tiny_backbone(seed: int, ballast_bytes: int = 0) -> bytes:
+    """Two random convolutions of strides 8 and 2 under the names of MobileNetV2's default taps; a long description."""
     rng = np.random.default_rng(seed)
     first = rng.normal(0, 0.1, (CHANNELS[0], 3, 8, 8)).astype(np.float32)
     second = rng.normal(0, 0.1, (CHANNELS[1], CHANNELS[0], 2, 2)).astype(np.float32)
@@ -67,13 +67,13 @@ def tiny_backbone(seed: int) -> bytes:
     graph += b"".join(field(5, nodes[2]) for nodes in (nodes_first, nodes_second))
     graph += field(11, value("input", "n", 3, "h", "w"))
     graph += b"".join(field(12, value(tap, "n", c, "y", "x")) for tap, c in zip(TAPS, CHANNELS, strict=True))
-    return field(1, 8) + field(7, graph) + field(8, field(2, 13))
+    return field(1, 8) + field(6, "." * ballast_bytes) + field(7, graph) + field(8, field(2, 13))
 
 
-def store_backbone(folder: Path, seed: int) -> None:
+def store_backbone(folder: Path, seed: int, ballast_bytes: int = 0) -> None:
     """Put a tiny backbone and the sidecar that vouches for it into a folder of weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    model = tiny_backbone(seed)
+    model = tiny_backbone(seed, ballast_bytes)
     sidecar = {"backbone": BACKBONE, "taps": TAPS, "sha256": sha256_of(model), "checkpoint_sha256": "0" * 64}
     (folder / f"{BACKBONE}.tiny.onnx").write_bytes(model)
     (folder / f"{BACKBONE}.tiny.onnx.json").write_bytes(msgspec.json.encode(sidecar))
@@ -158,6 +158,12 @@ def other_weights(tmp_path: Path) -> Path:
     """A folder with a backbone of the same name and taps, but other weights."""
     store_backbone(tmp_path / "other", seed=2)
     return tmp_path / "other"
+
+
+@pytest.fixture
+def store_heavy() -> Callable[..., None]:
+    """Stores the tiny backbone of the weights in a file as long as wanted."""
+    return lambda folder, ballast_bytes: store_backbone(folder, seed=1, ballast_bytes=ballast_bytes)
 
 
 @pytest.fixture(scope="session")

@@ -103,3 +103,27 @@ def test_the_demonstration_proves_itself(patchline):
     assert len(done.report["stations"]) == 2
     assert "drawn" in (done.directory / "report.html").read_text()
     assert Path(done.directory / "artifacts").is_dir()
+
+
+def test_stations_may_send_feature_maps_instead_of_pictures(patchline, category):
+    """The packaged backbone runs at the edge; the report shows where the time went on both sides."""
+    done = replay(patchline, category, "--stations", "2", "--takt", "0.1", "--codec", "features", "--limit", "8")
+    assert done.code == 0, done.output
+    report = done.report
+    assert report["produced"] == report["judged"] > 0
+    assert report["configuration"]["codec"] == "features"
+    assert {name for name, times in report["stage_seconds"].items() if times["place"] == "edge"} >= {
+        "resize",
+        "backbone",
+        "encode",
+    }
+    assert {name for name, times in report["stage_seconds"].items() if times["place"] == "service"} >= {
+        "decode",
+        "embed",
+        "search",
+        "render",
+    }
+    assert report["payload_bytes"]["p50"] > 4 * (16 * 16 * 16 + 40 * 8 * 8), "float32 maps of two taps, and a seal"
+    again = patchline("replay", "--data", str(category), "--artifact", str(done.directory / "artifacts"),
+                      "--stations", "1", "--takt", "0.1", "--limit", "3", report="again")  # fmt: skip
+    assert again.code == 0, again.output
