@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from wire_contract.errors import MisconfiguredError
+from wire_contract.link.identity import client_id_of
 from wire_contract.link.settings import LinkSettings, TlsSettings
 from wire_contract.topics import DEFAULT_PREFIX
 
@@ -35,7 +36,9 @@ class BrokerSection(_Section):
     host: str = Field("127.0.0.1", description="Host name or address of the MQTT broker")
     port: int = Field(1883, ge=1, le=65535, description="Its port")
     protocol: Literal["5", "3.1.1"] = Field("5", description="MQTT version")
-    client_id: str = Field("", description="Unique at the broker; `patchline-<name>` by default")
+    client_id: str = Field(
+        "", description="Unique at the broker; `patchline-<name>` by default, and a digest of our key"
+    )
     username: str | None = Field(None, description="User name at the broker")
     password: SecretStr | None = Field(None, description="Password; better given in the environment")
     tls: TlsSection | None = Field(None, description="Encryption; none by default")
@@ -54,7 +57,7 @@ class BrokerSection(_Section):
         return LinkSettings(
             host=self.host,
             port=self.port,
-            client_id=self.client_id or f"patchline-{name}",
+            client_id=self.client_id or client_id_of(f"patchline-{name}", tls),
             protocol=self.protocol,
             username=self.username,
             password=self.password.get_secret_value() if self.password else None,
@@ -83,6 +86,9 @@ class RecordsSection(_Section):
     keep_days: float = Field(90, gt=0, description="Records are forgotten after this; outboxes must not be older")
     max_dead_letters: int = Field(10_000, ge=0, description="Unreadable messages kept at most, the newest ones")
     max_letter_bytes: int = Field(1024 * 1024, ge=0, description="Bytes kept of each of them")
+    grace_seconds: float = Field(
+        900, ge=0, description="How long a number may be missing before it counts as unaccounted for"
+    )
 
 
 class Settings(BaseSettings):
@@ -101,6 +107,10 @@ class Settings(BaseSettings):
         None,
         description="PEM file of the key that must have signed artifacts and profiles; all are loaded unless given",
     )
+    older_keep_days: float = Field(
+        90, gt=0, description="Replaced artifacts in older/ are removed after this; outboxes must not be older"
+    )
+    reload_seconds: float = Field(5.0, ge=0.1, description="How often that folder is looked at for something new")
     metrics_port: int = Field(0, ge=0, le=65535, description="Port of the Prometheus metrics; 0 for none")
     drain_seconds: float = Field(20.0, ge=0, description="How long a stop waits for parts that were admitted")
     broker: BrokerSection = Field(default_factory=BrokerSection, description="The MQTT broker")

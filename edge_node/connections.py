@@ -8,6 +8,7 @@ from edge_node.metrics import EdgeMetrics
 from edge_node.publisher import Publisher
 from edge_node.settings import EdgeSettings
 from wire_contract.link.delivery import Connection, Delivery
+from wire_contract.link.identity import client_id_of
 from wire_contract.link.link import Link
 from wire_contract.link.settings import LinkSettings, Subscription, TlsSettings
 from wire_contract.topics import Channel, Station, Topics
@@ -20,14 +21,15 @@ _DOWNLINKS: tuple[Channel, ...] = ("verdict", "profile", "asset", "command")
 def link_settings(settings: EdgeSettings, *, suffix: str = "", max_inflight: int) -> LinkSettings:
     """A link's settings from the station's; its client id is the station, and the suffix."""
     broker = settings.broker
+    tls = TlsSettings(**dict(broker.tls)) if broker.tls else None
     return LinkSettings(
         host=broker.host,
         port=broker.port,
-        client_id=f"{settings.station}{suffix}",
+        client_id=f"{client_id_of(settings.station, tls)}{suffix}",
         protocol=broker.protocol,
         username=broker.username,
         password=broker.password.get_secret_value() if broker.password else None,
-        tls=TlsSettings(**dict(broker.tls)) if broker.tls else None,
+        tls=tls,
         keepalive_seconds=broker.keepalive_seconds,
         max_inflight=max_inflight,
         max_packet_bytes=broker.max_packet_bytes,
