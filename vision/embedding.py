@@ -72,6 +72,16 @@ def concatenate(maps: Mapping[str, Floats], grid: Size | None = None, *, pool: b
     return embeddings
 
 
+def default_grid(maps: Mapping[str, Floats]) -> Size:
+    """Rows and columns of the finest tap that has no more than twice those of the coarsest.
+
+    Beyond that a search costs four times as much for what is mostly interpolated.
+    """
+    sizes = sorted((array.shape[2], array.shape[3]) for array in maps.values())
+    rows, columns = sizes[0]
+    return max(size for size in sizes if size[0] <= 2 * rows and size[1] <= 2 * columns)
+
+
 @lru_cache(maxsize=64)
 def interpolation(source: int, target: int) -> Floats:
     """Bilinear interpolation along one axis as a `(target, source)` matrix, `align_corners=False`."""

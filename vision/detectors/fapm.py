@@ -25,12 +25,12 @@ from vision import anomaly_map
 from vision.arrays import FeatureMaps, Floats, Progress, Size
 from vision.detectors.fapm_layer import Layer, layers_of, learn, tensors_of
 from vision.detectors.fapm_memory import CellMemory, cells_within
-from vision.detectors.fapm_parameters import FapmParameters, read
+from vision.detectors.fapm_parameters import FapmParameters, read, resolved
 from vision.detectors.protocol import Embedded, Parameter, PatchScores, Rendering
+from vision.detectors.scoring import picture_scores
 from vision.embedding import concatenate
 from wire_contract.errors import MisconfiguredError
 
-_TOP_SHARE = 0.01
 _THOUSAND = 1000
 
 
@@ -58,7 +58,10 @@ class Fapm:
             MisconfiguredError: A parameter is unknown or out of range, or there is no picture.
         """
         settings = read({**parameters, "seed": seed})
-        batches_of_layers = [_embed(maps, settings) for maps in batches]
+        batches_of_layers: list[Embedded] = []
+        for maps in batches:
+            settings = resolved(settings, maps)
+            batches_of_layers.append(_embed(maps, settings))
         if not batches_of_layers:
             raise MisconfiguredError("there is no normal picture to learn from", remedy="give at least one")
         names = list(batches_of_layers[0])
@@ -82,7 +85,7 @@ class Fapm:
         return tuple(float(layer.doubled.mean()) for layer in self._layers)
 
     def embed(self, maps: FeatureMaps) -> Embedded:
-        """Patches of each layer: 3x3 means, averaged down where a grid is given."""
+        """Patches of each layer: 3x3 means, averaged down to the grid, and whitened where that is asked for."""
         embedded = _embed(maps, self._parameters)
         channels = [array.shape[-1] for array in embedded.values()]
         expected = [memory.channels for memory in self._memories]
@@ -92,6 +95,9 @@ class Fapm:
                 where=f"taps {', '.join(maps)}",
                 remedy="use the backbone and taps that the artifact was commissioned with",
             )
+        for name, layer in zip(embedded, self._layers, strict=True):
+            if layer.whitening is not None:
+                embedded[name] = layer.whitening.apply(embedded[name])
         return embedded
 
     def search(self, embedded: Embedded) -> PatchScores:
@@ -105,7 +111,9 @@ class Fapm:
             patch += np.float32(layer.weight) * _repeated(distances, grid)
             if self._parameters.score == "max":
                 image += np.float32(layer.weight) * self._scores(memory, embeddings, distances)
-        return PatchScores(patch, _top(patch) if self._parameters.score == "top" else image)
+        if self._parameters.score != "max":
+            image = picture_scores(patch, self._parameters.score)
+        return PatchScores(patch, image)
 
     def render(self, patch_scores: PatchScores, size: Size) -> Rendering:
         """Anomaly maps of a size; the scores are those of the search."""
@@ -113,8 +121,19 @@ class Fapm:
         return Rendering(maps, patch_scores.image)
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """For each layer: `bank.i` `(N, C)`, `lengths.i` and `doubled.i` `(cell rows, cell columns)`; and `weights`."""
+        """`weights`, and for each layer `bank.i` `(N, C)`, `lengths.i` and `doubled.i` `(cell rows, cell columns)`.
+
+        Where features are whitened, `place_mean.i` `(rows, columns, C)` and `whitener.i` `(C, C)` beside them.
+        """
         return tensors_of(self._layers)
+
+    def facts(self) -> dict[str, float]:
+        """For each layer: the share of cells doubled, and how many vectors a cell keeps on average."""
+        facts: dict[str, float] = {}
+        for index, layer in enumerate(self._layers):
+            facts[f"share_doubled.{index}"] = float(layer.doubled.mean())
+            facts[f"vectors_per_cell.{index}"] = float(layer.lengths.mean())
+        return facts
 
     @classmethod
     def restore(cls, tensors: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any]) -> Self:
@@ -124,26 +143,26 @@ class Fapm:
             MisconfiguredError: A tensor is missing or not of its kind, or a parameter is unknown or wrong.
         """
         settings = read(parameters)
-        return cls(layers_of(tensors, settings.bank_dtype), settings)
+        return cls(layers_of(tensors, settings), settings)
 
     def _scores(self, memory: CellMemory, embeddings: Floats, distances: Floats) -> Floats:
         """Each picture's largest distance of a layer, re-weighted."""
-        grid = (distances.shape[1], distances.shape[2])
-        flat = distances.reshape(len(distances), -1)
+        count, rows, columns = distances.shape
+        flat = distances.reshape(count, rows * columns)
         scores: Floats = flat.max(axis=1)
         k = self._parameters.neighbours
-        for picture, patch in enumerate(flat.argmax(axis=1)):
-            if k and scores[picture]:
-                at = divmod(int(patch), grid[1])
-                found = memory.neighbours(embeddings[picture, at[0], at[1]], at, grid, k)
-                scores[picture] *= _certainty(found, k)
+        if k:
+            farthest = flat.argmax(axis=1)
+            vectors = embeddings.reshape(count, rows * columns, -1)[np.arange(count), farthest]
+            scores *= _certainty(memory.neighbours(vectors, farthest, (rows, columns), k))
         return scores
 
 
-def _certainty(distances: Floats, k: int) -> float:
-    """`1 - max(exp) / sum(exp)` over the distances to k neighbours; the farthest stands in for those that lack."""
-    powers = np.exp((distances - distances[-1]).astype(np.float64))
-    return float(1 - 1 / (powers.sum() + k - len(powers)))
+def _certainty(distances: Floats) -> Floats:
+    """`1 - max(exp) / sum(exp)` over the distances `(B, k)` to k neighbours, nearest first."""
+    powers = np.exp(distances - distances[:, -1:], dtype=np.float64)
+    certainty: Floats = (1 - 1 / powers.sum(axis=1)).astype(np.float32)
+    return certainty
 
 
 def _embed(maps: FeatureMaps, settings: FapmParameters) -> Embedded:
@@ -162,13 +181,6 @@ def _repeated(distances: Floats, grid: Size) -> Floats:
     down, across = (np.arange(fine) * own // fine for fine, own in zip(grid, distances.shape[1:], strict=True))
     repeated: Floats = distances[:, down[:, None], across]
     return repeated
-
-
-def _top(patch: Floats) -> Floats:
-    flat = patch.reshape(len(patch), -1)
-    top = max(1, round(_TOP_SHARE * flat.shape[1]))
-    means: Floats = np.partition(flat, -top, axis=1)[:, -top:].mean(axis=1)
-    return means
 
 
 def _part(on_progress: Progress, part: int, parts: int) -> Progress:

@@ -12,7 +12,8 @@ from vision.detectors.fapm_memory import CellMemory, cells_within, split
 from vision.detectors.fapm_parameters import FapmParameters
 from vision.detectors.fapm_sampling import Sampled, sample
 from vision.detectors.protocol import all_finite
-from vision.neighbours import ExactSearch
+from vision.detectors.whitening import Whitening
+from vision.neighbours.brute_force import BruteForceSearch
 from wire_contract.errors import MisconfiguredError
 
 _WEIGHTS = "weights"
@@ -26,17 +27,18 @@ class Layer(msgspec.Struct, frozen=True):
         lengths: `(cell rows, cell columns)`, how many of them each cell has.
         doubled: As `lengths`, whether the cell was sampled at the doubled ratio.
         weight: Of the layer's distances in the sum over layers, their scaling included.
+        whitening: Of the layer's features, where there is one.
     """
 
     bank: NDArray[Any]
     lengths: NDArray[np.int32]
     doubled: NDArray[np.uint8]
     weight: float
+    whitening: Whitening | None = None
 
     def memory(self, reach: int) -> CellMemory:
         """The banks, ready to be searched."""
-        banks = np.split(self.bank.astype(np.float32, copy=False), np.cumsum(self.lengths)[:-1])
-        return CellMemory(banks, (self.lengths.shape[0], self.lengths.shape[1]), reach=reach)
+        return CellMemory(self.bank.astype(np.float32, copy=False), self.lengths, reach=reach)
 
 
 def learn(embeddings: Floats, weight: float, settings: FapmParameters, on_progress: Progress | None) -> Layer:
@@ -49,7 +51,10 @@ def learn(embeddings: Floats, weight: float, settings: FapmParameters, on_progre
         on_progress: Counts vectors chosen.
     """
     grid = (embeddings.shape[1], embeddings.shape[2])
-    cells = cells_within(grid, settings.cells if settings.patch_wise else (1, 1))
+    cells = cells_within(grid, (settings.patch_wise and settings.cells) or (1, 1))
+    whitening = None if settings.whitening == "off" else Whitening.learn(embeddings, settings.whitening)
+    if whitening is not None:
+        embeddings = whitening.apply(embeddings)
     vectors = split(embeddings, cells)
     sampled = sample(
         vectors,
@@ -64,21 +69,24 @@ def learn(embeddings: Floats, weight: float, settings: FapmParameters, on_progre
         bank=np.concatenate(sampled.banks).astype(settings.bank_dtype),
         lengths=np.array([len(bank) for bank in sampled.banks], dtype=np.int32).reshape(cells),
         doubled=sampled.doubled.astype(np.uint8).reshape(cells),
-        weight=weight / _median_distance(vectors, sampled) if settings.layer_scaling else weight,
+        weight=weight / _median_distance(vectors, sampled) if settings.layer_scaling == "median" else weight,
+        whitening=whitening,
     )
 
 
 def tensors_of(layers: list[Layer]) -> dict[str, NDArray[Any]]:
-    """Layers as an artifact keeps them: `weights`, and `bank.i`, `lengths.i` and `doubled.i` of each."""
+    """Layers as an artifact keeps them: `weights`; `bank.i`, `lengths.i`, `doubled.i` of each; and its whitening."""
     tensors: dict[str, NDArray[Any]] = {_WEIGHTS: np.array([layer.weight for layer in layers], dtype=np.float64)}
     for index, layer in enumerate(layers):
         tensors[f"bank.{index}"] = layer.bank
         tensors[f"lengths.{index}"] = layer.lengths
         tensors[f"doubled.{index}"] = layer.doubled
+        if layer.whitening is not None:
+            tensors |= layer.whitening.tensors(f".{index}")
     return tensors
 
 
-def layers_of(tensors: Mapping[str, NDArray[Any]], bank_dtype: str) -> list[Layer]:
+def layers_of(tensors: Mapping[str, NDArray[Any]], settings: FapmParameters) -> list[Layer]:
     """The layers that gave these tensors.
 
     Raises:
@@ -87,25 +95,28 @@ def layers_of(tensors: Mapping[str, NDArray[Any]], bank_dtype: str) -> list[Laye
     weights = _tensor(tensors, _WEIGHTS, "float64", dimensions=1)
     if not all_finite(weights):
         raise _wrong(_WEIGHTS)
-    return [_layer(tensors, index, float(weight), bank_dtype) for index, weight in enumerate(weights)]
+    return [_layer(tensors, index, float(weight), settings) for index, weight in enumerate(weights)]
 
 
 def _median_distance(cells: list[Floats], sampled: Sampled) -> float:
     """The median distance of normal patches to their banks, leaving each out of its own; 1 where all are alike."""
     distances = []
     for vectors, bank in zip(cells, sampled.banks, strict=True):
-        found = ExactSearch(bank).query(vectors, 2)[0]
+        found = BruteForceSearch(bank).query(vectors, 2)[0]
         distances.append(np.where(found[:, 0] > 0, found[:, 0], found[:, -1]))
     return float(np.median(np.concatenate(distances))) or 1.0
 
 
-def _layer(tensors: Mapping[str, NDArray[Any]], index: int, weight: float, bank_dtype: str) -> Layer:
-    bank = _tensor(tensors, f"bank.{index}", bank_dtype)
+def _layer(tensors: Mapping[str, NDArray[Any]], index: int, weight: float, settings: FapmParameters) -> Layer:
+    bank = _tensor(tensors, f"bank.{index}", settings.bank_dtype)
     lengths = _tensor(tensors, f"lengths.{index}", "int32")
     doubled = _tensor(tensors, f"doubled.{index}", "uint8")
     if lengths.min() < 1 or lengths.sum() != len(bank) or doubled.shape != lengths.shape or not all_finite(bank):
         raise _wrong(f"bank.{index}")
-    return Layer(bank, lengths, doubled, weight)
+    whitening = None
+    if settings.whitening != "off":
+        whitening = Whitening.restore(tensors, channels=bank.shape[1], suffix=f".{index}")
+    return Layer(bank, lengths, doubled, weight, whitening)
 
 
 def _tensor(tensors: Mapping[str, NDArray[Any]], name: str, dtype: str, dimensions: int = 2) -> NDArray[Any]:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from vision.arrays import Floats, Size
 
-_BLOCK_KEYS = 200_000
-"""Keys made at once: 0.8 MB of them stay in a core's own cache until their minimum is taken."""
+_BLOCK_KEYS = 400_000
+"""Keys made at once: 1.6 MB of them stay in a core's own cache until their largest is taken."""
 _BLOCK_PATCHES = 256
 """Patches of a cell searched at once at least, so that a long bank is not read again for every few of them."""
 _PADDING = 1.5
@@ -34,54 +34,62 @@ class _Layout(NamedTuple):
 class _Group:
     """Cells with banks of about the same length, padded to the same and searched in one batched product.
 
-    Candidates are ranked by `q·b - |b|² / 2` around each cell's mean; the second term is a last column of the bank,
-    which meets a 1 at the end of each patch. A padding ranks last and never wins. The winner's distance is computed
-    anew from differences, so that a patch which is in its bank has distance 0 exactly.
+    Candidates are ranked by `q·b - |b|² / 2` around each cell's mean; the second term is a last row of the keys, which
+    meets a 1 at the end of each patch. Keys stand a vector a column, as the product reads them. A padding ranks last.
+
+    Args:
+        cells: The group's cells.
+        reached: For each of them the rows of the layer's bank that it is compared with.
+        bank: `(N, C)`, the layer's.
     """
 
-    def __init__(self, cells: NDArray[np.intp], banks: list[Floats]) -> None:
-        channels, longest = banks[0].shape[1], max(map(len, banks))
+    def __init__(self, cells: NDArray[np.intp], reached: list[NDArray[np.intp]], bank: Floats) -> None:
+        channels, longest = bank.shape[1], max(map(len, reached))
         self.cells = cells
-        self._lengths = [len(bank) for bank in banks]
-        self._centres = np.empty((len(banks), 1, channels), dtype=np.float32)
-        self._bank = np.zeros((len(banks), longest, channels + 1), dtype=np.float32)
-        self._bank[..., channels] = _LAST_RANK
-        for place, bank in enumerate(banks):
-            self._centres[place] = bank.mean(axis=0, dtype=np.float64)
-            centred = bank - self._centres[place]
-            self._bank[place, : len(bank), :channels] = centred
-            self._bank[place, : len(bank), channels] = np.einsum("nc,nc->n", centred, centred, dtype=np.float64) / -2
+        self._lengths = np.array([len(rows) for rows in reached])
+        self._rows = np.zeros((len(cells), longest), dtype=np.intp)
+        self._centres = np.empty((len(cells), 1, channels), dtype=np.float32)
+        self._keys = np.zeros((len(cells), channels + 1, longest), dtype=np.float32)
+        self._keys[:, channels] = _LAST_RANK
+        for place, rows in enumerate(reached):
+            self._rows[place, : len(rows)] = rows
+            self._centres[place] = bank[rows].mean(axis=0, dtype=np.float64)
+            centred = bank[rows] - self._centres[place]
+            self._keys[place, :channels, : len(rows)] = centred.T
+            self._keys[place, channels, : len(rows)] = np.einsum("nc,nc->n", centred, centred, dtype=np.float64) / -2
 
-    def nearest(self, queries: Floats) -> Floats:
-        """Distances `(cells, m)` of patches `(cells, m, C)`, block by block."""
-        cells, count, _ = queries.shape
-        longest = self._bank.shape[1]
+    def nearest(self, patches: Floats) -> NDArray[np.intp]:
+        """The row of the bank nearest to each of `(cells, m, C)` patches, `(cells, m)`, block by block."""
+        cells, count, _ = patches.shape
+        longest = self._keys.shape[2]
         step, part = max(1, _BLOCK_KEYS // (count * longest)), max(_BLOCK_PATCHES, _BLOCK_KEYS // longest)
-        distances = np.empty((cells, count), dtype=np.float32)
+        winners = np.empty((cells, count), dtype=np.intp)
         for cell in range(0, cells, step):
             for start in range(0, count, part):
                 block = np.s_[cell : cell + step, start : start + part]
-                distances[block] = self._nearest(queries[block], slice(cell, cell + step))
-        return distances
+                winners[block] = self._ranked(patches[block], slice(cell, cell + step)).argmax(axis=2)
+        winners += np.arange(0, cells * longest, longest)[:, None]
+        return self._rows.ravel().take(winners)
 
-    def neighbours(self, vector: Floats, place: int, k: int) -> Floats:
-        """Distances of one patch to its k nearest, nearest first."""
-        centred = vector - self._centres[place, 0]
-        bank = self._bank[place, : self._lengths[place]]
-        keys = bank @ np.append(centred, np.float32(1))
-        k = min(k, len(bank))
-        return np.sort(_lengths(bank[np.argpartition(keys, len(bank) - k)[-k:], :-1] - centred))
+    def neighbours(self, patches: Floats, places: NDArray[np.intp], bank: Floats, k: int) -> Floats:
+        """Distances of `(n, C)` patches to their k nearest, nearest first, as `CellMemory` has it."""
+        ranks = self._ranked(patches[:, None], places)[:, 0]
+        kept = min(k, ranks.shape[1])
+        best = np.argpartition(ranks, -kept, axis=1)[:, -kept:]
+        distances = _lengths(bank[self._rows[places[:, None], best]] - patches[:, None])
+        real = best < self._lengths[places][:, None]
+        farthest = np.where(real, distances, 0).max(axis=1, keepdims=True)
+        padded: Floats = np.repeat(farthest, k, axis=1)
+        padded[:, :kept] = np.sort(np.where(real, distances, farthest), axis=1)
+        return padded
 
-    def _nearest(self, queries: Floats, rows: slice) -> Floats:
-        cells, count, channels = queries.shape
-        bank = self._bank[rows]
+    def _ranked(self, patches: Floats, places: slice | NDArray[np.intp]) -> Floats:
+        cells, count, channels = patches.shape
         centred = np.empty((cells, count, channels + 1), dtype=np.float32)
-        np.subtract(queries, self._centres[rows], out=centred[..., :channels])
+        np.subtract(patches, self._centres[places], out=centred[..., :channels])
         centred[..., channels] = 1
-        winners = np.matmul(centred, bank.transpose(0, 2, 1)).argmax(axis=2)
-        differences = bank[np.arange(cells)[:, None], winners]
-        differences -= centred
-        return _lengths(differences[..., :channels])
+        ranks: Floats = np.matmul(centred, self._keys[places])
+        return ranks
 
 
 def _lengths(differences: Floats) -> Floats:
@@ -92,18 +100,28 @@ def _lengths(differences: Floats) -> Floats:
 class CellMemory:
     """The vectors kept of each cell, and the exact nearest of them to the patches of that cell.
 
+    A winner's distance is computed anew from differences, so that a patch which is in its bank has distance 0 exactly.
+
     Args:
-        banks: Vectors of each cell, `(n, C)` each and at least one, row of cells by row of cells.
-        cells: Rows and columns of cells.
+        bank: `(N, C)`, the vectors of all cells, row of cells by row of cells.
+        lengths: `(cell rows, cell columns)`, how many of them each cell has, at least one.
         reach: How many cells around its own a patch is compared with, each way.
     """
 
-    def __init__(self, banks: list[Floats], cells: Size, *, reach: int = 0) -> None:
-        self._cells = cells
-        self.channels = int(banks[0].shape[1])
-        reached = [np.concatenate([banks[cell] for cell in around]) for around in _around(cells, reach)]
-        self._groups = [_Group(chosen, [reached[cell] for cell in chosen]) for chosen in _alike(reached)]
-        self._places = {int(cell): (group, at) for group in self._groups for at, cell in enumerate(group.cells)}
+    def __init__(self, bank: Floats, lengths: NDArray[np.integer], *, reach: int = 0) -> None:
+        self._bank = bank
+        self._cells = (lengths.shape[0], lengths.shape[1])
+        rows = np.split(np.arange(len(bank)), np.cumsum(lengths)[:-1])
+        reached = [np.concatenate([rows[cell] for cell in around]) for around in _around(self._cells, reach)]
+        self._groups = [_Group(chosen, [reached[cell] for cell in chosen], bank) for chosen in _alike(reached)]
+        self._places = np.empty((lengths.size, 2), dtype=np.intp)  # each cell's group, and its place in it
+        for number, group in enumerate(self._groups):
+            self._places[group.cells] = [(number, place) for place in range(len(group.cells))]
+
+    @property
+    def channels(self) -> int:
+        """Channels of the vectors."""
+        return int(self._bank.shape[1])
 
     def nearest(self, embeddings: Floats) -> Floats:
         """Each patch's Euclidean distance to the nearest vector of its cell.
@@ -119,26 +137,36 @@ class CellMemory:
         cells, members = layout.members.shape
         patches = embeddings.reshape(count * rows * columns, channels)
         pictures = np.arange(count)[:, None] * (rows * columns)
-        distances = np.empty((cells, count * members), dtype=np.float32)
+        winners = np.empty((cells, count, members), dtype=np.intp)
         for group in self._groups:
-            chosen = layout.members[group.cells, None] + pictures
-            queries = patches.take(chosen.reshape(len(group.cells), count * members), axis=0)
-            distances[group.cells] = group.nearest(queries)
-        by_picture = distances.reshape(cells, count, members).transpose(1, 0, 2).reshape(count, cells * members)
-        return by_picture.take(layout.slots, axis=1).reshape(count, rows, columns)
+            chosen = (layout.members[group.cells, None] + pictures).reshape(len(group.cells), count * members)
+            found = group.nearest(patches.take(chosen, axis=0))
+            winners[group.cells] = found.reshape(len(group.cells), count, members)
+        nearest = winners.transpose(1, 0, 2).reshape(count, cells * members).take(layout.slots, axis=1).ravel()
+        differences = self._bank.take(nearest, axis=0)
+        differences -= patches
+        return _lengths(differences).reshape(count, rows, columns)
 
-    def neighbours(self, vector: Floats, patch: tuple[int, int], grid: Size, k: int) -> Floats:
-        """Distances of one patch to the k nearest vectors of its cell, nearest first.
+    def neighbours(self, vectors: Floats, patches: NDArray[np.intp], grid: Size, k: int) -> Floats:
+        """Distances of patches to the k nearest vectors of their cells, nearest first.
 
         Args:
-            vector: `(C,)`, the patch.
-            patch: Its row and column.
+            vectors: `(n, C)`, one a patch.
+            patches: `(n,)`, where each lies: its row times the grid's columns, plus its column.
             grid: Rows and columns of patches.
-            k: How many; a cell with fewer gives all it has.
+            k: How many; where a cell has fewer, its farthest stands in for those that lack.
+
+        Returns:
+            `(n, k)` float32.
         """
-        row, column = (at * cells // length for at, cells, length in zip(patch, self._cells, grid, strict=True))
-        group, place = self._places[row * self._cells[1] + column]
-        return group.neighbours(vector, place, k)
+        layout = _layout(*grid, self._cells)
+        numbers, places = self._places[layout.slots[patches] // layout.members.shape[1]].T
+        distances = np.empty((len(patches), k), dtype=np.float32)
+        for number in np.unique(numbers):
+            chosen = np.flatnonzero(numbers == number)
+            group = self._groups[number]
+            distances[chosen] = group.neighbours(vectors[chosen], places[chosen], self._bank, k)
+        return distances
 
 
 def cells_within(grid: Size, cells: Size) -> Size:
@@ -174,7 +202,7 @@ def _around(cells: Size, reach: int) -> list[list[int]]:
     ]
 
 
-def _alike(banks: list[Floats]) -> list[NDArray[np.intp]]:
+def _alike(banks: list[NDArray[np.intp]]) -> list[NDArray[np.intp]]:
     """Cells by the length of their banks, so that little is padded; sampling leaves two lengths, or near them."""
     lengths = np.array([len(bank) for bank in banks])
     order = np.argsort(lengths, kind="stable")

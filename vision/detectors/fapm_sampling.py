@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from vision.arrays import Floats, Progress
 from vision.coreset import greedy_k_centre
-from vision.neighbours import ExactSearch
+from vision.neighbours.brute_force import BruteForceSearch
 
 Adaptive: TypeAlias = Literal["off", "absolute", "relative"]
 
@@ -85,7 +85,7 @@ def sample(
 
 
 def _radius(vectors: Floats, centres: Floats) -> float:
-    return float(ExactSearch(centres).query(vectors, 1)[0].max())
+    return float(BruteForceSearch(centres).query(vectors, 1)[0].max())
 
 
 class _Steps:

@@ -104,7 +104,7 @@ class Detector(Protocol):
     def facts(self) -> dict[str, float]:
         """What the fit has found out that a person should be told at commissioning, name -> number.
 
-        Empty where there is nothing to tell, and of a detector that was restored.
+        Empty where there is nothing to tell; of a detector that was restored, what its tensors still say.
         """
         ...
 

@@ -28,6 +28,7 @@ CARRIED: dict[str, tuple[Any, ...] | None] = {
     "neighbours": None,
     "layer_weights": None,
     "layer_scaling": None,
+    "whitening": ("off",),
     "reach": None,
     "score": ("max", "top"),
     "grid": None,

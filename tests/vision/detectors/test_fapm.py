@@ -14,6 +14,7 @@ from vision.detectors.fapm_memory import CellMemory, split
 from vision.detectors.fapm_sampling import sample, spread
 from vision.detectors.patchcore import PatchCore
 from vision.detectors.protocol import PatchScores
+from vision.detectors.scoring import picture_scores
 from wire_contract.errors import MisconfiguredError
 
 Array = NDArray[Any]
@@ -25,7 +26,7 @@ def pictures(count: int, seed: int, sizes: tuple[tuple[int, int], ...] = ((12, 8
         f"layer{index}": (
             2 * common.standard_normal((channels, *size)) + rng.standard_normal((count, channels, *size))
         ).astype(np.float32)
-        for index, (channels, size) in enumerate(zip((5, 9), sizes, strict=True))
+        for index, (channels, size) in enumerate(zip((5, 9, 6), sizes, strict=False))
     }
 
 
@@ -42,6 +43,10 @@ def banks_of(detector: Fapm, layer: int) -> tuple[list[Array], tuple[int, ...]]:
     lengths = tensors[f"lengths.{layer}"]
     bank = tensors[f"bank.{layer}"].astype(np.float64)
     return np.split(bank, np.cumsum(lengths)[:-1]), lengths.shape
+
+
+def memory_of(banks: list[Array], cells: tuple[int, int], reach: int = 0) -> CellMemory:
+    return CellMemory(np.concatenate(banks), np.array([len(bank) for bank in banks]).reshape(cells), reach=reach)
 
 
 def pooled(feature_map: Array) -> Array:
@@ -92,7 +97,8 @@ def plain(detector: Fapm, maps: FeatureMaps, picture: int, weights: tuple[float,
 @pytest.mark.parametrize("sizes", [((12, 8), (6, 4)), ((13, 7), (5, 3)), ((8, 20), (4, 10)), ((2, 9), (1, 1))])
 @pytest.mark.parametrize(("reach", "coreset_ratio"), [(0, 0.1), (1, 0.4)])
 def test_scores_are_those_of_plain_loops(sizes: tuple[tuple[int, int], ...], reach: int, coreset_ratio: float) -> None:
-    detector = fit(pictures(6, 1, sizes), reach=reach, coreset_ratio=coreset_ratio, layer_weights=[1.0, 0.5])
+    settings: dict[str, Any] = {"reach": reach, "coreset_ratio": coreset_ratio, "grid": list(sizes[0])}
+    detector = fit(pictures(6, 1, sizes), layer_weights=[1.0, 0.5], **settings)
     maps = pictures(2, 2, sizes)
     found = scores(detector, maps)
     for picture in range(2):
@@ -115,7 +121,7 @@ def test_no_padding_ever_wins_whatever_the_lengths_of_the_banks(
         (100 + rng.standard_normal((rng.integers(1, 9), 3))).astype(np.float32) for _ in range(cells[0] * cells[1])
     ]
     embeddings = (100 + rng.standard_normal((2, *grid, 3))).astype(np.float32)
-    memory = CellMemory(banks, cells, reach=reach)
+    memory = memory_of(banks, cells, reach)
     found = memory.nearest(embeddings)
     for picture, row, column in product(range(2), range(grid[0]), range(grid[1])):
         down, across = row * cells[0] // grid[0], column * cells[1] // grid[1]
@@ -127,8 +133,9 @@ def test_no_padding_ever_wins_whatever_the_lengths_of_the_banks(
         vector = embeddings[picture, row, column]
         expected = np.sort(np.linalg.norm(np.concatenate(near) - vector, axis=1))
         assert found[picture, row, column] == pytest.approx(expected[0], rel=1e-3, abs=1e-4)
-        around = memory.neighbours(vector, (row, column), grid, 4)
-        np.testing.assert_allclose(around, expected[:4], rtol=1e-3, atol=1e-4)
+        around = memory.neighbours(vector[None], np.array([row * grid[1] + column]), grid, 4)[0]
+        near_by = np.pad(expected[:4], (0, max(0, 4 - len(expected))), mode="edge")
+        np.testing.assert_allclose(around, near_by, rtol=1e-3, atol=1e-4)
 
 
 def test_many_patches_are_searched_in_blocks_with_the_same_result() -> None:
@@ -136,7 +143,7 @@ def test_many_patches_are_searched_in_blocks_with_the_same_result() -> None:
     bank = rng.standard_normal((5000, 4)).astype(np.float32)
     embeddings = rng.standard_normal((1, 30, 30, 4)).astype(np.float32)
     expected = np.linalg.norm(embeddings.reshape(-1, 1, 4)[::97] - bank, axis=2).min(axis=1)
-    found = CellMemory([bank], (1, 1)).nearest(embeddings).ravel()
+    found = memory_of([bank], (1, 1)).nearest(embeddings).ravel()
     np.testing.assert_allclose(found[::97], expected, rtol=1e-4)
 
 
@@ -145,7 +152,7 @@ def test_every_patch_is_in_the_cell_that_search_compares_it_with() -> None:
     positions = np.stack(np.meshgrid(np.arange(10.0), np.arange(7.0), indexing="ij"), axis=-1).astype(np.float32)
     groups = split(positions[None], cells)
     assert sum(map(len, groups)) == 70
-    assert (CellMemory(groups, cells).nearest(positions[None]) == 0).all()
+    assert (memory_of(groups, cells).nearest(positions[None]) == 0).all()
     for index, group in enumerate(groups):
         for row, column in group:
             assert index == int(row) * cells[0] // grid[0] * cells[1] + int(column) * cells[1] // grid[1]
@@ -194,6 +201,12 @@ def test_the_share_of_cells_doubled_is_told_and_kept() -> None:
     maps["layer1"][:] *= 0.01
     detector = fit(maps)
     assert detector.share_doubled == (1.0, 0.0)
+    assert detector.facts() == {
+        "share_doubled.0": 1.0,
+        "vectors_per_cell.0": ceil(0.2 * 6 * 16),
+        "share_doubled.1": 0.0,
+        "vectors_per_cell.1": ceil(0.1 * 6 * 4),
+    }
     assert Fapm.restore(detector.tensors(), detector.parameters).share_doubled == (1.0, 0.0)
     assert fit(maps, adaptive="off").share_doubled == (0.0, 0.0)
     assert 0 < fit(maps, adaptive="relative").share_doubled[1] < 1
@@ -244,7 +257,7 @@ def test_layers_finer_than_the_grid_are_averaged_down_to_it() -> None:
 
 def test_scaled_layers_count_alike_whatever_their_units() -> None:
     train, maps = pictures(6, 1), pictures(3, 2)
-    settings = {"layer_scaling": True, "adaptive": "relative", "neighbours": 0}
+    settings: dict[str, Any] = {"layer_scaling": "median", "adaptive": "relative", "neighbours": 0}
     usual = scores(fit(train, **settings), maps)
     train["layer1"] = train["layer1"] * 64
     maps["layer1"] = maps["layer1"] * 64
@@ -253,7 +266,7 @@ def test_scaled_layers_count_alike_whatever_their_units() -> None:
 
 def test_a_layer_is_scaled_by_the_median_distance_of_patches_to_all_others_kept() -> None:
     train = pictures(6, 1)
-    detector = fit(train, layer_scaling=True, coreset_ratio=0.3, adaptive="off")
+    detector = fit(train, layer_scaling="median", coreset_ratio=0.3, adaptive="off")
     for layer, array in enumerate(train.values()):
         banks, cells = banks_of(detector, layer)
         distances = []
@@ -266,20 +279,52 @@ def test_a_layer_is_scaled_by_the_median_distance_of_patches_to_all_others_kept(
         assert detector.tensors()["weights"][layer] == pytest.approx(1 / np.median(distances), rel=1e-4)
 
 
-def test_the_top_score_is_the_mean_of_the_highest_patches() -> None:
-    sizes = ((20, 20), (10, 10))
-    detector = fit(pictures(3, 1, sizes), score="top")
-    found = scores(detector, pictures(2, 2, sizes))
-    highest = np.sort(found.patch.reshape(2, -1), axis=1)[:, -4:]
-    np.testing.assert_allclose(found.image, highest.mean(axis=1), rtol=1e-6)
+@pytest.mark.parametrize("score", ["peak", "top", "contrast"])
+def test_a_score_of_our_own_is_that_of_the_united_patches(score: Any) -> None:
+    detector = fit(pictures(3, 1), score=score)
+    found = scores(detector, pictures(2, 2))
+    np.testing.assert_array_equal(found.image, picture_scores(found.patch, score))
+    np.testing.assert_array_equal(found.patch, scores(fit(pictures(3, 1)), pictures(2, 2)).patch)
 
 
-def test_a_picture_of_another_shape_can_be_searched() -> None:
-    sizes = ((80, 32), (40, 16))
-    detector = fit(pictures(2, 1, sizes), cells=[7, 7])
-    assert banks_of(detector, 0)[1] == (7, 7)
+@pytest.mark.parametrize(
+    ("sizes", "grid", "cells"),
+    [
+        (((28, 28), (14, 14)), [28, 28], [7, 7]),
+        (((56, 56), (28, 28), (14, 14)), [28, 28], [7, 7]),
+        (((80, 32), (40, 16)), [80, 32], [20, 8]),
+        (((14, 19), (14, 19)), [14, 19], [4, 5]),
+        (((2, 1), (1, 1)), [2, 1], [1, 1]),
+    ],
+)
+def test_cells_go_by_the_size_of_the_picture(
+    sizes: tuple[tuple[int, int], ...], grid: list[int], cells: list[int]
+) -> None:
+    detector = Fapm.fit([pictures(2, 1, sizes)], seed=3)
+    assert (list(detector.parameters["grid"]), list(detector.parameters["cells"])) == (grid, cells)  # type: ignore[arg-type]
+    assert banks_of(detector, 0)[1] == tuple(cells)
     found = scores(detector, pictures(1, 2, sizes))
-    assert detector.render(found, (640, 256)).maps.shape == (1, 640, 256)
+    assert found.patch.shape == (1, *grid)
+    assert detector.render(found, (8 * grid[0], 8 * grid[1])).maps.shape == (1, 8 * grid[0], 8 * grid[1])
+
+
+def test_whitened_layers_do_not_mind_how_their_channels_are_scaled_or_what_their_places_have_in_common() -> None:
+    train, maps = pictures(40, 1), pictures(3, 2)
+    settings: dict[str, Any] = {"whitening": "diagonal", "adaptive": "off", "sigma": 0}
+    usual = scores(fit(train, **settings), maps)
+    for other in (train, maps):
+        other["layer0"] = 7 * other["layer0"] + np.arange(96, dtype=np.float32).reshape(12, 8)
+    np.testing.assert_allclose(scores(fit(train, **settings), maps).patch, usual.patch, rtol=1e-2)
+
+
+def test_whitened_layers_are_kept_and_refused_by_places() -> None:
+    detector = fit(pictures(6, 1), whitening="full")
+    again = Fapm.restore(detector.tensors(), detector.parameters)
+    np.testing.assert_array_equal(scores(again, pictures(2, 2)).patch, scores(detector, pictures(2, 2)).patch)
+    with pytest.raises(MisconfiguredError, match="input size"):
+        detector.embed(pictures(1, 2, ((10, 8), (5, 4))))
+    with pytest.raises(MisconfiguredError, match="commission"):
+        Fapm.restore({k: v for k, v in detector.tensors().items() if k != "whitener.1"}, detector.parameters)
 
 
 def test_a_cell_of_one_vector_still_gives_a_score() -> None:

@@ -30,7 +30,7 @@ CHOICES = [
     ("fapm", {}),
     ("fapm", {"cells": [5, 3], "adaptive": "relative"}),
     ("fapm", {"cells": [3, 2], "reach": 1, "neighbours": 50}),
-    ("fapm", {"score": "top", "layer_scaling": True}),
+    ("fapm", {"score": "top", "layer_scaling": "median"}),
     ("fapm", {"layer_wise": False, "neighbours": 0}),
     ("fapm", {"patch_wise": False, "layer_weights": [1.0, 0.25]}),
     ("fapm", {"grid": [6, 4], "bank_dtype": "float16"}),
