@@ -33,8 +33,9 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "patch-sampling": ("patch-sampling:0.25", "patch-sampling:0.5+float16", "patch-sampling:0.5+opq:7x5"),
     "pq-global": ("pq-global:61x5", "pq-global:61x3", "pq-global:640x3"),
-    "pq": ("pq:7x8", "pq:7x4", "pq:9x4"),
-    "opq": ("opq:7x8", "opq:7x4", "opq:9x4"),
+    "pq": ("pq:7x8", "pq:7x3", "pq:9x3"),
+    "opq": ("opq:7x5", "opq:7x3", "opq:9x3"),
+    "residual": ("residual:1000", "residual:250"),
 }
 """For every family names of codecs, each parameter with at least two values."""
 BAD_PARAMETERS = {
@@ -60,6 +61,7 @@ BAD_PARAMETERS = {
     "pq-global": (None, "", "61", "61x9", "0x5", "61x0", "61x05", "061x5", "x5", "61X5", "100000x5"),
     "pq": (None, "", "8", "8x", "8x9", "8 x 8"),
     "opq": (None, "", "8", "8x", "8x9", "8x8\n"),
+    "residual": (None, "", "127", "65537", "1e3", "1000B", "0500", "\u0661000", "1000\n"),
 }
 LOSSLESS = {"features"}
 EVERY_NAME = [name for names in NAMES.values() for name in names]

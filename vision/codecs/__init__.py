@@ -16,6 +16,7 @@ from vision.codecs.patch_pq import PatchOpqCodec, PatchPqCodec
 from vision.codecs.png import PngCodec
 from vision.codecs.protocol import ImageCodec
 from vision.codecs.raw import RawCodec
+from vision.codecs.residual.codec import ResidualCodec
 from vision.codecs.sampling import ChannelSamplingCodec, PatchSamplingCodec
 from vision.codecs.tiles import TilesCodec
 from vision.codecs.webp import WebpCodec
@@ -39,6 +40,7 @@ FEATURE_CODECS: dict[str, type[FeatureCodec]] = {
     "pq-global": GlobalPqCodec,
     "pq": PatchPqCodec,
     "opq": PatchOpqCodec,
+    "residual": ResidualCodec,
     "tiles": TilesCodec,
 }
 """Feature codec family -> the class that fits and restores its codecs."""
