@@ -8,10 +8,9 @@ from torch import Tensor
 
 from vision.arrays import Progress
 from vision.torch_detectors import scores
-from wire_contract.errors import MisconfiguredError
 
 TOLERANCE = 1e-3
-"""How far float32 may lead a choice from the farthest vector, as a share of its distance, before it is refused."""
+"""How far float32 may lead a choice from the farthest vector, as a share of its distance, before float64 is taken."""
 
 _CHOSEN = -1.0
 _CHECKED = 512
@@ -29,7 +28,8 @@ def greedy_k_centre(
     """Choose vectors one after the other, each the farthest from all chosen before, in every set at once.
 
     Projection, first choice and distances are those of `vision.coreset.greedy_k_centre`, so the choice is the same but
-    for vectors that are equally far. No step waits for the device. The end of the choice is measured again in float64.
+    for vectors that are equally far. No step waits for the device. The end of each choice is measured again in float64,
+    and a set that float32 was too rough for, such as one of almost equal vectors, is chosen anew in float64.
 
     Args:
         vectors: `(sets, n, C)` float32.
@@ -40,11 +40,8 @@ def greedy_k_centre(
 
     Returns:
         `(sets, count)` rows in the order of their choice.
-
-    Raises:
-        MisconfiguredError: Rounding led the choice astray: the vectors lie too far from zero for their distances.
     """
-    sets, total, channels = vectors.shape
+    total, channels = vectors.shape[1:]
     if not 1 <= count <= total:
         raise ValueError(f"cannot choose {count} of {total} vectors")
     rng = np.random.default_rng(seed)
@@ -52,20 +49,27 @@ def greedy_k_centre(
     if projection_dimensions is not None and projection_dimensions < channels:
         matrix = rng.standard_normal((channels, projection_dimensions)) / np.sqrt(projection_dimensions)
         points = points @ scores.on_device(matrix, vectors.device)
-    rows = torch.zeros((sets, count), dtype=torch.int64, device=vectors.device)
+    first = int(rng.integers(total))
+    rows, bounds = _choose(points, count, first, on_progress)
+    astray = _astray(points, rows, bounds).nonzero()[:, 0]
+    if len(astray):
+        rows[astray] = _choose(points[astray].double(), count, first, None)[0]
+    return rows
+
+
+def _choose(points: Tensor, count: int, first: int, on_progress: Progress | None) -> tuple[Tensor, Tensor]:
+    """Rows in the order of their choice, and what is left of the squared distances to the nearest of them."""
+    rows = torch.zeros((len(points), count), dtype=torch.int64, device=points.device)
     norms = points.square().sum(dim=2)
     bounds = torch.full_like(norms, torch.inf)
-    best = torch.full((sets, 1), int(rng.integers(total)), device=vectors.device)
+    best = torch.full((len(points), 1), first, device=points.device)
     for at in range(count):
         rows[:, at : at + 1] = best
         _take_account_of(points, norms, bounds, best)
         best = bounds.argmax(dim=1, keepdim=True)
-        if on_progress is not None and (at + 1) % _REPORT == 0:
+        if on_progress is not None and ((at + 1) % _REPORT == 0 or at + 1 == count):
             on_progress(at + 1, count)
-    _check(points, rows, bounds)
-    if on_progress is not None:
-        on_progress(count, count)
-    return rows
+    return rows, bounds
 
 
 def _take_account_of(points: Tensor, norms: Tensor, bounds: Tensor, best: Tensor) -> None:
@@ -76,23 +80,17 @@ def _take_account_of(points: Tensor, norms: Tensor, bounds: Tensor, best: Tensor
     bounds.scatter_(1, best, _CHOSEN)
 
 
-def _check(points: Tensor, rows: Tensor, bounds: Tensor) -> None:
-    """In float64: the last choice is as far from the others as the farthest of those that were left is from all.
+def _astray(points: Tensor, rows: Tensor, bounds: Tensor) -> Tensor:
+    """For each set, whether in float64 the last choice is nearer to the others than the farthest left is to all.
 
-    That is what makes the greedy answer at most twice the best one. Only the last choices and the farthest of the rest
-    are measured again.
+    It should not be: that is what makes the greedy answer at most twice the best one. Only the last choice and the
+    farthest of the rest are measured again.
     """
-    sets, count = rows.shape
-    if count == 1:
-        return
+    if rows.shape[1] == 1:
+        return torch.zeros(len(points), dtype=torch.bool, device=points.device)
     chosen = points.gather(1, rows[..., None].expand(-1, -1, points.shape[2])).double()
-    separation = torch.cdist(chosen[:, -1:], chosen[:, :-1]).amin(dim=2)
+    separation = torch.cdist(chosen[:, -1:], chosen[:, :-1]).amin(dim=2)[:, 0]
     farthest = bounds.topk(min(_CHECKED, bounds.shape[1]), dim=1).indices
     left = points.gather(1, farthest[..., None].expand(-1, -1, points.shape[2])).double()
-    radius = torch.stack([torch.cdist(left[each], chosen[each]).amin(dim=1).max() for each in range(sets)])
-    if bool((radius > (1 + TOLERANCE) * separation[:, 0]).any()):
-        raise MisconfiguredError(
-            "float32 is too rough to tell these vectors apart",
-            where="coreset",
-            remedy="normalise the features, or choose the coreset on the cpu",
-        )
+    radius = torch.stack([torch.cdist(left[each], chosen[each]).amin(dim=1).max() for each in range(len(points))])
+    return radius > (1 + TOLERANCE) * separation

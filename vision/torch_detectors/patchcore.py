@@ -24,6 +24,7 @@ CARRIED: dict[str, tuple[Any, ...] | None] = {
     "bank_dtype": None,
     "bank_budget_mb": None,
     "search": ("exact",),
+    "score": ("max",),
     "sigma": None,
     "seed": None,
 }

@@ -43,11 +43,20 @@ def test_all_can_be_chosen_and_progress_ends_with_all() -> None:
         greedy_k_centre(vectors, 301, seed=0)
 
 
-def test_a_choice_that_rounding_led_astray_is_refused() -> None:
-    vectors = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 60, 3)).astype(np.float32))
-    vectors[0, 0] = 1e6  # beside it the others' distances drown in float32's norms
-    with pytest.raises(MisconfiguredError, match="too rough to tell these vectors apart"):
-        greedy_k_centre(vectors, 30, seed=0)
+def test_a_set_that_float32_is_too_rough_for_is_chosen_in_float64() -> None:
+    vectors = np.random.default_rng(0).standard_normal((60, 3)).astype(np.float32)
+    vectors[0] = 1e6  # beside it the others' distances drown in float32's norms
+    rows = greedy_k_centre(torch.from_numpy(vectors)[None], 30, seed=0)[0].tolist()
+    exact = vectors.astype(np.float64)
+    for at in range(1, 30):
+        distances = np.linalg.norm(exact[:, None] - exact[rows[:at]], axis=2).min(axis=1)
+        assert distances[rows[at]] == pytest.approx(distances.max(), rel=1e-2)
+
+
+def test_more_can_be_chosen_than_differ() -> None:
+    vectors = torch.ones((1, 50, 3))
+    vectors[0, 7] = 2
+    assert 7 in greedy_k_centre(vectors, 10, seed=0)[0].tolist()[:2]
 
 
 def test_patchcore_learns_the_bank_that_numpy_learns(draw_maps: Draw) -> None:
