@@ -20,6 +20,7 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
         "neighbours": 0,
         "grid": (7, 6),
         "bank_dtype": "float16",
+        "score": "contrast",
         "sigma": 1.0,
         "seed": 1,
     },
@@ -29,6 +30,7 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
         "shrinkage": 0.0,
         "regularisation": 1.0,
         "grid": (7, 6),
+        "score": "top",
         "sigma": 1.0,
         "seed": 1,
     },
@@ -66,10 +68,13 @@ every_parameter = pytest.mark.parametrize(
 )
 
 
-def feature_maps(pictures: int, seed: int) -> FeatureMaps:
+SHAPES = {"fine": (12, 14, 12), "coarse": (20, 7, 6)}
+LONG_SHAPES = {"fine": (12, 40, 16), "coarse": (20, 20, 8)}
+
+
+def feature_maps(pictures: int, seed: int, shapes: dict[str, tuple[int, int, int]] = SHAPES) -> FeatureMaps:
     """Maps of normal pictures: what they have in common, and noise."""
     common, noise = np.random.default_rng(99), np.random.default_rng(seed)
-    shapes = {"fine": (12, 14, 12), "coarse": (20, 7, 6)}
     return {
         tap: (3 * common.standard_normal(shape) + noise.standard_normal((pictures, *shape))).astype(np.float32)
         for tap, shape in shapes.items()
@@ -201,10 +206,28 @@ def test_facts_are_numbers_and_a_restored_detector_knows_no_others(kind: type[De
 
 
 @every_detector
-def test_one_picture_is_enough_to_fit(kind: type[Detector]) -> None:
-    maps = feature_maps(1, seed=1)
-    detector = kind.fit([maps], seed=0)
-    assert np.isfinite(scores_of(detector, feature_maps(2, seed=2)).image).all()
+@pytest.mark.parametrize("pictures", [1, 2, 3, 5])
+def test_a_few_pictures_are_enough_to_find_a_defect(kind: type[Detector], pictures: int) -> None:
+    detector = kind.fit([feature_maps(pictures, seed=1)], seed=0)
+    maps = feature_maps(3, seed=2)
+    maps["fine"][1, :, 5:8, 5:8] += 8.0
+    maps["coarse"][1, :, 3, 3] += 8.0
+    scores = scores_of(detector, maps)
+    assert np.isfinite(scores.patch).all()
+    assert scores.image.argmax() == 1
+
+
+@every_detector
+def test_a_long_picture_is_searched_like_any_other(kind: type[Detector]) -> None:
+    detector = kind.fit([feature_maps(6, seed=1, shapes=LONG_SHAPES)], seed=0)
+    maps = feature_maps(1, seed=2, shapes=LONG_SHAPES)
+    maps["fine"][:, :, 30:33, 3:6] += 8.0
+    maps["coarse"][:, :, 15:17, 1:3] += 8.0
+    rendering = detector.render(scores_of(detector, maps), (320, 128))
+    assert rendering.maps.shape == (1, 320, 128)
+    row, column = np.unravel_index(rendering.maps[0].argmax(), (320, 128))
+    assert 30 <= row / 8 < 33
+    assert 3 <= column / 8 < 6
 
 
 @every_detector

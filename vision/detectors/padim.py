@@ -16,6 +16,7 @@ from vision import anomaly_map
 from vision.arrays import FeatureMaps, Floats, Progress, Size
 from vision.detectors.padim_gaussians import Gaussians, learn
 from vision.detectors.protocol import Embedded, Parameter, PatchScores, Rendering, all_finite, read_parameters
+from vision.detectors.scoring import picture_scores
 from vision.embedding import concatenate
 from wire_contract.errors import MisconfiguredError
 
@@ -33,6 +34,7 @@ class PadimParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             number of pictures asks for, which is much of it where they are few.
         regularisation: The epsilon of eq. 1, added to the variance in every direction.
         grid: Rows and columns of patches; the finest tap's own by default.
+        score: How a picture is scored; "max", its largest distance, is the paper's.
         sigma: Of the anomaly map's blur, in pixels.
         seed: Of the choice of channels; given as `seed` to `fit`.
     """
@@ -42,6 +44,7 @@ class PadimParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     shrinkage: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     regularisation: Annotated[float, msgspec.Meta(gt=0)] = 0.01
     grid: tuple[Annotated[int, msgspec.Meta(ge=1)], Annotated[int, msgspec.Meta(ge=1)]] | None = None
+    score: Literal["max", "top", "contrast"] = "max"
     sigma: Annotated[float, msgspec.Meta(ge=0)] = 4.0
     seed: int = 0
 
@@ -116,9 +119,10 @@ class Padim:
         return {_PATCH: patches}
 
     def search(self, embedded: Embedded) -> PatchScores:
-        """Each patch's Mahalanobis distance (eq. 2), and the largest of a picture as its score (section III.C)."""
+        """Each patch's Mahalanobis distance (eq. 2), and the largest as a picture's score (section III.C)."""
         patch = self._gaussians.distances(embedded[_PATCH])
-        return PatchScores(patch, patch.max(axis=(1, 2)))
+        score = self._parameters.score
+        return PatchScores(patch, picture_scores(patch, "peak" if score == "max" else score))
 
     def render(self, patch_scores: PatchScores, size: Size) -> Rendering:
         """Anomaly maps of a size; the scores are those of the search."""

@@ -16,7 +16,8 @@ from vision.arrays import FeatureMaps, Floats, Progress, Size
 from vision.coreset import greedy_k_centre
 from vision.detectors.patch_collection import collect
 from vision.detectors.protocol import Embedded, Parameter, PatchScores, Rendering, all_finite, read_parameters
-from vision.embedding import concatenate
+from vision.detectors.scoring import Score, picture_scores
+from vision.embedding import concatenate, default_grid
 from vision.neighbours import SEARCHES
 from vision.neighbours.exact import ExactSearch
 from vision.neighbours.loss import search_loss
@@ -46,6 +47,7 @@ class PatchCoreParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
         bank_budget_mb: Megabytes that all patches, the bank and its search may take while fitting; more is refused.
         search: `exact`, or one that may miss the nearest patch: `reduced`, or of faiss `ivf`, `hnsw` or `pq`. What it
             loses is among the facts of the fit. Building `hnsw` takes seconds at every start.
+        score: How a picture is scored; "max" is the paper's eq. 7.
         sigma: Of the anomaly map's blur, in pixels.
         seed: Of the coreset; given as `seed` to `fit`.
     """
@@ -57,6 +59,7 @@ class PatchCoreParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     bank_dtype: Literal["float16", "float32"] = "float32"
     bank_budget_mb: Annotated[float, msgspec.Meta(gt=0)] = 4000.0
     search: Literal["exact", "reduced", "ivf", "hnsw", "pq"] = "exact"
+    score: Score = "max"
     sigma: Annotated[float, msgspec.Meta(ge=0)] = 4.0
     seed: int = 0
 
@@ -134,12 +137,15 @@ class PatchCore:
         return {_PATCH: patches}
 
     def search(self, embedded: Embedded) -> PatchScores:
-        """Each patch's distance to the bank (eq. 6) and the picture's re-weighted score (eq. 7)."""
+        """Each patch's distance to the bank (eq. 6) and the picture's score, re-weighted by default (eq. 7)."""
         patches = embedded[_PATCH]
         count, rows, columns, channels = patches.shape
         vectors = patches.reshape(-1, channels)
         nearest, indices = self._search.nearest(vectors)
         distances = nearest.reshape(count, rows * columns)
+        if self._parameters.score != "max":
+            patch = distances.reshape(count, rows, columns)
+            return PatchScores(patch, picture_scores(patch, self._parameters.score))
         farthest = distances.argmax(axis=1) + np.arange(count) * rows * columns
         scores = self._scores(vectors[farthest], nearest[farthest], indices[farthest])
         return PatchScores(distances.reshape(count, rows, columns), scores)
@@ -192,10 +198,4 @@ def _bank_rows(patches: int, ratio: float | None) -> int:
 
 
 def _patches(maps: FeatureMaps, grid: Size | None) -> Floats:
-    return concatenate(maps, grid or _default_grid(maps), pool=True)
-
-
-def _default_grid(maps: FeatureMaps) -> Size:
-    sizes = sorted((array.shape[2], array.shape[3]) for array in maps.values())
-    rows, columns = sizes[0]
-    return max(size for size in sizes if size[0] <= 2 * rows and size[1] <= 2 * columns)
+    return concatenate(maps, grid or default_grid(maps), pool=True)
