@@ -7,6 +7,7 @@ import urllib.request
 
 from wire_contract.errors import MisconfiguredError, UnavailableError
 from wire_contract.messages import CONTENT_TYPE_JSON, GateCommand, to_json
+from wire_contract.redaction import redacted
 
 
 class HttpGate:
@@ -23,7 +24,9 @@ class HttpGate:
     def __init__(self, url: str, timeout_seconds: float = 0.5) -> None:
         if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
             raise MisconfiguredError(
-                f"{url!r} is not an HTTP address", where="gate.url", remedy="write it as http://host:port/path"
+                f"{redacted(url)!r} is not an HTTP address",
+                where="gate.url",
+                remedy="write it as http://host:port/path",
             )
         self._url = url
         self._timeout_seconds = timeout_seconds
@@ -37,4 +40,4 @@ class HttpGate:
             with urllib.request.urlopen(request, timeout=self._timeout_seconds):  # noqa: S310  checked above
                 pass
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-            raise UnavailableError(f"the gate at {self._url} did not obey: {error}") from error
+            raise UnavailableError(f"the gate at {redacted(self._url)} did not obey: {error}") from error

@@ -9,6 +9,7 @@ import numpy as np
 from edge_node.sources.protocol import Pixels, Shot
 from edge_node.sources.triggers import Triggers
 from wire_contract.errors import UnavailableError, missing_extra
+from wire_contract.redaction import redacted
 
 
 class CameraSource:
@@ -50,7 +51,7 @@ class CameraSource:
         done, picture = self._capture.read()
         if not done:
             self._release()
-            raise UnavailableError(f"camera {self._device} gives no picture")
+            raise UnavailableError(f"camera {redacted(str(self._device))} gives no picture")
         rgb: Pixels = np.ascontiguousarray(self._cv2.cvtColor(picture, self._cv2.COLOR_BGR2RGB))
         return rgb
 
