@@ -22,7 +22,12 @@ _BOOKS = "codebooks"
 
 
 class GlobalPqCodec(QuantisedCodec):
-    """Product quantisation of a whole picture; the codebooks are as large as `2^BITS` pictures in half precision."""
+    """Product quantisation of a whole picture; the codebooks are as large as `2^BITS` pictures in half precision.
+
+    Every code of every sub-space is read once a picture, so that the edge's time is that of reading the codebooks. With
+    MobileNetV2's features.6 + 13 (5.6 ms) `976x5` takes 0.6 ms, `976x7` 1.1 ms, and `976x8`, whose 45 MB no cache
+    holds, 8 ms and more.
+    """
 
     family: ClassVar[str] = "pq-global"
     usage: ClassVar[str] = "pq-global:SUBSPACESxBITS (BITS 1 to 8)"

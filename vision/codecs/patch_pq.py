@@ -20,7 +20,7 @@ from vision.codecs.quantised import QuantisedCodec
 from vision.codecs.sealed_codec import Lesson
 from vision.codecs.subspaces import SubspaceQuantiser, columns_of, learn_codebooks
 
-MAX_TRAINING_PATCHES = 1 << 15
+MAX_TRAINING_PATCHES = 1 << 14
 """Patches of a tap that codebooks are learnt from; more change nothing that matters and cost time."""
 
 

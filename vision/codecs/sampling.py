@@ -180,7 +180,9 @@ class PatchSamplingCodec(SampledCodec):
     """Keeps the same places of every picture, each tap's on its own grid; a lost place comes back as its neighbour.
 
     A lost place takes the values of the nearest kept one, so that a defect under a kept patch is drawn as large as the
-    gap around it and none is drawn where nothing was seen; a defect that no kept patch sees is missed.
+    gap around it and none is drawn where nothing was seen; a defect that no kept patch sees is missed. Measured at a
+    quarter of MobileNetV2's features.6 + 13 with PatchCore: pixel F1 0.62 on bottle and 0.27 on tile_core, where the
+    normal pictures' mean at the lost places gives 0.59 and 0.20 (and 0.81 instead of 0.77 image AUROC on tile_core).
     """
 
     family: ClassVar[str] = "patch-sampling"
