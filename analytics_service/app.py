@@ -4,14 +4,16 @@ import importlib.metadata
 import logging
 import signal
 import threading
+import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
 from analytics_service.arrivals import Arrivals
+from analytics_service.auditor import Auditor
 from analytics_service.connections import Connections, LinkOutlet
 from analytics_service.engines import EngineRoom
 from analytics_service.metrics import Metrics, serve
@@ -20,9 +22,11 @@ from analytics_service.publication import Publication
 from analytics_service.records import Records
 from analytics_service.retention import sweep_until
 from analytics_service.settings import Settings
-from analytics_service.shelf import ArtifactShelf, open_shelf
+from analytics_service.shelf import ArtifactShelf, ShelvedArtifact, open_shelf
+from analytics_service.shelf_watch import CurrentShelf, remove_older, watch_until
 from analytics_service.worker import Worker
 from wire_contract.errors import MisconfiguredError
+from wire_contract.link.delivery import Delivery
 from wire_contract.link.expiry import warn, warn_until
 from wire_contract.link.tls import context_of
 from wire_contract.messages import ServiceStatus
@@ -43,6 +47,7 @@ class Checked:
     topics: Topics
     site: str
     shelf: ArtifactShelf
+    open_again: Callable[[Mapping[str, ShelvedArtifact]], ArtifactShelf]
 
 
 def check(settings: Settings) -> Checked:
@@ -58,10 +63,14 @@ def check(settings: Settings) -> Checked:
         warn(link.tls, log.warning)
     verify_key = VerifyKey(settings.verify_key) if settings.verify_key else None
     engines = EngineRoom(threads=settings.worker.threads)
-    shelf = open_shelf(settings.artifacts, engine_for=engines.engine_for, verify_key=verify_key)
+
+    def open_again(known: Mapping[str, ShelvedArtifact]) -> ArtifactShelf:
+        return open_shelf(settings.artifacts, engine_for=engines.engine_for, verify_key=verify_key, known=known)
+
+    shelf = open_again({})
     for shelved in shelf.artifacts:
         shelved.warm_up()
-    return Checked(settings, topics, _site_of(shelf, settings), shelf)
+    return Checked(settings, topics, _site_of(shelf, settings), shelf, open_again)
 
 
 def run(settings: Settings) -> None:
@@ -80,14 +89,20 @@ def run(settings: Settings) -> None:
     metrics.watch_queue(lambda: len(arrivals), lambda: arrivals.waiting_bytes)
     outlet, stopped = LinkOutlet(), threading.Event()
     post = Post(outlet, topics=checked.topics, metrics=metrics, maps=settings.worker.maps, stopped=stopped)
-    worker = _worker(checked, arrivals, records=records, post=post, metrics=metrics, stopped=stopped)
-    publication = _publication(checked, outlet)
-    connections = _connections(checked, arrivals, outlet=outlet, metrics=metrics, publication=publication)
+    shelf = CurrentShelf(checked.shelf)
+    worker = _worker(checked, shelf, arrivals, records=records, post=post, metrics=metrics, stopped=stopped)
+    publication = _publication(checked, shelf, outlet)
+    auditor = Auditor(records, topics=checked.topics, shown=metrics, grace_seconds=settings.records.grace_seconds)
+    connections = _connections(
+        checked, arrivals, outlet=outlet, metrics=metrics, publication=publication, auditor=auditor
+    )
     with _life() as life:
         working = _thread("worker", worker.run)
         publishing = _thread("publication", publication.run)
         _watch_certificates(stopped, settings, metrics)
         sweeping = _thread("retention", lambda: _sweep(stopped, records, settings))
+        auditing = _thread("auditor", lambda: auditor.run(stopped))
+        watching = _thread("shelf", lambda: _watch_shelf(stopped, checked, shelf, publication, metrics))
         connections.start()
         life.over.wait()
         log.info("stopping, %d messages wait for their verdict", len(arrivals))
@@ -96,7 +111,7 @@ def run(settings: Settings) -> None:
         working.join(settings.drain_seconds)
         stopped.set()
         publication.stop()
-        for thread in (working, publishing, sweeping):
+        for thread in (working, publishing, sweeping, auditing, watching):
             thread.join(GOODBYE_SECONDS)
         connections.stop(GOODBYE_SECONDS)
     if stop_metrics:
@@ -107,7 +122,7 @@ def run(settings: Settings) -> None:
     log.info("stopped")
 
 
-def describe(shelf: ArtifactShelf, metrics: Metrics) -> None:
+def describe(shelf: ArtifactShelf | CurrentShelf, metrics: Metrics) -> None:
     """Tell the metrics which artifacts can be asked to judge."""
     for shelved in shelf.artifacts:
         header = shelved.artifact.header
@@ -132,12 +147,19 @@ def _site_of(shelf: ArtifactShelf, settings: Settings) -> str:
 
 
 def _worker(
-    checked: Checked, arrivals: Arrivals, *, records: Records, post: Post, metrics: Metrics, stopped: threading.Event
+    checked: Checked,
+    shelf: CurrentShelf,
+    arrivals: Arrivals,
+    *,
+    records: Records,
+    post: Post,
+    metrics: Metrics,
+    stopped: threading.Event,
 ) -> Worker:
     section = checked.settings.worker
     return Worker(
         arrivals,
-        artifacts=checked.shelf,
+        artifacts=shelf,
         records=records,
         post=post,
         topics=checked.topics,
@@ -148,11 +170,11 @@ def _worker(
     )
 
 
-def _publication(checked: Checked, outlet: LinkOutlet) -> Publication:
+def _publication(checked: Checked, shelf: CurrentShelf, outlet: LinkOutlet) -> Publication:
     name = checked.settings.name
     return Publication(
         outlet,
-        library=checked.shelf,
+        library=shelf,
         topics=checked.topics,
         birth=ServiceStatus(
             name=name, online=True, instance=uuid.uuid4().hex, version=importlib.metadata.version("patchline")
@@ -162,8 +184,18 @@ def _publication(checked: Checked, outlet: LinkOutlet) -> Publication:
 
 
 def _connections(
-    checked: Checked, arrivals: Arrivals, *, outlet: LinkOutlet, metrics: Metrics, publication: Publication
+    checked: Checked,
+    arrivals: Arrivals,
+    *,
+    outlet: LinkOutlet,
+    metrics: Metrics,
+    publication: Publication,
+    auditor: Auditor,
 ) -> Connections:
+    def on_status(delivery: Delivery) -> None:
+        publication.on_status(delivery)
+        auditor.on_status(delivery)
+
     return Connections(
         checked.settings.broker.link_settings(checked.settings.name),
         topics=checked.topics,
@@ -174,7 +206,7 @@ def _connections(
         arrivals=arrivals,
         outlet=outlet,
         metrics=metrics,
-        on_status=publication.on_status,
+        on_status=on_status,
         on_live=publication.announce,
     )
 
@@ -185,6 +217,26 @@ def _sweep(stopped: threading.Event, records: Records, settings: Settings) -> No
         records,
         keep_seconds=settings.records.keep_days * DAY_SECONDS,
         max_dead_letters=settings.records.max_dead_letters,
+        remove_older=lambda: remove_older(
+            settings.artifacts, before=time.time() - settings.older_keep_days * DAY_SECONDS
+        ),
+    )
+
+
+def _watch_shelf(
+    stopped: threading.Event, checked: Checked, shelf: CurrentShelf, publication: Publication, metrics: Metrics
+) -> None:
+    def on_exchanged() -> None:
+        describe(shelf, metrics)
+        publication.announce()
+
+    watch_until(
+        stopped,
+        checked.settings.artifacts,
+        current=shelf,
+        open_again=checked.open_again,
+        on_exchanged=on_exchanged,
+        interval_seconds=checked.settings.reload_seconds,
     )
 
 

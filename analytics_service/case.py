@@ -94,7 +94,7 @@ def adopt(cases: list[Case], standing: Standing) -> None:
         if case.answer:
             continue
         if case.drop is not None:
-            case.answer, case.fresh = to_json(receipt_of(case.drop)), True
+            case.answer, case.fresh = to_json(receipt_of(case.drop, case.drop.reason)), True
         elif case.error is not None:
             case.answer = standing.letters.get((case.received_sha256, case.delivery.topic), b"")
         else:

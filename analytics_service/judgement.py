@@ -10,7 +10,7 @@ from PIL import Image
 from analytics_service.inspector import Finding
 from analytics_service.intake import Envelope, Inspection
 from wire_contract.errors import UnreadableError
-from wire_contract.messages import DropMessage, DropReceipt, EdgeMessage, MapMessage, Outcome, Verdict
+from wire_contract.messages import DropReason, DropReceipt, EdgeMessage, MapMessage, Outcome, Verdict
 from wire_contract.topics import Station
 
 MAX_REASON_CHARACTERS = 2000
@@ -120,9 +120,9 @@ def identity_by_content(station: Station, received_sha256: str) -> Identity:
     )
 
 
-def receipt_of(drop: DropMessage) -> DropReceipt:
-    """The answer to a drop; the same for every repeat of it."""
-    return DropReceipt(**identity_of(drop), reason=drop.reason)
+def receipt_of(message: EdgeMessage, reason: DropReason) -> DropReceipt:
+    """The answer to a drop, and to a picture of a part that is recorded as dropped; the same for every repeat."""
+    return DropReceipt(**identity_of(message), reason=reason)
 
 
 def map_message(inspection: Inspection, finding: Finding) -> MapMessage:

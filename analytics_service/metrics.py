@@ -75,6 +75,10 @@ class Metrics:
             "vad_analytics_artifact_info", "1 for every artifact that can be asked to judge",
             ["station", "codec", "artifact", "backbone", "detector"], registry=registry,
         )  # fmt: skip
+        self.unaccounted = Gauge(
+            "vad_analytics_unaccounted_parts", "Numbers missing between two on record, neither judged, dropped, nor "
+            "known to wait at the edge", ["station"], registry=registry,
+        )  # fmt: skip
         for outcome in OUTCOMES:
             self.verdicts.labels(outcome)
 
@@ -82,6 +86,10 @@ class Metrics:
         """Read the waiting line's depth whenever somebody looks."""
         self.queue_parts.set_function(parts)
         self.queue_bytes.set_function(waiting_bytes)
+
+    def show_unaccounted(self, station: str, parts: int) -> None:
+        """So many parts of a station are missing."""
+        self.unaccounted.labels(station).set(parts)
 
     def watch_certificates(self, tls: TlsSettings) -> None:
         """Read how long certificates still hold whenever somebody looks."""

@@ -13,9 +13,17 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
-from analytics_service.tables import DEAD_LETTERS, DROPS, INSPECTIONS, create_tables, insert_once, open_engine
+from analytics_service.forgetting import delete_oldest, note_forgotten
+from analytics_service.tables import (
+    DEAD_LETTERS,
+    DROPS,
+    INSPECTIONS,
+    create_tables,
+    insert_once,
+    open_engine,
+)
 from wire_contract.errors import UnavailableError
-from wire_contract.messages import DropMessage, Verdict
+from wire_contract.messages import DropMessage, DropReason, Verdict
 
 try:
     import sqlalchemy as sql
@@ -24,9 +32,6 @@ except ModuleNotFoundError as missing:  # pragma: no cover - the base install ha
     from wire_contract.errors import missing_extra
 
     raise missing_extra("sqlalchemy", "analytics") from missing
-
-FORGET_ROWS = 500
-"""Rows deleted in one transaction: few enough that a verdict never waits long behind the broom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,28 @@ class Records:
         with _translated(), self._engine.connect() as connection:
             return _standing(connection, inspection_ids)
 
+    def drop_reasons_of(self, inspection_ids: Sequence[str]) -> dict[str, DropReason]:
+        """Why those parts that were told as drops were dropped.
+
+        Raises:
+            UnavailableError: The database is away.
+        """
+        if not inspection_ids:
+            return {}
+        query = sql.select(DROPS.c.inspection_id, DROPS.c.reason).where(DROPS.c.inspection_id.in_(inspection_ids))
+        with self.reading() as connection:
+            return {row.inspection_id: row.reason for row in connection.execute(query)}
+
+    @contextmanager
+    def reading(self) -> Iterator[sql.Connection]:
+        """A connection to ask questions of one's own.
+
+        Raises:
+            UnavailableError: The database is away.
+        """
+        with _translated(), self._engine.connect() as connection:
+            yield connection
+
     def store(self, decisions: Decisions) -> Standing:
         """Record a micro-batch in one transaction; the first decision about a part stands.
 
@@ -140,8 +167,10 @@ class Records:
             UnavailableError: The database is away.
         """
         with _translated():
+            note_forgotten(self._engine, older_than)
             return sum(
-                self._forget(table, table.c.at < older_than, table.c.at) for table in (INSPECTIONS, DROPS, DEAD_LETTERS)
+                delete_oldest(self._engine, table, table.c.at < older_than)
+                for table in (INSPECTIONS, DROPS, DEAD_LETTERS)
             )
 
     def bound_dead_letters(self, keep: int) -> int:
@@ -156,7 +185,7 @@ class Records:
                 newest_excess = connection.execute(ranked).scalar()
             if newest_excess is None:
                 return 0
-            return self._forget(DEAD_LETTERS, DEAD_LETTERS.c.at <= newest_excess, DEAD_LETTERS.c.at)
+            return delete_oldest(self._engine, DEAD_LETTERS, DEAD_LETTERS.c.at <= newest_excess)
 
     def counts(self) -> dict[str, int]:
         """How many inspections, drops and dead letters are on record.
@@ -173,18 +202,6 @@ class Records:
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
-
-    def _forget(self, table: sql.Table, condition: Any, order: Any) -> int:
-        keys = list(table.primary_key.columns)
-        doomed = sql.select(*keys).where(condition).order_by(order).limit(FORGET_ROWS)
-        statement = sql.delete(table).where(sql.tuple_(*keys).in_(doomed))
-        gone = 0
-        while True:
-            with self._engine.begin() as connection:
-                deleted = connection.execute(statement).rowcount
-            gone += deleted
-            if deleted < FORGET_ROWS:
-                return gone
 
 
 def _key_of(table: sql.Table) -> list[str]:

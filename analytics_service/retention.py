@@ -29,10 +29,21 @@ def sweep_until(
     *,
     keep_seconds: float,
     max_dead_letters: int,
+    remove_older: Callable[[], int],
     interval_seconds: float = INTERVAL_SECONDS,
     wall: Callable[[], float] = time.time,
 ) -> None:
-    """Delete what is too old, at once and then at every interval, until told to stop."""
+    """Delete what is too old, at once and then at every interval, until told to stop.
+
+    Args:
+        stopped: Ends it.
+        records: Swept.
+        keep_seconds: How old records may grow.
+        max_dead_letters: How many unreadable messages are kept.
+        remove_older: Removes the files of artifacts that were replaced too long ago.
+        interval_seconds: From one sweep to the next.
+        wall: Seconds since the epoch.
+    """
     while True:
         try:
             gone = records.forget(older_than=wall() - keep_seconds) + records.bound_dead_letters(max_dead_letters)
@@ -41,5 +52,6 @@ def sweep_until(
         else:
             if gone:
                 log.debug("forgot %d records", gone)
+        remove_older()
         if stopped.wait(interval_seconds):
             return

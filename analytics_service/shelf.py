@@ -4,10 +4,12 @@ The folder is what commission writes: `<site>/<line>/<station>/` with `profile.m
 in `older/` those that parts still waiting in an outbox may name.
 """
 
-from collections.abc import Callable, Iterable
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from analytics_service.artifacts import SUFFIX, Artifact, BackboneKey, load
 from analytics_service.assets import FOLDER, codec_asset
@@ -115,7 +117,11 @@ class ArtifactShelf:
 
 
 def open_shelf(
-    folder: Path, *, engine_for: Callable[[BackboneKey, Path], Engine], verify_key: VerifyKey | None = None
+    folder: Path,
+    *,
+    engine_for: Callable[[BackboneKey, Path], Engine],
+    verify_key: VerifyKey | None = None,
+    known: Mapping[str, ShelvedArtifact] = MappingProxyType({}),
 ) -> ArtifactShelf:
     """Load every artifact and profile below a folder.
 
@@ -124,6 +130,7 @@ def open_shelf(
         engine_for: Gives the engine of a backbone, the same one for the same key; refuses one that is not here. The
             path is the artifact's, for the error message. Not asked for artifacts of feature codecs.
         verify_key: Whose owner must have signed every artifact, before it is decoded, and every profile.
+        known: What has been loaded before, by fingerprint; it is used again.
 
     Raises:
         MisconfiguredError: There is no artifact; a file is damaged or for an unknown codec; a profile names an artifact
@@ -139,6 +146,10 @@ def open_shelf(
         )
     shelved = []
     for path in files:
+        before = known.get(_fingerprint(path)) if known else None
+        if before is not None:
+            shelved.append(before)
+            continue
         check = partial(check_artifact, folder, path, key=verify_key) if verify_key is not None else None
         artifact = load(path, check=check)
         shelved.append(ShelvedArtifact(artifact, _reader(folder, artifact, path, engine_for)))
@@ -147,6 +158,15 @@ def open_shelf(
     )
     _check_complete(shelf, folder)
     return shelf
+
+
+def _fingerprint(path: Path) -> str:
+    """The sha256 of a file; nothing's where it cannot be read, which loading it will tell in full."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def _reader(folder: Path, artifact: Artifact, path: Path, engine_for: Callable[[BackboneKey, Path], Engine]) -> Reader:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from wire_contract.errors import MisconfiguredError, UnavailableError, missing_extra
+from wire_contract.redaction import redacted
 
 try:
     import sqlalchemy as sql
@@ -63,7 +64,16 @@ DEAD_LETTERS = sql.Table(
     sql.Column("received", sql.LargeBinary, nullable=False),
     sql.Column("verdict", sql.LargeBinary, nullable=False),
     sql.Column("at", sql.Float, nullable=False, index=True),
+    sql.Index("dead_letters_by_sequence", "station", "sequence"),
 )
+
+FORGOTTEN = sql.Table(
+    "forgotten",
+    METADATA,
+    sql.Column("station", sql.String(256), primary_key=True),
+    sql.Column("sequence", sql.BigInteger, nullable=False),
+)
+"""Up to which number a station's records may have been forgotten: what is missing below is not missed."""
 
 BUSY_TIMEOUT_MILLISECONDS = 10_000
 """How long one process waits for another's SQLite transaction before it calls the records unavailable."""
@@ -83,7 +93,7 @@ def open_engine(url: str) -> sql.Engine:
         raise missing_extra(error.name or "the database driver", "postgres") from error
     except (ArgumentError, NoSuchModuleError) as error:
         raise MisconfiguredError(
-            f"the records' database URL cannot be used: {error}",
+            f"the records' database URL {redacted(url)!r} cannot be used",
             where="records.url",
             remedy="write it like sqlite:///records.db or postgresql+psycopg://user@host/name",
         ) from error
@@ -100,7 +110,7 @@ def open_engine(url: str) -> sql.Engine:
         engine.connect().close()
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
-        raise UnavailableError(f"the records at {engine.url!r} cannot be opened: {cause}") from error
+        raise UnavailableError(f"the records at {engine.url!r} cannot be opened: {redacted(str(cause))}") from error
     return engine
 
 

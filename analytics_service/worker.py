@@ -15,13 +15,13 @@ from analytics_service.arrivals import Arrivals
 from analytics_service.case import Case, adopt, decisions_of
 from analytics_service.inspector import inspect
 from analytics_service.intake import ArtifactLookup, admit, open_envelope
-from analytics_service.judgement import judge, judge_unreadable
+from analytics_service.judgement import judge, judge_unreadable, receipt_of
 from analytics_service.metrics import Metrics
 from analytics_service.post import Post
 from analytics_service.records import Decisions, Standing
 from wire_contract.errors import UnavailableError, UnreadableError
 from wire_contract.link.delivery import Delivery
-from wire_contract.messages import sha256_of
+from wire_contract.messages import DropReason, sha256_of, to_json
 from wire_contract.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,9 @@ class RecordsBook(Protocol):
 
     def verdicts_of(self, inspection_ids: Sequence[str]) -> dict[str, bytes]:
         """The published bytes of those parts that have been judged already."""
+
+    def drop_reasons_of(self, inspection_ids: Sequence[str]) -> dict[str, DropReason]:
+        """Why those parts that were told as drops were dropped."""
 
     def store(self, decisions: Decisions) -> Standing:
         """Record a micro-batch in one transaction; the first decision about a part stands."""
@@ -119,11 +122,18 @@ class Worker:
         return case
 
     def _recall(self, cases: Sequence[Case]) -> None:
-        """Give every part that has its verdict already the very same bytes again."""
+        """Give every part that has its verdict already the very same bytes again, and a dropped one its receipt.
+
+        A picture that gave way in a full outbox may still come, from a broker that kept it: it stays dropped.
+        """
         ids = [case.inspection_id for case in cases if case.envelope is not None]
         known = self._insist(lambda: self._records.verdicts_of(ids))
+        dropped = self._insist(lambda: self._records.drop_reasons_of(ids))
+        dropped |= {case.inspection_id: case.drop.reason for case in cases if case.drop is not None}
         for case in cases:
             case.answer = known.get(case.inspection_id, b"")
+            if not case.answer and case.frame is not None and case.inspection_id in dropped:
+                case.answer = to_json(receipt_of(case.frame, dropped[case.inspection_id]))
 
     def _admit_all(self, cases: Sequence[Case]) -> None:
         """Decode every frame that has no answer yet; of a part that came twice, the first copy that is whole."""

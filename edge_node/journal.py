@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -81,15 +81,55 @@ def write_line(connection: sqlite3.Connection, line: JournalLine, keep: int) -> 
     connection.execute("DELETE FROM journal WHERE number <= ?", (number - keep,))
 
 
+class EdgeBooks(msgspec.Struct, frozen=True):
+    """What an outbox knows of its station's numbers.
+
+    Attributes:
+        last: The highest number ever given out.
+        waiting: Those that wait for their verdict or receipt.
+        closed: Number -> outcome, or the reason of a drop, as far as the journal reaches back.
+    """
+
+    station: str
+    last: int
+    waiting: frozenset[int]
+    closed: dict[int, str]
+
+
+def read_books(path: Path) -> EdgeBooks:
+    """The numbers of an outbox file; its edge node may be running.
+
+    Raises:
+        MisconfiguredError: There is no such file, or it is no outbox.
+    """
+    with _reading(path) as connection:
+        connection.execute("BEGIN")
+        last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'inspections'").fetchall()
+        closed = connection.execute("SELECT sequence, outcome, reason FROM journal").fetchall()
+        return EdgeBooks(
+            station=connection.execute("SELECT station FROM identity").fetchall()[0][0],
+            last=last[0][0] if last else 0,
+            waiting=frozenset(row[0] for row in connection.execute("SELECT sequence FROM inspections").fetchall()),
+            closed={number: reason if outcome == "dropped" else outcome for number, outcome, reason in closed},
+        )
+
+
 def read_journal(path: Path) -> Iterator[JournalLine]:
     """The closed inspections of an outbox file, in the order of their sequence; its edge node may be running.
 
     Raises:
         MisconfiguredError: There is no such file, or it is no outbox.
     """
-    if not path.is_file():
-        raise MisconfiguredError("there is no such outbox", where=str(path))
-    with translated(path), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+    with _reading(path) as connection:
         for values in connection.execute(_SELECT):
             fields = dict(zip(_FIELDS, values, strict=True))
             yield JournalLine(**{**fields, "stages": json.loads(fields["stages"])})
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    if not path.is_file():
+        raise MisconfiguredError("there is no such outbox", where=str(path))
+    address = f"{path.resolve().as_uri()}?mode=ro"
+    with translated(path), closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
+        yield connection

@@ -28,6 +28,7 @@ VERBS = {
     "replay": Verb("patchline.replay", "Play your own pictures through a simulated line and report how it did."),
     "provision": Verb("patchline.provision", "Make a site: authority, certificates, broker settings, access rules."),
     "draw": Verb("patchline.draw", "Draw a folder of parts to try things out on, with exact masks of their defects."),
+    "audit": Verb("patchline.audit", "Reconcile the records: is every part judged, or dropped with a reason?"),
     "bench": Verb("patchline.bench", "Measure this machine: benchmark tables, also as JSON."),
     "weights": Verb("patchline.weights", "Backbones: list them, export other taps, fetch published weights."),
 }

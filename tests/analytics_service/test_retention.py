@@ -30,6 +30,16 @@ class Swept:
 def test_everything_older_than_the_setting_is_swept_until_told_to_stop() -> None:
     stopped = threading.Event()
     swept = Swept(stopped, rounds=3)
-    sweep_until(stopped, swept, keep_seconds=100.0, max_dead_letters=7, interval_seconds=0.001, wall=lambda: 1000.0)
+    files: list[int] = []
+    sweep_until(
+        stopped,
+        swept,
+        keep_seconds=100.0,
+        max_dead_letters=7,
+        remove_older=lambda: files.append(1) or 0,
+        interval_seconds=0.001,
+        wall=lambda: 1000.0,
+    )
+    assert len(files) == 3
     assert swept.asked == [900.0, 900.0, 900.0]
     assert swept.kept == [7, 7]

@@ -17,6 +17,7 @@ from analytics_service.worker import Worker
 from wire_contract.errors import MisconfiguredError, UnavailableError
 from wire_contract.link.delivery import Acknowledged, Delivery
 from wire_contract.messages import (
+    DropReason,
     DropReceipt,
     MapMessage,
     Receipt,
@@ -68,6 +69,9 @@ class DiaryRecords:
 
     def verdicts_of(self, inspection_ids: Sequence[str]) -> dict[str, bytes]:
         return self._records.verdicts_of(inspection_ids)
+
+    def drop_reasons_of(self, inspection_ids: Sequence[str]) -> dict[str, DropReason]:
+        return self._records.drop_reasons_of(inspection_ids)
 
     def store(self, decisions: Decisions) -> Standing:
         if self.absences:

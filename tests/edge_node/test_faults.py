@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +203,43 @@ def _waiting(folder: Path) -> list[int]:
         return []
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         return [row[0] for row in connection.execute("SELECT sequence FROM inspections WHERE kind = 'frame'")]
+
+
+@pytest.mark.parametrize("when_full", ["drop_oldest", "downgrade_codec"])
+def test_whatever_gives_way_every_part_is_judged_or_a_drop_with_its_reason(
+    service: Any,
+    start_edge: Any,
+    settings_for: SettingsFor,
+    tmp_path: Path,
+    journal: Journal,
+    eventually: Eventually,
+    when_full: str,
+) -> None:
+    service.answers = False
+    outbox = {"path": tmp_path / "edge" / "outbox.sqlite", "budget_bytes": 1024**2, "when_full": when_full}
+    profile = _large_profile(service)
+    small = msgspec.structs.replace(profile.ladder[0], codec="webp:1")
+    service.publish_profile(sealed(msgspec.structs.replace(profile, ladder=(*profile.ladder, small))))
+    parts = 12
+    edge = start_edge(settings_for({**WASHERS, "parts": parts}, outbox=outbox, send=HASTY))
+    eventually(lambda: len(_numbers(tmp_path)) == parts, 60)
+    service.answers = True
+    assert edge.wait(60) == 0
+    lines = journal()
+    assert [line.sequence for line in lines] == list(range(1, parts + 1))
+    reasons = {line.reason for line in lines if line.outcome == "dropped"}
+    judged = [line for line in lines if line.outcome == "normal"]
+    if when_full == "drop_oldest":
+        assert reasons == {"superseded"}
+        assert lines[-1].outcome == "normal"
+    else:
+        assert reasons == set()
+        assert len(judged) == parts
+        assert max(line.payload_bytes for line in judged) > 10 * min(line.payload_bytes for line in judged)
+
+
+def _numbers(folder: Path) -> list[int]:
+    path = folder / "edge" / "outbox.sqlite"
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        return [row[0] for row in connection.execute("SELECT sequence FROM inspections")]
+    return []
