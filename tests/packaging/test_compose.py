@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from analytics_service.settings import read_settings as read_service
 from edge_node.settings import EdgeSettings
+from patchline.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = STACK["services"]
+PROVISION = SERVICES["provision"]
 
 
 def test_every_image_is_pinned_to_a_version() -> None:
@@ -27,11 +30,53 @@ def test_every_mounted_file_is_in_the_repository() -> None:
     assert [mount for mount in mounts if not (ROOT / mount.split(":")[0]).exists()] == []
 
 
-def test_the_anonymous_broker_is_reachable_from_the_compose_network_only() -> None:
+def test_the_broker_is_reachable_from_the_compose_network_only() -> None:
     assert "ports" not in SERVICES["broker"]
 
 
-@pytest.mark.parametrize("name", ["broker", "commission", "analytics", "edge"])
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """The site that the stack's own `provision` makes, in a folder of the test's."""
+    words = [word.replace("/site", str(tmp_path)) if "--out" in word else word for word in PROVISION["command"]]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    return tmp_path
+
+
+def test_every_program_finds_its_keys_where_its_volume_puts_them(site: Path) -> None:
+    volumes = dict(mount.split(":")[:2] for mount in PROVISION["volumes"])
+    settings = {
+        "edge": EdgeSettings.load(ROOT / "compose/edge.toml"),
+        "analytics": read_service(ROOT / "compose/analytics.toml"),
+    }
+    for name, one in settings.items():
+        mounted = next(mount.split(":")[0] for mount in SERVICES[name]["volumes"] if mount.split(":")[1] == "/site")
+        folder = site / Path(volumes[mounted]).relative_to("/site")
+        tls = one.broker.tls
+        assert tls is not None
+        assert tls.minimum_version == "1.3"
+        key = one.profile.verify_key if isinstance(one, EdgeSettings) else one.verify_key
+        for path in (tls.ca, tls.certificate, tls.key, key):
+            assert path is not None
+            assert (folder / path.relative_to("/site")).is_file()
+
+
+def test_the_broker_asks_everybody_for_a_certificate_and_finds_its_files(site: Path) -> None:
+    lines = (site / "broker" / "mosquitto.conf").read_text().splitlines()
+    assert {"allow_anonymous false", "require_certificate true", "tls_version tlsv1.3", "listener 8883"} <= set(lines)
+    named = [line.split()[1] for line in lines if line.split()[:1] and "/mosquitto/config/" in line]
+    assert len(named) == 5
+    assert all((site / "broker" / Path(path).relative_to("/mosquitto/config")).is_file() for path in named)
+    assert "persistence_location /mosquitto/data/" in lines
+
+
+def test_the_authoritys_key_is_mounted_where_certificates_are_made_and_nowhere_else() -> None:
+    holders = [name for name, each in SERVICES.items() if any(mount.startswith("site:") for mount in each["volumes"])]
+    assert holders == ["provision"]
+    assert PROVISION["network_mode"] == "none"
+
+
+@pytest.mark.parametrize("name", ["provision", "broker", "commission", "analytics", "edge"])
 def test_a_service_that_reads_foreign_bytes_runs_read_only_and_without_capabilities(name: str) -> None:
     assert SERVICES[name]["read_only"] is True
     assert SERVICES[name]["cap_drop"] == ["ALL"]
