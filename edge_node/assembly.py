@@ -10,7 +10,7 @@ from uuid import uuid4
 from edge_node.announcer import Announcer
 from edge_node.capture import Capture
 from edge_node.clock import clock_id
-from edge_node.connections import backlog_link, live_link
+from edge_node.connections import backlog_link, live_link, uplink_of
 from edge_node.edge_backbones import EdgeBackbones, is_at_hand
 from edge_node.feature_encoder import FeatureEncoders
 from edge_node.gatekeeper import Gatekeeper, GatePolicy
@@ -33,6 +33,7 @@ from edge_node.sources.protocol import Source
 from edge_node.sources.triggers import MessageTriggers, Takt, Triggers, read_trigger
 from wire_contract.link.delivery import Delivery
 from wire_contract.link.link import Link
+from wire_contract.link.uplink import Uplink
 from wire_contract.signing import VerifyKey
 from wire_contract.topics import Station, Topics
 
@@ -84,9 +85,18 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
     cache = _cache(settings)
     mode = Mode(FeatureEncoders(EdgeBackbones(threads=settings.backbone_threads, fetched=cache.asset), cache.asset))
     announcer = _announcer(settings, boot_id, mode, cache, outbox)
-    publisher = _publisher(settings, outbox, metrics)
+    uplink = uplink_of(settings)
+    publisher = _publisher(settings, outbox, metrics, uplink)
     inbox = Inbox(metrics)
-    link = live_link(settings, boot_id=boot_id, inbox=inbox, publisher=publisher, announcer=announcer, metrics=metrics)
+    link = live_link(
+        settings,
+        boot_id=boot_id,
+        inbox=inbox,
+        publisher=publisher,
+        announcer=announcer,
+        metrics=metrics,
+        uplink=uplink,
+    )
     publisher.attach(link)
     gatekeeper = Gatekeeper(build_gate(settings, link), outbox, station, _gate_policy(settings), metrics)
     node = Node(
@@ -197,7 +207,7 @@ def _announcer(settings: EdgeSettings, boot_id: str, mode: Mode, cache: ProfileC
     )
 
 
-def _publisher(settings: EdgeSettings, outbox: Outbox, metrics: EdgeMetrics) -> Publisher:
+def _publisher(settings: EdgeSettings, outbox: Outbox, metrics: EdgeMetrics, uplink: Uplink | None) -> Publisher:
     send = settings.send
     policy = SchedulePolicy(
         live_seconds=send.live_seconds or settings.gate.deadline_seconds,
@@ -211,7 +221,7 @@ def _publisher(settings: EdgeSettings, outbox: Outbox, metrics: EdgeMetrics) -> 
         topics=Topics(settings.prefix),
         station=Station.parse(settings.station),
         metrics=metrics,
-        open_backlog=partial(backlog_link, settings),
+        open_backlog=partial(backlog_link, settings, uplink=uplink),
     )
 
 

@@ -11,6 +11,7 @@ from wire_contract.link.delivery import Connection, Delivery
 from wire_contract.link.identity import client_id_of
 from wire_contract.link.link import Link
 from wire_contract.link.settings import LinkSettings, Subscription, TlsSettings
+from wire_contract.link.uplink import Uplink
 from wire_contract.topics import Channel, Station, Topics
 
 _log = logging.getLogger(__name__)
@@ -18,7 +19,15 @@ _log = logging.getLogger(__name__)
 _DOWNLINKS: tuple[Channel, ...] = ("verdict", "profile", "asset", "command")
 
 
-def link_settings(settings: EdgeSettings, *, suffix: str = "", max_inflight: int) -> LinkSettings:
+def uplink_of(settings: EdgeSettings) -> Uplink | None:
+    """The thin line that all links of the station share, where one is to be played."""
+    rate = settings.broker.uplink_bytes_per_second
+    return None if rate is None else Uplink(rate)
+
+
+def link_settings(
+    settings: EdgeSettings, *, suffix: str = "", max_inflight: int, uplink: Uplink | None = None
+) -> LinkSettings:
     """A link's settings from the station's; its client id is the station, and the suffix."""
     broker = settings.broker
     tls = TlsSettings(**dict(broker.tls)) if broker.tls else None
@@ -33,6 +42,7 @@ def link_settings(settings: EdgeSettings, *, suffix: str = "", max_inflight: int
         keepalive_seconds=broker.keepalive_seconds,
         max_inflight=max_inflight,
         max_packet_bytes=broker.max_packet_bytes,
+        uplink=uplink,
     )
 
 
@@ -44,6 +54,7 @@ def live_link(
     publisher: Publisher,
     announcer: Announcer,
     metrics: EdgeMetrics,
+    uplink: Uplink | None = None,
 ) -> Link:
     """The link that carries live parts up, and everything down."""
     station, topics = Station.parse(settings.station), Topics(settings.prefix)
@@ -66,7 +77,7 @@ def live_link(
         publisher.disconnected("frame")
 
     return Link(
-        link_settings(settings, max_inflight=settings.broker.max_inflight),
+        link_settings(settings, max_inflight=settings.broker.max_inflight, uplink=uplink),
         will=last_will(station, topics, boot_id),
         subscriptions=_downlinks(settings, station, topics),
         on_delivery=inbox.put,
@@ -83,10 +94,10 @@ def _downlinks(settings: EdgeSettings, station: Station, topics: Topics) -> list
     return [Subscription(topic_filter) for topic_filter in filters]
 
 
-def backlog_link(settings: EdgeSettings, publisher: Publisher) -> Link:
+def backlog_link(settings: EdgeSettings, publisher: Publisher, *, uplink: Uplink | None = None) -> Link:
     """The link that carries the backlog up; nothing comes down by it."""
     return Link(
-        link_settings(settings, suffix="-backlog", max_inflight=settings.send.backlog_window),
+        link_settings(settings, suffix="-backlog", max_inflight=settings.send.backlog_window, uplink=uplink),
         on_delivery=Delivery.acknowledge,
         on_connected=lambda _: publisher.connected("backlog"),
         on_disconnected=lambda _: publisher.disconnected("backlog"),

@@ -53,6 +53,9 @@ class BrokerTable(_Table):
     tls: TlsTable | None = Field(None, description="encryption; none means plain TCP")
     keepalive_seconds: int = Field(15, ge=1, le=65535, description="a silent connection is noticed within twice this")
     max_inflight: int = Field(4, ge=1, le=1000, description="live messages on the way to the broker at once")
+    uplink_bytes_per_second: Positive | None = Field(
+        None, description="plays a thin line: nothing is sent faster; the line's own speed unless given"
+    )
     max_packet_bytes: int = Field(
         16 * 1024 * 1024,
         ge=256,

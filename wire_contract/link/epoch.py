@@ -21,6 +21,7 @@ from wire_contract.link import paho_client, refusals
 from wire_contract.link.delivery import Connection, Delivery, nothing
 from wire_contract.link.receipts import Receipts
 from wire_contract.link.settings import LinkSettings, Subscription, Will
+from wire_contract.link.uplink import pause_of
 from wire_contract.link.waker import Waker
 from wire_contract.link.window import Window
 
@@ -115,18 +116,20 @@ class Epoch:
                     return
                 self._say_goodbye_if_wished()
                 self._hand_over()
-                events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._client.want_write() else 0)
+                pause = pause_of(self._settings.uplink, self._client, time.monotonic())
+                writing = self._client.want_write() and not pause
+                events = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
                 if registered is None:
                     selector.register(connection, events)
                     registered = connection
                 else:
                     selector.modify(connection, events)
-                self._turn(connection, selector)
+                self._turn(connection, selector, self._tick(pause))
 
-    def _turn(self, connection: Any, selector: selectors.BaseSelector) -> None:
+    def _turn(self, connection: Any, selector: selectors.BaseSelector, tick: float) -> None:
         """Wait for one thing to happen, and let paho deal with it."""
         decrypted = isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
-        happened = {key.fileobj: mask for key, mask in selector.select(0.0 if decrypted else self._tick())}
+        happened = {key.fileobj: mask for key, mask in selector.select(0.0 if decrypted else tick)}
         if self._waker.reader in happened:
             self._waker.rest()
         mask = happened.get(connection, 0)
@@ -136,12 +139,13 @@ class Epoch:
             self._client.loop_write()
         self._client.loop_misc()
 
-    def _tick(self) -> float:
-        """How long to wait for something to happen."""
+    def _tick(self, pause: float) -> float:
+        """How long to wait for something to happen, or for the uplink to take more."""
+        longest = min(_TICK_SECONDS, pause or _TICK_SECONDS)
         if not self._stopping.wished.is_set():
-            return _TICK_SECONDS
+            return longest
         next_look = self._stopping.deadline if self._end else self._stopping.patience_ends
-        return min(_TICK_SECONDS, max(0.0, next_look - time.monotonic()))
+        return min(longest, max(0.0, next_look - time.monotonic()))
 
     def _overdue(self, deadline: float) -> bool:
         now = time.monotonic()

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+from functools import partial
 from typing import Any
 
 from paho.mqtt.client import Client
@@ -11,6 +12,7 @@ from wire_contract.link import refusals
 from wire_contract.link.bounded_client import BoundedClient
 from wire_contract.link.packets import connect_properties, will_properties
 from wire_contract.link.settings import LinkSettings, Will
+from wire_contract.link.shaped_client import ShapedClient
 from wire_contract.link.tls import context_of
 
 CONNECT_TIMEOUT_SECONDS = 30.0
@@ -34,7 +36,8 @@ def build(settings: LinkSettings, will: Will | None) -> Client:
         MisconfiguredError: A TLS file is missing, unreadable or expired.
     """
     modern = settings.protocol == "5"
-    client = BoundedClient(
+    kind = BoundedClient if settings.uplink is None else partial(ShapedClient, uplink=settings.uplink)
+    client = kind(
         CallbackAPIVersion.VERSION2,
         max_packet_bytes=settings.max_packet_bytes,
         client_id=settings.client_id,

@@ -6,6 +6,7 @@ from typing import Literal
 
 from wire_contract.errors import MisconfiguredError
 from wire_contract.link.names import check_filter, check_topic
+from wire_contract.link.uplink import Uplink
 from wire_contract.messages import MAX_MESSAGE_BYTES
 
 Protocol = Literal["5", "3.1.1"]
@@ -50,6 +51,7 @@ class LinkSettings:
         max_packet_bytes: The largest MQTT packet sent and, on MQTT 5, received; the broker's own limit counts too.
         session_expiry_seconds: How long the broker keeps the session of an absent client (MQTT 5).
         clean_start: Whether every connection begins with an empty session.
+        uplink: Holds back what is written, as a thin line would; one for all links of a station. None shapes nothing.
     """
 
     host: str = "127.0.0.1"
@@ -64,6 +66,7 @@ class LinkSettings:
     max_packet_bytes: int = MAX_MESSAGE_BYTES
     session_expiry_seconds: int = 0
     clean_start: bool = True
+    uplink: Uplink | None = None
 
     def __post_init__(self) -> None:
         if not self.host:
