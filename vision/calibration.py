@@ -1,7 +1,7 @@
 """From scores of normal pictures to a threshold, with what their number allows to be said about it."""
 
 from math import ceil, exp, floor, lgamma, log, log1p
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
@@ -14,6 +14,8 @@ OUTLIER_PROBABILITY = 0.05
 """Of few scores, one that would be their largest with less than this probability does not raise the threshold."""
 
 _UNFITTED_SHARE = 0.05
+_FEWEST_FITTED = 3
+"""Scores that a line can be fitted to, the largest left out."""
 _BISECTIONS = 60
 _ROUNDING = 1e-9
 
@@ -34,6 +36,18 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     bound: Annotated[float, msgspec.Meta(ge=0, le=1)]
     images: Annotated[int, msgspec.Meta(ge=0)]
     confidence: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.95
+
+
+class Fewest(NamedTuple):
+    """How many normal pictures it takes.
+
+    Attributes:
+        threshold: For any threshold; with fewer, verdicts are `uncalibrated`.
+        target: For one that holds the target rate whatever the scores' distribution.
+    """
+
+    threshold: int
+    target: int
 
 
 def calibrate(
@@ -68,7 +82,7 @@ def calibrate(
         threshold = float(scores[images - 1 - above])
     else:
         above = 0
-        if false_reject_bound(0, images, confidence) <= MAXIMUM_BOUND:
+        if images >= _FEWEST_FITTED and false_reject_bound(0, images, confidence) <= MAXIMUM_BOUND:
             threshold = _gumbel_threshold(scores, target_false_reject_rate)
             above = int((scores > threshold).sum())
     return Calibration(
@@ -93,6 +107,17 @@ def false_reject_bound(rejected: int, images: int, confidence: float = 0.95) -> 
         middle = (low + high) / 2
         low, high = (middle, high) if _binomial_cdf(rejected, images, middle) > 1 - confidence else (low, middle)
     return high
+
+
+def fewest_pictures(target_false_reject_rate: float, confidence: float = 0.95) -> Fewest:
+    """How many normal pictures `calibrate` asks for: 9 and 99 at a target of 1 %, 9 and 19 at 5 %."""
+    target = ceil(1 / target_false_reject_rate - _ROUNDING) - 1
+    while allowed_above(target, target_false_reject_rate) < 0:
+        target += 1
+    any_threshold = _FEWEST_FITTED
+    while false_reject_bound(0, any_threshold, confidence) > MAXIMUM_BOUND:
+        any_threshold += 1
+    return Fewest(min(any_threshold, target), target)
 
 
 def allowed_above(images: int, target: float) -> int:

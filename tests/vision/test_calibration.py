@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import beta, gumbel_r
 
-from vision.calibration import MAXIMUM_BOUND, allowed_above, calibrate, false_reject_bound
+from vision.calibration import MAXIMUM_BOUND, allowed_above, calibrate, false_reject_bound, fewest_pictures
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -25,6 +25,24 @@ def test_none_of_209_bounds_the_rate_at_1_4_percent() -> None:
 
 def test_a_target_of_one_percent_needs_99_pictures() -> None:
     assert [allowed_above(images, 0.01) for images in (0, 98, 99, 198, 199, 209, 299)] == [-1, -1, 0, 0, 1, 1, 2]
+
+
+def test_one_percent_asks_for_9_pictures_to_have_a_threshold_and_99_to_hold_it() -> None:
+    assert fewest_pictures(0.01) == (9, 99)
+    assert fewest_pictures(0.05) == (9, 19)
+    assert fewest_pictures(0.5) == (1, 1)
+
+
+@given(target=st.floats(0.001, 0.9), confidence=st.floats(0.5, 0.99))
+def test_one_picture_fewer_than_asked_for_is_too_few(target: float, confidence: float) -> None:
+    fewest = fewest_pictures(target, confidence)
+    assert allowed_above(fewest.target - 1, target) < 0 <= allowed_above(fewest.target, target)
+
+    def threshold(images: int) -> float | None:
+        return calibrate(np.arange(images), target_false_reject_rate=target, confidence=confidence).threshold
+
+    assert threshold(fewest.threshold - 1) is None
+    assert threshold(fewest.threshold) is not None
 
 
 @given(scores=st.lists(finite, min_size=99, max_size=400))
