@@ -52,7 +52,7 @@ def learn(name: str, backbone: Contestant, size: Size, normal: Pixels, *, seed: 
     maps = (engine.maps(normalised(batch.to(engine.device), size, engine.dtype)) for batch in batches)
     if name == "patchcore":
         return fit_patchcore(maps, seed=seed)
-    return fit_fapm(maps, seed=seed, grid=backbone.grid(size))
+    return fit_fapm(maps, seed=seed)
 
 
 def measure(

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import torch
 
-from vision.arrays import Size
 from vision.backbones import BACKBONES, torch_export
 from vision.backbones.onnx_network import OnnxNetwork
 from vision.backbones.spec import BackboneSpec
@@ -26,16 +25,10 @@ class Contestant(NamedTuple):
     Attributes:
         label: Its name in tables; tells where its weights are random.
         engine: It, on its device.
-        grid: What FAPM averages finer layers down to, as a stride; None leaves each layer its own.
     """
 
     label: str
     engine: TorchEngine
-    stride: int | None
-
-    def grid(self, size: Size) -> Size | None:
-        """Rows and columns that FAPM averages finer layers down to."""
-        return None if self.stride is None else (size[0] // self.stride, size[1] // self.stride)
 
 
 def contestant(name: str, *, device: str, precision: Precision, compiled: bool, seed: int) -> Contestant:
@@ -54,8 +47,7 @@ def contestant(name: str, *, device: str, precision: Precision, compiled: bool, 
         torch.manual_seed(seed)
         network, label = torch_export.build(spec, None, spec.default_taps), f"{name} (random weights)"
     engine = TorchEngine(network, spec.default_taps, device=device, precision=precision, compiled=compiled)
-    finest = min(spec.taps[tap].stride for tap in spec.default_taps)
-    return Contestant(label, engine, 2 * finest if finest < 8 else None)  # noqa: PLR2004 - the paper's grid is 28 of 224
+    return Contestant(label, engine)
 
 
 def _model(spec: BackboneSpec) -> bytes:

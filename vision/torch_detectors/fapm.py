@@ -28,22 +28,22 @@ CARRIED: dict[str, tuple[Any, ...] | None] = {
     "neighbours": None,
     "layer_weights": None,
     "layer_scaling": None,
-    "whitening": ("off",),
     "reach": None,
-    "score": ("max", "top"),
+    "score": scores.SCORES,
+    "whitening": None,
     "grid": None,
     "projection_dimensions": None,
     "bank_dtype": None,
     "sigma": None,
     "seed": None,
 }
-_TOP_SHARE = 0.01
 
 
 class _Layer(NamedTuple):
     banks: Banks
     cells: Size
     weight: float
+    whitening: tuple[Tensor, Tensor] | None  # the mean of each place, and the matrix
 
 
 class TorchFapm:
@@ -73,7 +73,11 @@ class TorchFapm:
         self._layers = [self._layer(tensors, index) for index in range(len(tensors["weights"]))]
 
     def search(self, maps: Mapping[str, Tensor]) -> TorchScores:
-        """Each patch's distance to the memory of its cell, summed over the layers, and the picture's score (2.3)."""
+        """Each patch's distance to the memory of its cell, summed over the layers, and the picture's score (2.3).
+
+        Raises:
+            MisconfiguredError: The maps are not of the taps that the detector was fitted on.
+        """
         with torch.inference_mode(), arithmetic(self._precision):
             embedded = self._embedded(maps)
             grid = max((own_shape(each) for each in embedded), key=lambda shape: shape[0] * shape[1])
@@ -85,7 +89,8 @@ class TorchFapm:
                 image = scored * layer.weight if image is None else image + scored * layer.weight
             assert patch is not None
             assert image is not None
-            return TorchScores(patch, _top(patch) if self._parameters["score"] == "top" else image)
+            score = self._parameters["score"]
+            return TorchScores(patch, image if score == "max" else scores.picture_scores(patch, score))
 
     def render(self, patch: Tensor, size: Size) -> Tensor:
         """Anomaly maps of a size."""
@@ -99,7 +104,10 @@ class TorchFapm:
         )
         bank = scores.on_device(tensors[f"bank.{index}"], self._device)
         banks = Banks(bank, rows, counts, precision=self._precision)
-        return _Layer(banks, (lengths.shape[0], lengths.shape[1]), float(tensors["weights"][index]))
+        kept = [tensors[name] for name in (f"place_mean.{index}", f"whitener.{index}") if name in tensors]
+        whitening = tuple(scores.on_device(each, self._device) for each in kept)
+        cells = (lengths.shape[0], lengths.shape[1])
+        return _Layer(banks, cells, float(tensors["weights"][index]), whitening if len(whitening) == 2 else None)  # noqa: PLR2004
 
     def _embedded(self, maps: Mapping[str, Tensor]) -> list[Tensor]:
         if not self._parameters["layer_wise"]:
@@ -109,7 +117,12 @@ class TorchFapm:
 
     def _search(self, layer: _Layer, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Distances `(B, rows, columns)` of one layer's patches, and the pictures' re-weighted scores."""
+        scores.check_shape("fapm", patches, (layer.banks.channels,))
         count, rows, columns, channels = patches.shape
+        if layer.whitening is not None:
+            mean, matrix = layer.whitening
+            scores.check_shape("fapm", patches, tuple(mean.shape))
+            patches = (patches - mean).reshape(-1, channels) @ matrix
         layout = layout_of(count, (rows, columns), layer.cells, patches.device)
         flat = patches.reshape(count * rows * columns, channels)
         by_cell = flat.index_select(0, layout.members.flatten()).reshape(*layout.members.shape, channels)
@@ -150,8 +163,3 @@ def _repeated(distances: Tensor, grid: Size) -> Tensor:
 def _repetition(own: Size, grid: Size, device: torch.device) -> tuple[Tensor, Tensor]:
     down, across = (torch.arange(fine, device=device) * few // fine for fine, few in zip(grid, own, strict=True))
     return down, across
-
-
-def _top(patch: Tensor) -> Tensor:
-    flat = patch.flatten(1)
-    return flat.topk(max(1, round(_TOP_SHARE * flat.shape[1])), dim=1).values.mean(dim=1)

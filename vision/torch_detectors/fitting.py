@@ -18,6 +18,9 @@ from vision.torch_detectors.k_centre import greedy_k_centre
 from vision.torch_detectors.patchcore import default_grid
 from wire_contract.errors import MisconfiguredError
 
+CELL_PATCHES = 4
+"""As in `vision.detectors.fapm_parameters`."""
+
 _BLOCK = 1 << 26
 
 
@@ -56,6 +59,7 @@ def fit_patchcore(
     parameters = {
         "coreset_ratio": coreset_ratio,
         "neighbours": 9,
+        "score": "max",
         "grid": grid,
         "bank_dtype": "float32",
         "sigma": 4.0,
@@ -69,26 +73,29 @@ def fit_fapm(
     *,
     seed: int,
     coreset_ratio: float = 0.1,
-    cells: Size = (7, 7),
+    cells: Size | None = None,
     threshold: float = 0.5,
     grid: Size | None = None,
 ) -> Fitted:
     """FAPM's memories of the feature maps of normal pictures, one for each layer and cell, adaptive by equation 1.
+
+    Grid and cells are by default those of `vision.detectors.fapm_parameters`.
 
     Raises:
         MisconfiguredError: There is no picture.
     """
     layers: dict[str, list[Tensor]] = {}
     for maps in batches:
+        grid = grid or default_grid([own_grid(each) for each in maps.values()])
+        cells = cells or (max(1, round(grid[0] / CELL_PATCHES)), max(1, round(grid[1] / CELL_PATCHES)))
         for tap, feature_map in maps.items():
-            own = own_grid(feature_map)
-            layers.setdefault(tap, []).append(embed(feature_map, cells_within(own, grid or own)).float())
+            layers.setdefault(tap, []).append(embed(feature_map, cells_within(own_grid(feature_map), grid)).float())
+    if grid is None or cells is None:
+        raise _no_picture()
     tensors: dict[str, NDArray[Any]] = {"weights": np.ones(len(layers), dtype=np.float64)}
     for index, patches in enumerate(layers.values()):
         bank, lengths, doubled = _layer(_together(patches), cells, ratio=coreset_ratio, threshold=threshold, seed=seed)
         tensors |= {f"bank.{index}": bank, f"lengths.{index}": lengths, f"doubled.{index}": doubled}
-    if not layers:
-        _together([])
     parameters = {
         "cells": cells,
         "layer_wise": True,
@@ -149,5 +156,9 @@ def _radii(vectors: Tensor, banks: Tensor) -> list[float]:
 
 def _together(patches: list[Tensor]) -> Tensor:
     if not patches:
-        raise MisconfiguredError("there is no normal picture to learn from", remedy="give at least one")
+        raise _no_picture()
     return torch.cat(patches)
+
+
+def _no_picture() -> MisconfiguredError:
+    return MisconfiguredError("there is no normal picture to learn from", remedy="give at least one")

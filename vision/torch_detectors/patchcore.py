@@ -24,7 +24,7 @@ CARRIED: dict[str, tuple[Any, ...] | None] = {
     "bank_dtype": None,
     "bank_budget_mb": None,
     "search": ("exact",),
-    "score": ("max",),
+    "score": scores.SCORES,
     "sigma": None,
     "seed": None,
 }
@@ -53,6 +53,7 @@ class TorchPatchCore:
     ) -> None:
         scores.refuse_unknown("patchcore", parameters, CARRIED)
         self._device, self._precision = device_of(device), precision
+        self._score = str(parameters.get("score", "max"))
         self._neighbours, self._sigma = int(parameters["neighbours"]), float(parameters["sigma"])
         self._grid: Size | None = None if parameters["grid"] is None else tuple(parameters["grid"])
         bank = scores.on_device(tensors["bank"], self._device)
@@ -60,18 +61,26 @@ class TorchPatchCore:
         self._banks = Banks(bank, rows, torch.tensor([len(bank)], device=self._device), precision=precision)
 
     def search(self, maps: Mapping[str, Tensor]) -> TorchScores:
-        """Each patch's distance to the bank (eq. 6) and the picture's re-weighted score (eq. 7), of feature maps."""
+        """Each patch's distance to the bank (eq. 6) and the picture's re-weighted score (eq. 7), of feature maps.
+
+        Raises:
+            MisconfiguredError: They are not of the taps that the detector was fitted on.
+        """
         with torch.inference_mode(), arithmetic(self._precision):
             patches = concatenate(maps, self._grid or default_grid([own_grid(each) for each in maps.values()]))
+            scores.check_shape("patchcore", patches, (self._banks.channels,))
             count, rows, columns, channels = patches.shape
             patches = patches.reshape(1, count * rows * columns, channels)
             distances, winners = (found.reshape(count, rows * columns) for found in self._banks.nearest(patches))
+            patch = distances.reshape(count, rows, columns)
+            if self._score != "max":
+                return TorchScores(patch, scores.picture_scores(patch, self._score))
             farthest = distances.argmax(dim=1, keepdim=True)
             places = farthest + torch.arange(count, device=patches.device)[:, None] * (rows * columns)
             image = self._scores(
                 patches[0][places[:, 0]].float(), distances.gather(1, farthest), winners.gather(1, farthest)[:, 0]
             )
-            return TorchScores(distances.reshape(count, rows, columns), image)
+            return TorchScores(patch, image)
 
     def render(self, patch: Tensor, size: Size) -> Tensor:
         """Anomaly maps of a size."""

@@ -15,6 +15,11 @@ from vision.anomaly_map import rendering_matrix
 from vision.arrays import Size
 from wire_contract.errors import MisconfiguredError
 
+SCORES = ("max", "peak", "top", "contrast")
+"""The ways to score a picture that are carried."""
+
+_TOP_SHARE = 0.01
+
 
 class TorchScores(NamedTuple):
     """How far the patches of a batch are from normal.
@@ -26,6 +31,20 @@ class TorchScores(NamedTuple):
 
     patch: Tensor
     image: Tensor
+
+
+def picture_scores(patch: Tensor, score: str) -> Tensor:
+    """The scores of pictures from `(B, rows, columns)` patch scores: `vision.detectors.scoring` on the device.
+
+    Args:
+        patch: The united distance of each patch.
+        score: `peak`, `top` or `contrast`.
+    """
+    flat = patch.flatten(1)
+    if score == "top":
+        return flat.topk(max(1, round(_TOP_SHARE * flat.shape[1])), dim=1).values.mean(dim=1)
+    highest = flat.amax(dim=1)
+    return highest - flat.mean(dim=1) if score == "contrast" else highest
 
 
 def render(patch: Tensor, size: Size, sigma: float) -> Tensor:
@@ -54,6 +73,25 @@ def refuse_unknown(detector: str, parameters: Mapping[str, Any], carried: Mappin
                 where=f"detector {detector}, parameter {name}",
                 remedy="use the device cpu, or another value",
             )
+
+
+def check_shape(detector: str, patches: Tensor, expected: tuple[int, ...]) -> None:
+    """Make sure that patches are of the kind that was learnt.
+
+    Args:
+        detector: Its name.
+        patches: `(B, rows, columns, C)`.
+        expected: The end of their shape: the channels, or rows, columns and channels.
+
+    Raises:
+        MisconfiguredError: They are of another backbone, other taps or another size.
+    """
+    if tuple(patches.shape[-len(expected) :]) != expected:
+        raise MisconfiguredError(
+            f"patches are {'x'.join(map(str, patches.shape[1:]))} and {'x'.join(map(str, expected))} was learnt",
+            where=f"detector {detector}",
+            remedy="use the backbone, taps and input size that the artifact was commissioned with",
+        )
 
 
 def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
