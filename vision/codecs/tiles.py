@@ -35,8 +35,8 @@ _PICTURE_OVERHEAD = 4096
 class TilesCodec(SealedFeatureCodec):
     """Lossy WebP of tiled feature maps, one picture a tap.
 
-    WebP costs by the pixel: MobileNetV2's features.6 + 13 at quality 80 take 2.1 ms beside a backbone of 5.7 ms, half of
-    the channels (`channel-sampling:0.5+tiles:80`, the paper's) 1.1 ms.
+    WebP costs by the pixel: MobileNetV2's features.6 + 13 at quality 80 take 2.1 ms beside a backbone of 5.7 ms, half
+    of the channels (`channel-sampling:0.5+tiles:80`, the paper's) 1.1 ms.
     """
 
     family: ClassVar[str] = "tiles"
