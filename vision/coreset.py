@@ -1,14 +1,20 @@
 """The greedy k-centre coreset: few vectors that are near to all."""
 
+from math import isqrt
+
 import numpy as np
 from numpy.typing import NDArray
 
 from vision.arrays import Floats, Progress
+from vision.neighbours.cells import divide
 
-_FRONT = 16384
-"""Points among which picks are made before the others are looked at again; measured best of 1024 to 32768."""
-_CENTRE_BLOCK = 512
+_ALONE = 8192
+"""Points up to which one cell is faster than many."""
+_BLOCK = 16384
+_TOLD_EVERY = 64
 _CHOSEN = -1.0
+_DOUBT = 2.0**-15
+"""What a squared distance by float32 products may be off, as a share of the square of twice the longest vector."""
 
 
 def greedy_k_centre(
@@ -41,8 +47,8 @@ def greedy_k_centre(
     choice = _Choice(_projected(vectors, projection_dimensions, rng), count)
     choice.add(int(rng.integers(len(vectors))))
     while choice.chosen < count:
-        choice.pick_from_front()
-        if on_progress is not None:
+        choice.pick()
+        if on_progress is not None and (choice.chosen % _TOLD_EVERY == 0 or choice.chosen == count):
             on_progress(choice.chosen, count)
     return choice.rows
 
@@ -55,8 +61,8 @@ def _projected(vectors: Floats, dimensions: int | None, rng: np.random.Generator
         return centred
     matrix = (rng.standard_normal((vectors.shape[1], dimensions)) / np.sqrt(dimensions)).astype(np.float32)
     projected = np.empty((len(vectors), dimensions), dtype=np.float32)
-    for start in range(0, len(vectors), _FRONT):
-        rows = slice(start, start + _FRONT)
+    for start in range(0, len(vectors), _BLOCK):
+        rows = slice(start, start + _BLOCK)
         np.matmul(vectors[rows] - centre, matrix, out=projected[rows])
     return projected
 
@@ -64,58 +70,72 @@ def _projected(vectors: Floats, dimensions: int | None, rng: np.random.Generator
 class _Choice:
     """A greedy choice under way.
 
-    A point's distance to its nearest centre only shrinks, so one that was not brought up to date is an upper bound. The
-    points with the largest bounds are the front; a pick among them, brought up to date, is the farthest of all as long
-    as it is beyond the largest bound outside. Every pair of point and centre is measured once at most, most of them in
-    matrix products, and the choice is the same as if all were measured at each pick.
+    Points are kept cell by cell. A point's distance to its nearest centre only shrinks, so one that was not brought up
+    to date is an upper bound, and so is a cell's largest. The next pick is in the cell whose bound is the largest once
+    that is up to date. A cell is brought up to date by the centres chosen since, but for those farther from its middle
+    than its radius and its largest bound together: they are nearer to none of its points (triangle inequality). So the
+    choice is the same as if every point were measured at each pick, and few are.
     """
 
     def __init__(self, points: Floats, count: int) -> None:
-        self.rows = np.empty(count, dtype=np.intp)
         self.chosen = 0
-        self._points = points
-        self._norms: Floats = np.einsum("nc,nc->n", points, points)
+        assignment, self._middles = divide(points, 1 if len(points) <= _ALONE else isqrt(len(points)))
+        self._order = np.argsort(assignment, kind="stable")
+        self._cell_of = assignment[self._order]
+        self._starts = np.searchsorted(self._cell_of, np.arange(len(self._middles) + 1))
+        self._points = points[self._order]
+        self._norms: Floats = np.einsum("nc,nc->n", self._points, self._points)
+        self._doubt = _DOUBT * 4 * float(self._norms.max())
+        self._middle_keys = np.vstack([-2 * self._middles.T, np.einsum("kc,kc->k", self._middles, self._middles)])
+        away = self._points - self._middles[self._cell_of]
+        self._radii = np.sqrt(np.maximum.reduceat(np.einsum("nc,nc->n", away, away), self._starts[:-1]))
         self._bounds = np.full(len(points), np.inf, dtype=np.float32)  # squared distances; of chosen points -1
-        self._seen = np.zeros(len(points), dtype=np.int32)  # how many centres each bound takes account of
+        self._largest = np.full(len(self._middles), np.inf, dtype=np.float32)
+        self._seen = np.zeros(len(self._middles), dtype=np.intp)  # how many centres each cell's bounds take account of
+        self._places = np.empty(count, dtype=np.intp)
+        self._to_middles = np.empty((count, len(self._middles)), dtype=np.float32)
+
+    @property
+    def rows(self) -> NDArray[np.intp]:
+        """What was chosen, in the order of choice."""
+        return self._order[self._places[: self.chosen]]
 
     def add(self, row: int) -> None:
-        self.rows[self.chosen] = row
-        self.chosen += 1
-        self._bounds[row] = _CHOSEN
+        """Choose a row of the points as they were given."""
+        self._choose(int(np.flatnonzero(self._order == row)[0]))
 
-    def pick_from_front(self) -> None:
-        """Pick until the farthest point may lie outside the front, or all are chosen."""
-        front, outside = self._front()
-        self._bring_up_to_date(front)
-        points, norms, distances = self._points[front], self._norms[front], self._bounds[front]
-        while self.chosen < len(self.rows):
-            best = int(distances.argmax())
-            if distances[best] < outside:
+    def pick(self) -> None:
+        """Choose the farthest point."""
+        while True:
+            cell = int(self._largest.argmax())
+            if self._seen[cell] == self.chosen:
                 break
-            self.add(int(front[best]))
-            centre_distances = points @ (-2 * points[best])
-            centre_distances += norms + norms[best]
-            np.minimum(distances, np.maximum(centre_distances, 0, out=centre_distances), out=distances)
-            distances[best] = _CHOSEN
-        self._bounds[front] = distances
-        self._seen[front] = self.chosen
+            self._bring_up_to_date(cell)
+        start, end = self._starts[cell], self._starts[cell + 1]
+        self._choose(int(start + self._bounds[start:end].argmax()))
 
-    def _front(self) -> tuple[NDArray[np.intp], float]:
-        """The rows with the largest bounds, and the largest bound among the others."""
-        if len(self._points) <= _FRONT:
-            return np.arange(len(self._points)), -np.inf
-        order = np.argpartition(self._bounds, len(self._bounds) - _FRONT - 1)
-        split = len(order) - _FRONT
-        return np.sort(order[split:]), float(self._bounds[order[:split]].max())
+    def _choose(self, place: int) -> None:
+        point = self._points[place]
+        self._places[self.chosen] = place
+        self._to_middles[self.chosen] = point @ self._middle_keys[:-1]
+        self._to_middles[self.chosen] += self._middle_keys[-1] + self._norms[place]
+        self.chosen += 1
+        self._bounds[place] = _CHOSEN
+        self._bring_up_to_date(int(self._cell_of[place]))
 
-    def _bring_up_to_date(self, front: NDArray[np.intp]) -> None:
-        for seen in np.unique(self._seen[front]):
-            rows = front[self._seen[front] == seen]
-            rows = rows[self._bounds[rows] != _CHOSEN]
-            points = self._points[rows]
-            for start in range(int(seen), self.chosen, _CENTRE_BLOCK):
-                centres = self.rows[start : min(start + _CENTRE_BLOCK, self.chosen)]
-                keys = points @ (-2 * self._points[centres].T)
-                keys += self._norms[centres]
-                nearest = np.maximum(keys.min(axis=1) + self._norms[rows], 0)
-                self._bounds[rows] = np.minimum(self._bounds[rows], nearest)
+    def _bring_up_to_date(self, cell: int) -> None:
+        start, end = self._starts[cell], self._starts[cell + 1]
+        bounds = self._bounds[start:end]
+        reach = self._radii[cell] + np.sqrt(max(float(self._largest[cell]), 0.0))
+        since = self._seen[cell]
+        near = np.flatnonzero(self._to_middles[since : self.chosen, cell] <= reach * reach + self._doubt)
+        if len(near):
+            centres = self._places[since + near]
+            keys = self._points[start:end] @ (-2 * self._points[centres].T)
+            keys += self._norms[centres]
+            nearest = keys.min(axis=1)
+            nearest += self._norms[start:end]
+            np.maximum(nearest, 0, out=nearest)
+            np.minimum(bounds, nearest, out=bounds)
+        self._largest[cell] = bounds.max()
+        self._seen[cell] = self.chosen

@@ -42,15 +42,22 @@ def test_the_choice_is_that_of_the_plain_algorithm(count: int, channels: int, se
         assert radius(vectors, chosen) == pytest.approx(radius(vectors, np.array(plain)), rel=1e-3, abs=1e-3 * spread)
 
 
-@pytest.mark.parametrize("front", [5, 50, 1999])
-def test_a_small_front_changes_nothing_about_the_choice(front: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    vectors = clusters(2000, 16, seed=3)
+@pytest.mark.parametrize("channels", [9, 16])
+def test_cells_change_nothing_about_the_choice(channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = clusters(2000, channels, seed=3)
     whole = greedy_k_centre(vectors, 300, seed=1, projection_dimensions=None)
-    monkeypatch.setattr(coreset, "_FRONT", front)
-    monkeypatch.setattr(coreset, "_CENTRE_BLOCK", 7)
+    monkeypatch.setattr(coreset, "_ALONE", 0)
     parts = greedy_k_centre(vectors, 300, seed=1, projection_dimensions=None)
     np.testing.assert_array_equal(whole, parts)
     assert whole.tolist() == plain_greedy(vectors, int(whole[0]), 300)
+
+
+def test_equal_vectors_are_each_chosen_once_in_cells_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coreset, "_ALONE", 0)
+    vectors = np.repeat(clusters(40, 4, seed=0), 20, axis=0)
+    assert sorted(greedy_k_centre(vectors, len(vectors), seed=0)) == list(range(len(vectors)))
+    few = greedy_k_centre(vectors, 40, seed=0)
+    assert len(np.unique(vectors[few], axis=0)) == 40
 
 
 def test_the_projection_nearly_keeps_the_radius() -> None:

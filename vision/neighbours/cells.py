@@ -10,6 +10,8 @@ from vision.arrays import Floats
 _FEWEST_ROWS = 64
 """Rows that a cell has on average at least; smaller ones cost more calls than they spare products."""
 _ROUNDS = 8
+_SAMPLED_ROWS = 128
+"""Rows for each cell by which its centre is found."""
 _LEADING = 32
 """Dimensions in which cells are made; more change neither them nor what they rule out."""
 _BLOCK = 8192
@@ -33,7 +35,7 @@ class Cells:
 
     def __init__(self, reduced: NDArray[np.float64]) -> None:
         count = max(1, min(isqrt(len(reduced)), len(reduced) // _FEWEST_ROWS))
-        assignment = _assign(reduced[:, :_LEADING].astype(np.float32), count)
+        assignment, _ = divide(reduced[:, :_LEADING].astype(np.float32), count)
         self.rows = np.argsort(assignment, kind="stable")
         self.starts = np.concatenate([[0], np.cumsum(np.bincount(assignment))])
         ordered = reduced[self.rows]
@@ -54,18 +56,26 @@ def _keys(vectors: NDArray[np.float64]) -> Floats:
     return keys
 
 
-def _assign(points: Floats, count: int) -> NDArray[np.intp]:
-    """The cell of each point, by Lloyd's algorithm from points evenly spaced in their order; no cell is empty."""
+def divide(points: Floats, count: int) -> tuple[NDArray[np.intp], Floats]:
+    """Points in cells by Lloyd's algorithm on a sample, from points evenly spaced in their order.
+
+    Args:
+        points: `(N, D)`.
+        count: Of cells, at most; none is empty, so that there may be fewer.
+
+    Returns:
+        The cell of each point, `(N,)`, and the means of the sample in each, or where none is the nearest, `(cells, D)`.
+    """
     centres = points[np.linspace(0, len(points) - 1, count).astype(np.intp)]
-    assignment = _nearest(points, centres)
+    sample = points[:: -(-len(points) // (_SAMPLED_ROWS * count))]
     for _ in range(_ROUNDS if count > 1 else 0):
+        assignment = _nearest(sample, centres)
         order = np.argsort(assignment, kind="stable")
         starts = np.unique(assignment[order], return_index=True)[1]
-        sizes = np.diff(np.append(starts, len(points)))
-        centres = (np.add.reduceat(points[order], starts) / sizes[:, np.newaxis]).astype(np.float32)
-        assignment = _nearest(points, centres)
-    compact: NDArray[np.intp] = np.unique(assignment, return_inverse=True)[1].reshape(-1)
-    return compact
+        sizes = np.diff(np.append(starts, len(sample)))
+        centres = (np.add.reduceat(sample[order], starts) / sizes[:, np.newaxis]).astype(np.float32)
+    taken, compact = np.unique(_nearest(points, centres), return_inverse=True)
+    return compact.reshape(-1), centres[taken]
 
 
 def _nearest(points: Floats, centres: Floats) -> NDArray[np.intp]:
