@@ -176,7 +176,7 @@ def _header_of(content: bytes, path: Path) -> ArtifactHeader:
         if text is None:
             raise _refused(path, "the file is a safetensors file, but not an artifact of patchline")
         header = msgspec.json.decode(text, type=ArtifactHeader)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise _refused(path, f"the artifact's header cannot be read: {error}") from error
     if header.format != FORMAT:
         raise _refused(path, f"the artifact has format {header.format}, this version reads {FORMAT}")

@@ -140,7 +140,7 @@ def revoke(name: Name, out: Out) -> None:
     """
     revoked = _provisioning().revoke(out, name, now=_now())
     _say(f"{len(revoked)} certificates of {name} are void")
-    _say("now take broker/tls/ca.crl to the broker and restart it: it reads the list at its start, and nothing is lost")
+    _say("now take broker/tls/ca.crl to the broker and restart it, which ends open connections, too; nothing is lost")
 
 
 def _provisioning() -> Any:

@@ -90,6 +90,6 @@ def read_trigger(payload: bytes) -> str | None:
     try:
         text = payload.decode().strip()
         part_id = msgspec.json.decode(text, type=_TriggerMessage).part_id if text.startswith("{") else text
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableError(f"trigger: {error}", code="trigger") from error
     return str(part_id)[:256] if part_id not in {None, ""} else None

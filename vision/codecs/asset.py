@@ -95,6 +95,8 @@ def open_asset(content: bytes) -> CodecAsset:
     """
     if len(content) > MAX_ASSET_BYTES:
         raise _refused(f"{len(content)} bytes are more than a fitted codec takes, {MAX_ASSET_BYTES}")
+    if int.from_bytes(content[:8], "little") > MAX_HEADER_BYTES:
+        raise _refused("its header is too long, or it is no asset")
     try:
         tensors = load_tensors(content)
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -109,8 +111,6 @@ def open_asset(content: bytes) -> CodecAsset:
 def _header_of(content: bytes) -> _Header:
     # The safetensors library gives metadata only of files it opens itself; these bytes are already in memory.
     (length,) = struct.unpack_from("<Q", content)
-    if length > MAX_HEADER_BYTES:
-        raise _refused("its header is too long")
     try:
         metadata = msgspec.json.decode(content[8 : 8 + length], type=dict[str, Any]).get("__metadata__", {})
         if HEADER_KEY not in metadata:
