@@ -23,7 +23,7 @@ from analytics_service.records import Records
 from analytics_service.retention import sweep_until
 from analytics_service.settings import Settings
 from analytics_service.shelf import ArtifactShelf, ShelvedArtifact, open_shelf
-from analytics_service.shelf_watch import CurrentShelf, remove_older, watch_until
+from analytics_service.shelf_watch import CurrentShelf, FolderState, remove_older, state_of, watch_until
 from analytics_service.worker import Worker
 from wire_contract.errors import MisconfiguredError
 from wire_contract.link.delivery import Delivery
@@ -47,6 +47,7 @@ class Checked:
     topics: Topics
     site: str
     shelf: ArtifactShelf
+    opened: FolderState
     open_again: Callable[[Mapping[str, ShelvedArtifact]], ArtifactShelf]
 
 
@@ -67,10 +68,11 @@ def check(settings: Settings) -> Checked:
     def open_again(known: Mapping[str, ShelvedArtifact]) -> ArtifactShelf:
         return open_shelf(settings.artifacts, engine_for=engines.engine_for, verify_key=verify_key, known=known)
 
+    opened = state_of(settings.artifacts)
     shelf = open_again({})
     for shelved in shelf.artifacts:
         shelved.warm_up()
-    return Checked(settings, topics, _site_of(shelf, settings), shelf, open_again)
+    return Checked(settings, topics, _site_of(shelf, settings), shelf, opened, open_again)
 
 
 def run(settings: Settings) -> None:
@@ -233,6 +235,7 @@ def _watch_shelf(
     watch_until(
         stopped,
         checked.settings.artifacts,
+        opened=checked.opened,
         current=shelf,
         open_again=checked.open_again,
         on_exchanged=on_exchanged,

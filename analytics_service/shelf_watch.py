@@ -13,7 +13,7 @@ from wire_contract.topics import Station
 
 log = logging.getLogger(__name__)
 
-_FolderState = frozenset[tuple[str, int, int]]
+FolderState = frozenset[tuple[str, int, int]]
 
 
 class CurrentShelf:
@@ -53,6 +53,7 @@ def watch_until(
     stopped: threading.Event,
     folder: Path,
     *,
+    opened: FolderState,
     current: CurrentShelf,
     open_again: Callable[[Mapping[str, ShelvedArtifact]], ArtifactShelf],
     on_exchanged: Callable[[], None],
@@ -65,14 +66,15 @@ def watch_until(
     Args:
         stopped: Ends it.
         folder: What `commission --out` named.
+        opened: Its state just before it was opened first.
         current: Exchanged.
         open_again: Opens the folder, given what is loaded already.
         on_exchanged: Told of a new shelf.
         interval_seconds: How often to look.
     """
-    opened = before = _state_of(folder)
+    before = opened
     while not stopped.wait(interval_seconds):
-        state = _state_of(folder)
+        state = state_of(folder)
         settled, before = state == before, state
         if state == opened or not settled:
             continue
@@ -113,7 +115,7 @@ def _new(shelf: ArtifactShelf, known: Mapping[str, ShelvedArtifact]) -> int:
     return sum(artifact.fingerprint not in known for artifact in shelf.artifacts)
 
 
-def _state_of(folder: Path) -> _FolderState:
+def state_of(folder: Path) -> FolderState:
     """What changes when anything in a folder does."""
     found = set()
     for path in folder.rglob("*"):

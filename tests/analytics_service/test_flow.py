@@ -1,6 +1,7 @@
 """The service as a real process on a real Mosquitto: every part gets one verdict, whatever is killed meanwhile."""
 
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from analytics_service.commission import commission
 from line_replay.broker import Broker, free_port
 from wire_contract.errors import UnavailableError
 from wire_contract.link.delivery import Delivery
@@ -281,8 +283,34 @@ def test_the_metrics_tell_what_happened(line: Any, plant: Any) -> None:
         text = answer.read().decode()
     assert 'vad_analytics_verdicts_total{outcome="anomalous"} 1.0' in text
     assert 'vad_analytics_connected{link="live"} 1.0' in text
+    assert "vad_analytics_unaccounted_parts" in text
     assert 'vad_analytics_connected{link="backlog"} 1.0' in text
     assert f'artifact="{plant.made.rungs[0].artifact.fingerprint[:12]}"' in text
+
+
+def test_a_running_service_takes_up_new_artifacts_and_still_judges_for_the_old_ones(
+    mosquitto: Broker, plant: Any, request_for: Any, tmp_path: Path, eventually: Callable[..., None]
+) -> None:
+    artifacts = tmp_path / "artifacts"
+    shutil.copytree(plant.artifacts, artifacts)
+    service = Service(mosquitto, plant, tmp_path, artifacts=str(artifacts), reload_seconds="0.2")
+    edge = Edge(mosquitto, plant)
+    edge.start()
+    service.start()
+    try:
+        edge.send_until_judged([plant.frame(0)])
+        made = commission(request_for(artifacts, codecs=("webp:80",), seed=7), on_progress=lambda *_: None)
+        fingerprint = made.rungs[0].artifact.fingerprint
+        assert fingerprint != plant.made.rungs[0].artifact.fingerprint
+        eventually(lambda: unpack(edge.channel("profile")[-1], Profile) == made.profile, 30)
+        edge.send_until_judged([plant.frame(1), plant.frame(2, artifact=fingerprint)])
+        judged = {each.sequence: each.artifact for each in edge.receipts() if isinstance(each, Verdict)}
+        assert judged[1] == plant.made.rungs[0].artifact.fingerprint
+        assert judged[2] == fingerprint
+        assert service.stop() == 0
+    finally:
+        edge.stop()
+        service.stop()
 
 
 def test_without_records_nothing_is_answered(line: Any, plant: Any, eventually: Callable[..., None]) -> None:

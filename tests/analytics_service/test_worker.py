@@ -353,3 +353,31 @@ def test_every_stage_of_a_part_is_measured(hall: Hall) -> None:
         assert hall.sample("stage_seconds_count", stage=stage) == 1
     assert verdict.server_seconds >= sum(verdict.stages.values())
     assert hall.sample("payload_bytes_sum", codec="webp:80") == len(hall.plant.frame(1).payload)
+
+
+def test_a_picture_of_a_part_that_is_recorded_as_dropped_gets_the_receipt_and_no_verdict(
+    hall: Hall, plant: Any, records: Records
+) -> None:
+    frame = plant.frame(1)
+    drop = msgspec.structs.replace(plant.drop(1), inspection_id=frame.inspection_id, reason="superseded")
+    (receipt,) = hall.work(pack(drop))
+    (late,) = hall.work(pack(frame))
+    assert isinstance(receipt, DropReceipt)
+    assert isinstance(late, DropReceipt)
+    assert (late.inspection_id, late.reason) == (frame.inspection_id, "superseded")
+    assert records.counts() == {"inspections": 0, "drops": 1, "dead_letters": 0}
+
+
+def test_a_drop_of_a_part_that_is_judged_gets_the_verdict(hall: Hall, plant: Any, records: Records) -> None:
+    frame = plant.frame(1)
+    (verdict,) = hall.work(pack(frame))
+    assert hall.work(pack(msgspec.structs.replace(plant.drop(1), inspection_id=frame.inspection_id))) == [verdict]
+    assert records.counts() == {"inspections": 1, "drops": 0, "dead_letters": 0}
+
+
+def test_a_picture_and_its_drop_in_one_micro_batch_are_one_decision(hall: Hall, plant: Any, records: Records) -> None:
+    frame = plant.frame(1)
+    drop = msgspec.structs.replace(plant.drop(1), inspection_id=frame.inspection_id)
+    receipts = hall.work(pack(frame), pack(drop))
+    assert [type(receipt) for receipt in receipts] == [DropReceipt, DropReceipt]
+    assert records.counts() == {"inspections": 0, "drops": 1, "dead_letters": 0}
