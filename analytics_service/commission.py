@@ -92,6 +92,7 @@ class Rung:
     Attributes:
         payload_bytes: Mean size of an encoded picture.
         bank: Shapes of the detector's tensors.
+        facts: What the fit has found out, name -> number.
         seconds: Phase -> seconds spent in it.
         assets: What an edge node needs to encode like this.
     """
@@ -101,6 +102,7 @@ class Rung:
     artifact: Artifact
     payload_bytes: float
     bank: dict[str, tuple[int, ...]]
+    facts: dict[str, float]
     seconds: dict[str, float]
     assets: tuple[AssetReference, ...] = ()
 
@@ -205,7 +207,7 @@ def _climb(request: Request, name: str, kind: type[Detector], bench: Workbench, 
         )
     with watch("fit"):
         detector = kind.fit(
-            batches(passed.maps, np.arange(len(held_out.scores))),
+            batches(passed.maps, np.arange(len(next(iter(passed.maps.values()))))),
             seed=request.seed,
             on_progress=phases("fit"),
             **request.parameters,
@@ -214,7 +216,7 @@ def _climb(request: Request, name: str, kind: type[Detector], bench: Workbench, 
     _keep_older(path)
     artifact = save(path, _header(request, passed, detector, held_out), detector)
     shapes = {tensor: array.shape for tensor, array in detector.tensors().items()}
-    return Rung(name, path, artifact, passed.payload_bytes, shapes, watch.seconds, passed.assets)
+    return Rung(name, path, artifact, passed.payload_bytes, shapes, detector.facts(), watch.seconds, passed.assets)
 
 
 def _profile_codec(rung: Rung) -> ProfileCodec:
@@ -240,7 +242,6 @@ def _detector(request: Request) -> type[Detector]:
 
 
 def _header(request: Request, passed: Passed, detector: Detector, held_out: HeldOut) -> ArtifactHeader:
-    scores = held_out.scores
     return ArtifactHeader(
         station=str(request.station),
         codec=passed.codec,
@@ -249,8 +250,8 @@ def _header(request: Request, passed: Passed, detector: Detector, held_out: Held
         backbone=passed.backbone,
         detector=request.detector,
         parameters=detector.parameters,
-        calibration=calibrate(scores, target_false_reject_rate=request.target_false_reject_rate),
-        normal_scores=NormalScores(len(scores), float(scores.min()), float(np.median(scores)), float(scores.max())),
+        calibration=calibrate(held_out.scores, target_false_reject_rate=request.target_false_reject_rate),
+        normal_scores=_normal_scores(held_out),
         map_range=held_out.map_range,
         seed=request.seed,
         created=time.time(),
@@ -259,6 +260,13 @@ def _header(request: Request, passed: Passed, detector: Detector, held_out: Held
             **{name: importlib.metadata.version(name) for name in RECORDED_VERSIONS},
         },
     )
+
+
+def _normal_scores(held_out: HeldOut) -> NormalScores:
+    scores = held_out.scores
+    if not len(scores):
+        return NormalScores(0, 0.0, 0.0, 0.0)
+    return NormalScores(len(scores), float(scores.min()), float(np.median(scores)), float(scores.max()))
 
 
 def _keep_older(path: Path) -> None:

@@ -22,7 +22,7 @@ class HeldOut:
     """What normal pictures look like to a detector that does not know them.
 
     Attributes:
-        scores: `(N,)` float64, one a picture, in the pictures' order.
+        scores: `(N,)` float64, one a picture, in the pictures' order; none where there is but one picture.
         map_range: Distances that an anomaly map draws as black and as white.
     """
 
@@ -61,7 +61,8 @@ def score_held_out(
 
     Args:
         kind: The detector's class.
-        maps: Feature maps of all normal pictures, `(N, C, h, w)` a tap; two pictures or more.
+        maps: Feature maps of all normal pictures, `(N, C, h, w)` a tap. Of one picture alone only the range of its map
+            can be told, from its own mirror image.
         size: Of the anomaly maps.
         folds: How many parts the pictures are split into.
         seed: Of the split and the fits.
@@ -69,6 +70,13 @@ def score_held_out(
         on_progress: Called with folds done and folds in all.
     """
     pictures = len(next(iter(maps.values())))
+    if pictures == 1:
+        detector = kind.fit(batches(maps, [0]), seed=seed, **parameters)
+        mirrored = {tap: values[..., ::-1].copy() for tap, values in maps.items()}
+        rendering = detector.render(detector.search(detector.embed(mirrored)), size)
+        on_progress(1, 1)
+        low, high = float(np.quantile(rendering.maps, DARKEST_SHARE)), float(rendering.maps.max())
+        return HeldOut(np.empty(0), _map_range(low, high))
     scores = np.empty(pictures)
     lows, highs = [], []
     split = folds_of(pictures, folds, seed=seed)
@@ -81,6 +89,9 @@ def score_held_out(
         lows.append(min(float(np.quantile(rendering.maps, DARKEST_SHARE)) for rendering in rendered))
         highs.append(max(float(rendering.maps.max()) for rendering in rendered))
     on_progress(len(split), len(split))
-    low, highest = min(lows), max(highs)
-    # Identical pictures have no distance between them; any scale then shows what differs from them.
-    return HeldOut(scores, (low, low + HEADROOM * (highest - low) if highest > low else low + 1.0))
+    return HeldOut(scores, _map_range(min(lows), max(highs)))
+
+
+def _map_range(low: float, highest: float) -> tuple[float, float]:
+    """Identical pictures have no distance between them; any scale then shows what differs from them."""
+    return low, low + HEADROOM * (highest - low) if highest > low else low + 1.0

@@ -17,8 +17,6 @@ from vision.codecs.protocol import ImageCodec
 from vision.preprocessing import normalise, resize
 from wire_contract.errors import MisconfiguredError, UnreadableError
 
-FEWEST_PICTURES = 2
-
 
 def read_pictures(
     data: Path, size: Size, *, skip_unreadable: bool, on_progress: Progress
@@ -26,7 +24,7 @@ def read_pictures(
     """The good pictures of a folder at the input size, `(N, H, W, 3)`, and why others were left out.
 
     Raises:
-        MisconfiguredError: There is no picture or only one, or one cannot be read and may not be left out.
+        MisconfiguredError: There is no picture, or one cannot be read and may not be left out.
     """
     samples = read_category(data).train
     pictures: list[Pixels] = []
@@ -45,11 +43,11 @@ def read_pictures(
             where=str(data),
             remedy="repair or remove it, or leave such pictures out with --skip-unreadable",
         )
-    if len(pictures) < FEWEST_PICTURES:
+    if not pictures:
         raise MisconfiguredError(
-            f"{len(pictures)} normal picture{'' if len(pictures) == 1 else 's'} cannot be learnt from",
+            "there is no normal picture to learn from",
             where=str(data),
-            remedy=f"give at least {FEWEST_PICTURES}; from about ten on there is a threshold, a hundred make it good",
+            remedy="give at least one; from about ten on there is a threshold, a hundred make it good",
         )
     return np.stack(pictures), unreadable
 

@@ -132,8 +132,27 @@ def _summarise(made: "Commissioned", console: Console, uplink: float) -> None:
     for fact in dict.fromkeys(name for each in facts for name in each):
         table.add_row(fact, *(each.get(fact, "") for each in facts))
     console.print(table)
+    calibration = made.rungs[0].artifact.calibration
+    advice = _more_pictures(made.images, calibration.target_false_reject_rate, calibration.confidence)
+    if advice:
+        console.print(advice, style="yellow")
     for path in made.paths:
         console.print(str(path), soft_wrap=True, highlight=False)
+
+
+def _more_pictures(images: int, target: float, confidence: float) -> str:
+    """What more good pictures would bring, where they would bring something."""
+    from vision.calibration import false_reject_bound, fewest_pictures  # noqa: PLC0415 - imports numpy, as above
+
+    fewest = fewest_pictures(target, confidence)
+    good = f"{fewest.target - images} more good pictures let the threshold hold the {target:.1%} asked for"
+    if images < fewest.threshold:
+        bound = false_reject_bound(0, fewest.threshold, confidence)
+        return (
+            f"too few pictures for a threshold, so verdicts will be 'uncalibrated': {fewest.threshold - images} more "
+            f"give one that bounds false rejects at {bound:.0%}; {good}"
+        )
+    return f"the threshold is estimated from {images} pictures; {good}" if images < fewest.target else ""
 
 
 def _facts(rung: "Rung", uplink: float) -> dict[str, str]:
@@ -147,6 +166,7 @@ def _facts(rung: "Rung", uplink: float) -> dict[str, str]:
         "assets at the uplink": f"{assets / 1000:.0f} kB, {assets / uplink:.0f} s",
         "what was learnt": ", ".join("x".join(map(str, shape)) for shape in rung.bank.values()),
         "artifact": f"{rung.artifact.size_bytes / 1e6:.1f} MB",
+        **{name.replace("_", " "): f"{value:.3g}" for name, value in rung.facts.items()},
         "threshold": threshold,
         "false rejects": f"at most {calibration.bound:.1%}",
         **{f"{phase} took": f"{seconds:.1f} s" for phase, seconds in rung.seconds.items()},

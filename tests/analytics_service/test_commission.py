@@ -16,6 +16,7 @@ from analytics_service.shelf import OLDER_FOLDER, open_shelf
 from pictures.products import PRODUCTS
 from pictures.products.plant import plant as plant_defect
 from vision.codecs.lookup import codec_of
+from vision.detectors import DETECTORS
 from wire_contract.errors import MisconfiguredError
 from wire_contract.messages import Profile, check_profile, unpack
 
@@ -98,23 +99,27 @@ def test_a_missing_folder_is_refused(request_for: Callable[..., Request], tmp_pa
         quietly(request_for(tmp_path, data=tmp_path / "nowhere"))
 
 
-def test_one_picture_is_too_few(request_for: Callable[..., Request], good_pictures: Path, tmp_path: Path) -> None:
-    data = tmp_path / "one"
-    data.mkdir()
-    (data / "a.png").write_bytes((good_pictures / "000.png").read_bytes())
-    with pytest.raises(MisconfiguredError, match="1 normal picture cannot be learnt from"):
-        quietly(request_for(tmp_path / "out", data=data))
-
-
-def test_two_pictures_give_an_artifact_without_a_threshold(
-    request_for: Callable[..., Request], good_pictures: Path, tmp_path: Path
+@pytest.mark.parametrize("pictures", [1, 2])
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_one_or_two_pictures_give_an_artifact_without_a_threshold(
+    request_for: Callable[..., Request], good_pictures: Path, tmp_path: Path, pictures: int, detector: str
 ) -> None:
-    data = tmp_path / "two"
+    data = tmp_path / "few"
     data.mkdir()
-    for name in ("000.png", "001.png"):
+    for name in ("000.png", "001.png")[:pictures]:
         (data / name).write_bytes((good_pictures / name).read_bytes())
-    made = quietly(request_for(tmp_path / "out", data=data))
-    assert made.rungs[0].artifact.calibration.threshold is None
+    made = quietly(request_for(tmp_path / "out", data=data, detector=detector, parameters={}))
+    header = made.rungs[0].artifact.header
+    assert header.calibration.threshold is None
+    assert header.normal_scores.images == header.calibration.images == (0 if pictures == 1 else 2)
+    assert header.map_range[1] > header.map_range[0]
+
+
+def test_a_folder_without_pictures_is_refused(request_for: Callable[..., Request], tmp_path: Path) -> None:
+    data = tmp_path / "none"
+    data.mkdir()
+    with pytest.raises(MisconfiguredError):
+        quietly(request_for(tmp_path / "out", data=data))
 
 
 def test_an_unreadable_picture_is_refused_by_name_unless_it_may_be_skipped(

@@ -48,6 +48,9 @@ class Witness:
     def tensors(self) -> dict[str, NDArray[Any]]:
         return {}
 
+    def facts(self) -> dict[str, float]:
+        return {}
+
     @classmethod
     def restore(cls, tensors: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any]) -> Self:
         raise NotImplementedError
@@ -82,6 +85,16 @@ def test_the_map_range_leaves_headroom_above_the_farthest_normal_patch() -> None
     low, high = held_out.map_range
     assert low < 5
     assert high == pytest.approx(low + 2 * (39 - low))
+
+
+def test_one_picture_has_a_map_range_and_no_score() -> None:
+    Witness.seen_by_fits.clear()
+    held_out = score_held_out(
+        Witness, numbered(1), size=(4, 4), folds=4, seed=5, parameters={"sharpness": 2}, on_progress=lambda *_: None
+    )
+    assert held_out.scores.shape == (0,)
+    assert held_out.map_range == (0.0, 1.0)
+    assert Witness.seen_by_fits == [{0.0}]
 
 
 def test_identical_pictures_still_have_a_map_range() -> None:

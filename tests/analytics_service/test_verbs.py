@@ -29,11 +29,24 @@ def test_commission_writes_and_says_what_it_found(plant: Any, tmp_path: Path) ->
     assert result.exit_code == 0, result.output
     for word in ("threshold", "false rejects", "payload", "assets", "16 good pictures", "png.safetensors"):
         assert word in result.output
+    assert "estimated from 16 pictures; 83 more good pictures" in " ".join(result.output.split())
     config = tmp_path / "analytics.toml"
     config.write_text(f"artifacts = '{tmp_path / 'out'}'")
     checked = run("serve", "--config", config, "--check")
     assert checked.exit_code == 0, checked.output
     assert "with 1 artifacts for plant/l/s" in " ".join(checked.output.split())
+
+
+def test_commission_says_what_more_pictures_would_bring_and_what_the_fit_found_out(plant: Any, tmp_path: Path) -> None:
+    data = tmp_path / "few"
+    data.mkdir()
+    for path in sorted(plant.pictures.rglob("*.png"))[:3]:
+        (data / path.name).write_bytes(path.read_bytes())
+    result = commissioned(data, tmp_path / "out", "--detector", "fapm")
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert "'uncalibrated': 6 more give one that bounds false rejects at 28%; 96 more" in said
+    assert "share doubled.1" in said
 
 
 @pytest.mark.parametrize(
