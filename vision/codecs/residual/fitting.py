@@ -16,7 +16,7 @@ SEARCHES = 10
 _SEARCHED_PICTURES = 48
 _SHARE_THAT_FITS = 0.9
 _NO_LIMIT = 1 << 30
-_FINEST, _COARSEST = 1 / 60, 16.0
+_FINEST, _COARSEST = 1 / 1024, 16.0
 """Steps tried, in the largest of the usual sizes of coefficients."""
 
 

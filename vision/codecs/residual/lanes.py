@@ -51,14 +51,15 @@ def code(frequencies: Numbers, starts: Numbers, seeds: NDArray[np.integer]) -> t
     before = np.empty_like(frequencies)
     full = np.empty(frequencies.shape, dtype=np.bool_)
     sixteen = np.uint32(SEED_BITS)
-    for step in range(len(frequencies) - 1, -1, -1):
-        np.greater_equal(states, limits[step], out=full[step])
-        before[step] = states
-        np.right_shift(states, sixteen, out=states, where=full[step])
-        np.floor_divide(states, frequencies[step], out=quotient)
-        quotient *= gaps[step]
-        states += quotient
-        states += starts[step]
+    rows = zip(*(array[::-1] for array in (frequencies, starts, gaps, limits, before, full)), strict=True)
+    for frequency, start, gap, limit, kept, over in rows:
+        np.greater_equal(states, limit, out=over)
+        kept[:] = states
+        np.right_shift(states, sixteen, out=states, where=over)
+        np.floor_divide(states, frequency, out=quotient)
+        np.multiply(quotient, gap, out=quotient)
+        np.add(states, quotient, out=states)
+        np.add(states, start, out=states)
     return states, before[full].astype(np.uint16)
 
 

@@ -27,18 +27,30 @@ class Order:
         bands: `(size + 1,)` band of each.
         common: Coefficients that are always coded.
         groups: `(G, GROUP)` the others; what fills up the last group has the index `size`.
+        group_of: `(size + 1,)` the group of each coefficient, G where it has none.
     """
 
     classes: Classes
     bands: Indices
     common: Indices
     groups: Indices
+    group_of: Indices
 
     @property
     def leaders(self) -> Indices:
         """`(G,)`, the coefficient of each group that is usually largest, whose class and band are the flag's."""
         leaders: Indices = self.groups[:, 0]
         return leaders
+
+    def flags(self, places: Indices) -> NDArray[np.bool_]:
+        """`(G,)`, which groups depart, from the coefficients that are not zero."""
+        flags = np.zeros(len(self.groups) + 1, dtype=np.bool_)
+        flags[self.group_of[places]] = True
+        return flags[:-1]
+
+    def sent(self, flags: NDArray[np.bool_]) -> Indices:
+        """The coefficients that are coded, in the order in which they are."""
+        return np.concatenate([self.common, self.groups[flags].ravel()])
 
 
 def order_at(level: int, classes: Classes, bands: Indices) -> Order:
@@ -50,9 +62,13 @@ def order_at(level: int, classes: Classes, bands: Indices) -> Order:
     grouped = within[rare[within]]
     filled = np.full(-(-len(grouped) // GROUP) * GROUP, len(classes), dtype=np.intp)
     filled[: len(grouped)] = grouped
+    groups = filled.reshape(-1, GROUP)
+    group_of = np.full(len(classes) + 1, len(groups), dtype=np.intp)
+    group_of[groups] = np.arange(len(groups))[:, None]
     return Order(
         classes=np.append(lowered, np.uint8(0)),
         bands=np.append(bands, 0),
         common=within[~rare[within]],
-        groups=filled.reshape(-1, GROUP),
+        groups=groups,
+        group_of=group_of,
     )

@@ -18,11 +18,12 @@ from vision.codecs.residual.lanes import WHOLE
 from vision.codecs.residual.order import Indices, Order, order_at
 from vision.codecs.residual.stream import Stream
 from vision.codecs.residual.symbols import plain_bit_count, plain_bits, symbols_of, values_of
-from vision.codecs.residual.tables import COMMON, EXACT, FLAGS, GROUPED, Quantiser
+from vision.codecs.residual.tables import COMMON, EXACT, FLAGS, GROUPED, LARGEST, Quantiser
 
 LEVELS = 256
 _FARTHEST = 2.0**24
 """Coefficients are cut off there, in steps, so that some level leaves nothing of them."""
+_NEGATIVE = np.uint16(LARGEST + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,9 @@ class _Level(NamedTuple):
 
 
 class _Quantised(NamedTuple):
-    """What is left of a picture: which coefficients are not zero, and what they are."""
+    """What is left of a picture: which coefficients are not zero, and what they are, `_NEGATIVE` added if negative."""
 
     places: Indices
-    negative: NDArray[np.bool_]
     values: NDArray[np.uint16]
 
 
@@ -101,7 +101,7 @@ class PictureCoder:
         level, shifts, stream = self._level(body[0]), shifts_of(gains), self._stream.open(body[head:])
         order = level.order
         flags = stream.read(_flag_rows(order, shifts)).astype(np.bool_)
-        sent = np.concatenate([order.common, order.groups[flags].ravel()])
+        sent = order.sent(flags)
         symbols = stream.read(_rows(order, sent, shifts))
         kept = np.flatnonzero(symbols)
         symbols, places = symbols[kept], sent[kept]
@@ -120,36 +120,45 @@ class PictureCoder:
 
     def _level_for(self, magnitudes: Floats, allowed: int, first: int) -> int:
         """The finest level from `first` on at which no more than `allowed` coefficients are left."""
-        for number in range(first, LEVELS - 1):
-            if np.count_nonzero(magnitudes >= self._level(number).thresholds) <= allowed:
-                return number
-        return LEVELS - 1
+        low, stride = first, 1
+        while low < LEVELS - 1 and not self._fits(magnitudes, low, allowed):
+            low, stride = min(low + stride, LEVELS - 1), 2 * stride
+        high, low = low, max(first, low - stride // 2)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._fits(magnitudes, middle, allowed) else (middle + 1, high)
+        return high
+
+    def _fits(self, magnitudes: Floats, number: int, allowed: int) -> bool:
+        return bool(np.count_nonzero(magnitudes >= self._level(number).thresholds) <= allowed)
 
     def _quantise(self, scaled: Floats, magnitudes: Floats, number: int) -> _Quantised:
         level = self._level(number)
         places = np.flatnonzero(magnitudes >= level.thresholds)
         values = self._quantiser.values(magnitudes[places] / level.factor, level.order.classes[places])
-        return _Quantised(places, scaled[places] < 0, values)
+        return _Quantised(places, values + (scaled[places] < 0) * _NEGATIVE)
 
     def _coded(self, quantised: _Quantised, number: int) -> bytes:
         level = self._level(number)
-        order, size = level.order, len(self._classes)
+        order = level.order
         counts = np.bincount(self._bands[quantised.places], minlength=self._band_count)
         gains = gains_of(counts, level.expected)
         shifts = shifts_of(gains)
-        symbols, values, negative = np.zeros(size + 1, np.uint8), np.zeros(size, np.uint16), np.zeros(size, np.bool_)
-        symbols[quantised.places] = symbols_of(quantised.values)
-        values[quantised.places], negative[quantised.places] = quantised.values, quantised.negative
-        flags = symbols[order.groups].any(axis=1)
-        sent = np.concatenate([order.common, order.groups[flags].ravel()])
-        kept = sent[symbols[sent] > 0]
-        runs = [
-            (_flag_rows(order, shifts), flags.view(np.uint8)),
-            (_rows(order, sent, shifts), symbols[sent]),
-        ]
+        values = np.zeros(len(self._classes) + 1, np.uint16)
+        values[quantised.places] = quantised.values
+        flags = order.flags(quantised.places)
+        sent = order.sent(flags)
+        values = values[sent]
+        departing = np.flatnonzero(values)
+        kept = values[departing]
+        magnitudes = kept & np.uint16(LARGEST)
+        kept_symbols = symbols_of(magnitudes)
+        symbols = np.zeros(len(sent), np.uint8)
+        symbols[departing] = kept_symbols
+        runs = [(_flag_rows(order, shifts), flags.view(np.uint8)), (_rows(order, sent, shifts), symbols)]
         nibbles = np.append(gains, np.uint8(0))[: self._band_count + self._band_count % 2].reshape(-1, 2)
         head = bytes([number]) + (nibbles[:, 0] << 4 | nibbles[:, 1]).tobytes()
-        return head + self._stream.write(runs, plain_bits(negative[kept], values[kept], symbols[kept]))
+        return head + self._stream.write(runs, plain_bits(kept > LARGEST, magnitudes, kept_symbols))
 
 
 def _flag_rows(order: Order, shifts: Shifts) -> Indices:

@@ -87,7 +87,7 @@ class Decorrelation:
         """`(N, size)` in the order of the taps becomes `(N, size)` in the order of the bands, channel by channel."""
         parts = []
         for band, axes in zip(self._bands, self._axes, strict=True):
-            turned = np.matmul(axes, coefficients[:, band.places])
+            turned = np.matmul(axes, coefficients.take(band.places, axis=1))
             parts.append(turned.reshape(len(coefficients), -1))
         return np.concatenate(parts, axis=1)
 
@@ -160,7 +160,7 @@ def _bands(shapes: Shapes, finest: Size) -> list[Band]:
     radius = np.hypot(np.arange(rows)[:, None] / rows, np.arange(columns)[None] / columns)
     ring = np.searchsorted(BAND_EDGES, radius, side="right")
     bands = []
-    for owner in np.unique(owners)[::-1]:
+    for owner in np.unique(owners[owners > 0])[::-1]:
         for number in range(len(BAND_EDGES) + 1):
             down, across = np.nonzero((owners == owner) & (ring == number))
             if len(down):
