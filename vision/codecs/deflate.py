@@ -111,8 +111,7 @@ class DeflateCodec(SealedFeatureCodec):
     def _steps(self, tap: str, array: Floats) -> NDArray[np.int8]:
         """Whole steps along the principal directions, `(C, h * w)`."""
         centred = array.reshape(len(array), -1) - self._tensors[_mean(tap)][:, np.newaxis]
-        with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float32 is clipped, or as good as zero
-            steps = (self._tensors[_directions(tap)].T @ centred) / np.float32(self._scales[tap])
+        steps = (self._tensors[_directions(tap)].T @ centred) / np.float32(self._scales[tap])
         finite = np.nan_to_num(np.clip(steps, -_LARGEST_STEP, _LARGEST_STEP), copy=False)
         whole: NDArray[np.int8] = np.rint(finite).astype(np.int8)
         return whole

@@ -71,8 +71,7 @@ class Int8Codec(SealedFeatureCodec):
 
     def _steps(self, tap: str, array: Floats) -> NDArray[np.uint8]:
         lowest, step = self._scale(tap)
-        with np.errstate(over="ignore"):  # what is beyond float32 is beyond the range, too
-            steps = (array - lowest) / np.where(step > 0, step, np.float32(1))
+        steps = (array - lowest) / np.where(step > 0, step, np.float32(1))
         return np.rint(np.clip(steps, 0, _STEPS)).astype(np.uint8)
 
     def _scale(self, tap: str) -> tuple[Floats, Floats]:

@@ -112,8 +112,7 @@ class PatchPqCodec(QuantisedCodec):
         patches = array.reshape(len(array), -1).T
         if not self.rotates:
             return patches
-        with np.errstate(over="ignore", invalid="ignore"):  # a value near float32's end is beyond every code anyway
-            turned: Floats = patches @ self._tensors[_rotation(tap)]
+        turned: Floats = patches @ self._tensors[_rotation(tap)]
         return turned
 
 

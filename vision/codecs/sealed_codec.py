@@ -132,12 +132,14 @@ class SealedFeatureCodec(ABC):
 
     def encode(self, maps: FeatureMaps) -> bytes:
         """See `FeatureCodec.encode`."""
-        return seal(self._identity, self.pack(checked_maps(maps, self._shapes, self.name)))
+        with np.errstate(over="ignore", invalid="ignore"):  # a value near float32's end is beyond every scale anyway
+            return seal(self._identity, self.pack(checked_maps(maps, self._shapes, self.name)))
 
     def decode(self, payload: bytes) -> FeatureMaps:
         """See `FeatureCodec.decode`."""
         body = unseal(self._identity, payload, codec=self.name, longest=self.longest_body)
-        maps = self.unpack(body)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
+            maps = self.unpack(body)
         if not all(np.isfinite(array).all() for array in maps.values()):
             raise self.unreadable("a value in it is not finite")
         return {tap: array[np.newaxis] for tap, array in maps.items()}

@@ -46,8 +46,7 @@ class SubspaceQuantiser:
         spaces, width = self._columns.shape
         parts = np.ones((spaces, len(vectors), width + 1), dtype=np.float32)
         parts[:, :, :width] = cut(vectors, self._columns)
-        with np.errstate(over="ignore", invalid="ignore"):  # a value near float32's end is beyond every code anyway
-            nearest: NDArray[np.uint8] = np.argmax(np.matmul(parts, self._lookup), axis=2).astype(np.uint8)
+        nearest: NDArray[np.uint8] = np.argmax(np.matmul(parts, self._lookup), axis=2).astype(np.uint8)
         return nearest
 
     def vectors(self, codes: NDArray[np.uint8]) -> Floats:
