@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from benchmarks.fapm_ablation import ABLATION, PAPER, RELATIVE
 from vision.arrays import FeatureMaps
 from vision.detectors.fapm import Fapm
 from vision.detectors.fapm_memory import CellMemory, split
@@ -214,15 +215,6 @@ def test_the_share_of_cells_doubled_is_told_and_kept() -> None:
     assert len(banks_of(detector, 1)[0][0]) == ceil(0.1 * 6 * 4)
 
 
-ABLATION: dict[str, dict[str, Any]] = {
-    "A": {"patch_wise": False, "layer_wise": False, "adaptive": "off"},
-    "B": {"layer_wise": False, "adaptive": "off"},
-    "C": {"patch_wise": False, "adaptive": "off"},
-    "D": {"adaptive": "off"},
-    "E": {"adaptive": "absolute"},
-}
-
-
 @pytest.mark.parametrize(
     ("row", "layers", "cells"),
     [("A", 1, (1, 1)), ("B", 1, (3, 2)), ("C", 2, (1, 1)), ("D", 2, (3, 2)), ("E", 2, (3, 2))],
@@ -233,6 +225,20 @@ def test_the_ablation_of_table_2_can_be_run(row: str, layers: int, cells: tuple[
     assert banks_of(detector, 0)[1] == cells
     assert scores(detector, pictures(1, 2)).patch.shape == (1, 12, 8)
     assert (max(detector.share_doubled) > 0) == (row == "E")
+
+
+def test_the_rows_of_table_2_differ_as_its_ticks_do() -> None:
+    ticks = {row: (p["patch_wise"], p["layer_wise"], p["adaptive"] != "off") for row, p in ABLATION.items()}
+    assert ticks == {
+        "A": (False, False, False),
+        "B": (True, False, False),
+        "C": (False, True, False),
+        "D": (True, True, False),
+        "E": (True, True, True),
+    }
+    assert PAPER.keys() == ABLATION.keys()
+    assert fit(pictures(6, 1), **ABLATION["E"]).parameters == fit(pictures(6, 1)).parameters
+    assert fit(pictures(6, 1), **RELATIVE).parameters["adaptive"] == "relative"
 
 
 def test_without_all_that_is_its_own_it_is_patchcore() -> None:
