@@ -20,7 +20,9 @@ _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class FapmParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The parameters of `Fapm`, whose defaults are the paper's method, row E of its table 2 (the others: `benchmarks.fapm_ablation`).
+    """The parameters of `Fapm`, whose defaults are the paper's method, row E of its table 2.
+
+    The other rows are in `benchmarks.fapm_ablation`.
 
     Attributes:
         cells: Rows and columns of cells; fewer where a layer has fewer patches. By default a cell is `CELL_PATCHES`
