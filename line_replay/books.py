@@ -61,7 +61,7 @@ def close_books(scenario: Scenario, seen: Seen, stamp: Mapping[str, Any]) -> Sum
         by_station=by_station,
         peaks=peaks(account.fates),
         stamp=stamp,
-        configuration=scenario.configuration,
+        configuration={**scenario.configuration, **seen.constraints},
         faults=faults,
         duration_seconds=seen.duration_seconds,
     )

@@ -66,6 +66,7 @@ class Broker:
         configuration: A Mosquitto configuration of the caller's own, which listens on `port`; may be set until `start`.
 
     Attributes:
+        addresses: Where Mosquitto listens beside loopback; may be set until `start`.
         protocol: The newest MQTT version it speaks.
         log: What the process has written.
 
@@ -89,6 +90,7 @@ class Broker:
         self.log = directory / "broker.log"
         self._directory = directory
         self.configuration = configuration
+        self.addresses: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -155,7 +157,7 @@ class Broker:
         program = find_mosquitto()
         if program is None:
             raise MisconfiguredError("mosquitto is not installed", remedy="apt install mosquitto")
-        configuration = self.configuration or write_configuration(self._directory, self.port)
+        configuration = self.configuration or write_configuration(self._directory, self.port, self.addresses)
         return [program, "-c", str(configuration)]
 
     def _accepts(self) -> bool:

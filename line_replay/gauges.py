@@ -27,11 +27,12 @@ class Gauges:
     """The metrics of one edge node.
 
     Args:
-        port: Where it serves them on loopback.
+        port: Where it serves them.
+        host: The address it serves them on.
     """
 
-    def __init__(self, port: int) -> None:
-        self._address = f"http://127.0.0.1:{port}/metrics"
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self._address = f"http://{host}:{port}/metrics"
         self.p95_seconds: float | None = None
 
     def read(self) -> Reading | None:

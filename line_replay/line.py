@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from edge_node.journal import JournalLine, read_journal
 from line_replay import settings_files
 from line_replay.broker import Broker, free_port
 from line_replay.broker_version import broker_version
+from line_replay.constraints import Constraints, Terms
 from line_replay.gauges import Gauges
 from line_replay.join import Sighting
 from line_replay.ledger import check_ledger, write_lines
@@ -42,6 +44,7 @@ class Seen:
         map_file: Where an inspection's published map is, if one was seen.
         troubles: What went wrong with the run itself, one sentence each.
         broker: Which broker carried it, by name and version.
+        constraints: How thin lines and slow computers were played, for the report's configuration.
     """
 
     sightings: Sequence[Sighting]
@@ -50,6 +53,7 @@ class Seen:
     troubles: Sequence[str]
     duration_seconds: float
     broker: str
+    constraints: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Line:
@@ -67,6 +71,14 @@ class Line:
         check_ledger(scenario.entries)
         self._scenario, self._on_view = scenario, on_view
         self._broker = broker = Broker(scenario.directory / "broker")
+        self._constraints = Constraints(
+            len(scenario.stations),
+            uplink_bytes_per_second=scenario.uplink_bytes_per_second,
+            slowdown=scenario.edge_slowdown,
+            by=scenario.constrained_by,
+            listens_anywhere=broker.kind == "mosquitto",
+        )
+        broker.addresses = self._constraints.addresses
         self._watcher = Watcher(
             LinkSettings(port=broker.port, client_id="patchline-watcher", protocol=broker.protocol),
             Topics(),
@@ -78,7 +90,7 @@ class Line:
         self._edges: dict[str, Program] = {}
         self._gauges: dict[str, Gauges] = {}
         for place, plan in enumerate(scenario.stations):
-            metrics_port = free_port()
+            metrics_port, terms = free_port(), self._constraints.terms_of(place)
             settings = settings_files.edge_file(
                 scenario,
                 plan,
@@ -86,9 +98,10 @@ class Line:
                 protocol=broker.protocol,
                 metrics_port=metrics_port,
                 delay_seconds=scenario.takt_seconds * place / len(scenario.stations),
+                terms=terms,
             )
-            self._edges[plan.station] = self._program(plan.slug, "edge", settings)
-            self._gauges[plan.station] = Gauges(metrics_port)
+            self._edges[plan.station] = self._program(plan.slug, "edge", settings, terms)
+            self._gauges[plan.station] = Gauges(metrics_port, terms.metrics_host)
         self._timetable = Timetable(scenario.kills, {"broker": broker, "analytics": self._service})
 
     def run(self) -> Seen:
@@ -115,16 +128,19 @@ class Line:
             troubles=troubles,
             duration_seconds=duration,
             broker=broker_version(self._broker.kind),
+            constraints=self._constraints.described(),
         )
 
-    def _program(self, name: str, verb: str, settings: Path) -> Program:
+    def _program(self, name: str, verb: str, settings: Path, terms: Terms = settings_files.UNCONSTRAINED) -> Program:
         log = self._scenario.directory / "logs" / f"{name}.log"
-        return Program(name, [verb, "--config", str(settings)], log)
+        arguments = [verb, "--config", str(settings)]
+        return Program(name, arguments, log, prefix=terms.prefix, on_started=terms.on_started)
 
     @contextmanager
     def _running(self) -> Iterator[None]:
         """Everything started in order, and ended in the opposite one whatever happens."""
         with ExitStack() as stack:
+            stack.enter_context(self._constraints)
             stack.enter_context(self._broker)
             self._watcher.start()
             stack.callback(self._watcher.stop)

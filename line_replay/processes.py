@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from wire_contract.errors import EXIT_MISCONFIGURED, MisconfiguredError, UnavailableError
@@ -23,13 +23,23 @@ class Program:
         arguments: What follows `python -m patchline`.
         log: Where it writes; appended to across restarts.
         environment: Variables beside this process's own.
+        prefix: A command that runs another one in its own place, such as `ip netns exec NAME`.
+        on_started: Told the id of every process started.
     """
 
     def __init__(
-        self, name: str, arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        arguments: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        *,
+        prefix: Sequence[str] = (),
+        on_started: Callable[[int], None] | None = None,
     ) -> None:
         self.name, self.log = name, log
-        self._command = [sys.executable, "-m", "patchline", *arguments]
+        self._command = [*prefix, sys.executable, "-m", "patchline", *arguments]
+        self._on_started = on_started
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS_PREFIXES)}
         self.environment = {**kept, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
@@ -46,6 +56,8 @@ class Program:
                 env=self.environment,
                 start_new_session=True,
             )
+        if self._on_started is not None:
+            self._on_started(self._process.pid)
 
     @property
     def exit_code(self) -> int | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from analytics_service.artifacts import Artifact
 from analytics_service.commission import OnPhase, Request
+from line_replay.constraints import By
 from line_replay.ledger import deal
 from line_replay.scenario import Kill, MapPolicy, Scenario, StationPlan
 from line_replay.shared_bank import adopt, commission_for
@@ -16,6 +17,8 @@ from wire_contract.errors import MisconfiguredError
 from wire_contract.topics import Station
 
 DEFAULT_CODEC = "webp:80"
+_RAW_BYTES_A_PIXEL = 4
+"""Of the largest payloads: the pixels themselves, or MobileNetV2's feature maps as floats, with something to spare."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,9 @@ class ReplayOptions:
         edge_backbone: What the stations run for a feature codec; `backbone` when empty.
         edge_taps: Taken there; `taps` when empty, or the default ones of an `edge_backbone`.
         parameters: The detector's own.
+        edge_slowdown: How many times slower than one core of this machine each station is.
+        uplink_bytes_per_second: What each station can send; as much as it likes where None.
+        constrained_by: Who holds the stations back so.
         limit: Play so many parts; beyond the number of pictures, these come again.
     """
 
@@ -54,6 +60,8 @@ class ReplayOptions:
     maps: MapPolicy = "all"
     deadline_seconds: float = 2.0
     edge_slowdown: float = 1.0
+    uplink_bytes_per_second: float | None = None
+    constrained_by: By = "auto"
 
 
 def prepare(options: ReplayOptions, *, on_phase: OnPhase) -> Scenario:
@@ -83,8 +91,21 @@ def prepare(options: ReplayOptions, *, on_phase: OnPhase) -> Scenario:
         backbone_threads=options.backbone_threads,
         deadline_seconds=options.deadline_seconds,
         edge_slowdown=options.edge_slowdown,
+        uplink_bytes_per_second=options.uplink_bytes_per_second,
+        constrained_by=options.constrained_by,
+        grace_seconds=_grace_seconds(options, len(entries)),
         configuration=_configuration(options, category.name, artifact),
     )
+
+
+def _grace_seconds(options: ReplayOptions, parts: int) -> float:
+    """How long the line may take beyond its takt: on a thin line, as long as the largest payloads take, too."""
+    grace = Scenario.grace_seconds
+    if options.uplink_bytes_per_second is not None:
+        height, width = options.input_size
+        largest_bytes = _RAW_BYTES_A_PIXEL * height * width * -(-parts // options.stations)
+        grace += largest_bytes / options.uplink_bytes_per_second
+    return grace
 
 
 def new_folder(path: Path) -> None:
@@ -121,6 +142,7 @@ def _artifact(options: ReplayOptions, stations: list[str], on_phase: OnPhase) ->
         parameters=options.parameters,
         input_size=options.input_size,
         target_false_reject_rate=options.false_reject_rate,
+        uplink_bytes_per_second=options.uplink_bytes_per_second or Request.uplink_bytes_per_second,
         seed=options.seed,
         threads=options.backbone_threads,
     )

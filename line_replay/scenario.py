@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from line_replay.constraints import By
 from line_replay.ledger import Entry
 from wire_contract.errors import MisconfiguredError
 
@@ -77,7 +78,9 @@ class Scenario:
         kills: What is to go wrong.
         maps: Whose anomaly maps the service publishes.
         backbone_threads: CPU threads of the service's backbones.
-        edge_slowdown: Stretches exposing and encoding, to play a slower computer at the edge.
+        edge_slowdown: How many times slower than one core of this machine each station is.
+        uplink_bytes_per_second: What each station can send to the broker; as much as it likes where None.
+        constrained_by: Who holds the stations back so.
         deadline_seconds: After how long a station's gate acts without a verdict.
         grace_seconds: How long the line may take beyond its own takt before it is given up.
         drops_allowed: Whether the scenario makes parts drop.
@@ -93,6 +96,8 @@ class Scenario:
     maps: MapPolicy = "all"
     backbone_threads: int = 1
     edge_slowdown: float = 1.0
+    uplink_bytes_per_second: float | None = None
+    constrained_by: By = "auto"
     deadline_seconds: float = 2.0
     grace_seconds: float = 120.0
     drops_allowed: bool = False

@@ -5,11 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from line_replay.constraints import Terms
 from line_replay.ledger import write_plan
 from line_replay.scenario import Scenario, StationPlan
 from wire_contract.link.settings import Protocol
 
 Table = Mapping[str, Any]
+
+UNCONSTRAINED = Terms()
+"""A station on this machine's own network, at its own speed."""
 
 
 def analytics_file(scenario: Scenario, *, port: int, protocol: Protocol) -> Path:
@@ -34,7 +38,14 @@ def records_url(scenario: Scenario) -> str:
 
 
 def edge_file(
-    scenario: Scenario, plan: StationPlan, *, port: int, protocol: Protocol, metrics_port: int, delay_seconds: float
+    scenario: Scenario,
+    plan: StationPlan,
+    *,
+    port: int,
+    protocol: Protocol,
+    metrics_port: int,
+    delay_seconds: float,
+    terms: Terms = UNCONSTRAINED,
 ) -> Path:
     """Write a station's settings, and its plan where it replays pictures; returns the file of settings."""
     folder = edge_folder(scenario, plan)
@@ -49,14 +60,14 @@ def edge_file(
             "station": plan.station,
             "finish_when_drained": True,
             "finish_seconds": scenario.grace_seconds,
-            "slowdown": scenario.edge_slowdown,
+            "slowdown": terms.slowdown,
             "source": source,
             "trigger": {"takt_seconds": scenario.takt_seconds, "delay_seconds": delay_seconds},
-            "broker": {"port": port, "protocol": protocol},
+            "broker": {"host": terms.broker_host, "port": port, "protocol": protocol, **terms.broker},
             "outbox": {"path": outbox_file(scenario, plan).resolve()},
             "gate": {"kind": "log", "deadline_seconds": scenario.deadline_seconds},
             "profile": {"directory": (folder / "profile").resolve()},
-            "metrics": {"port": metrics_port},
+            "metrics": {"port": metrics_port, "host": terms.metrics_host},
         },
     )
 

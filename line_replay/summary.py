@@ -10,7 +10,7 @@ from edge_node.journal import JournalLine
 from line_replay.accuracy import Accuracy, PeakTally
 from line_replay.distribution import Distribution, distribution_of
 from line_replay.join import Account, Fate
-from line_replay.stages import StageTimes, stage_times
+from line_replay.stages import TRANSMISSION, StageTimes, stage_times
 from pictures.labels import GOOD
 from wire_contract.messages import OUTCOMES
 
@@ -56,6 +56,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         latency_seconds: Capture to verdict received, on the edge's own clock.
         proven: Whether every part of the ledger has exactly one verdict.
         verdicts: Label -> parts accepted and rejected; `defect` sums all labels but `good`.
+        transmission_seconds: End to end, less what the edge and the service say they took: the link, both ways.
         stage_seconds: Stage -> where it was spent and how long it took.
         late: Parts whose gate acted on the deadline's default, before their verdict came.
         unwitnessed: Verdicts the independent watcher missed, read from the service's records instead.
@@ -86,6 +87,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: dict[str, int]
     verdicts: dict[str, Passed]
     stations: dict[str, StationSummary]
+    transmission_seconds: Distribution | None = None
     stage_seconds: dict[str, StageTimes]
     server_seconds: Distribution | None
     wire_bytes: Distribution | None
@@ -212,6 +214,9 @@ def summarise(
         verdicts=verdict_table(account.fates),
         stations=station_table(account.fates, journals, by_station),
         stage_seconds=stage_times(lines, service_stages),
+        transmission_seconds=distribution_of(
+            line.stages[TRANSMISSION] for line in lines if TRANSMISSION in line.stages
+        ),
         server_seconds=distribution_of(verdict.server_seconds for verdict in verdicts),
         wire_bytes=distribution_of(line.wire_bytes for line in lines if line.payload_bytes),
         late=late(lines),

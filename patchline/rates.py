@@ -4,7 +4,7 @@ import re
 
 from wire_contract.errors import MisconfiguredError
 
-_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)(B|bit)(?:/s|ps)", re.ASCII)
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)(B|bit)/s", re.ASCII)
 _FACTORS = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 _BITS_A_BYTE = 8
 

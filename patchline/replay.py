@@ -8,14 +8,17 @@ from rich.console import Console
 
 from line_replay.phases import phases
 from patchline.options import names_of, parameters_of, size_of
+from patchline.rates import bytes_per_second_of
 from patchline.run_line import conclude, play
 from patchline.threads import bound_threads
 from wire_contract.errors import MisconfiguredError
 
 if TYPE_CHECKING:
+    from line_replay.constraints import By
     from line_replay.scenario import MapPolicy
 
 MAPS = ("all", "anomalous", "none")
+CONSTRAINED = ("auto", "kernel", "program")
 
 
 def command(
@@ -55,7 +58,16 @@ def command(
     ] = None,
     maps: Annotated[str, typer.Option("--maps", help=f"Whose anomaly maps: {', '.join(MAPS)}.")] = "all",
     deadline: Annotated[float, typer.Option("--deadline", min=0.01, help="Seconds until a gate acts alone.")] = 2.0,
-    edge_slowdown: Annotated[float, typer.Option("--edge-slowdown", min=1, help="Plays a slower computer.")] = 1.0,
+    uplink: Annotated[
+        str, typer.Option("--uplink", help="Plays a thin line from each station, such as 100kB/s or 1Mbit/s.")
+    ] = "",
+    edge_slowdown: Annotated[
+        float, typer.Option("--edge-slowdown", min=1, help="Plays computers so many times slower at the stations.")
+    ] = 1.0,
+    constrained_by: Annotated[
+        str,
+        typer.Option("--constrained-by", help=f"Who plays thin lines and slow computers: {', '.join(CONSTRAINED)}."),
+    ] = "auto",
     kill: Annotated[
         list[str] | None, typer.Option("--kill", help="SIGKILL and restart: analytics@SECONDS or broker@SECONDS.")
     ] = None,
@@ -72,6 +84,9 @@ def command(
         patchline replay --data pictures/bottle --stations 2 --takt 0.25 --kill analytics@5 --kill broker@10
         --report report
 
+        patchline replay --data pictures/bottle --stations 1 --takt 3 --uplink 100kB/s --edge-slowdown 3
+        --report report
+
         patchline replay --data pictures/bottle --artifact artifacts --codec webp:60 --limit 20 --report report
     """
     bound_threads(backbone_threads)
@@ -80,6 +95,12 @@ def command(
 
     if maps not in MAPS:
         raise MisconfiguredError(f"{maps!r} is no choice of maps", where="--maps", remedy=f"use {', '.join(MAPS)}")
+    if constrained_by not in CONSTRAINED:
+        raise MisconfiguredError(
+            f"{constrained_by!r} can hold no station back",
+            where="--constrained-by",
+            remedy=f"use {', '.join(CONSTRAINED)}",
+        )
     console = Console(stderr=True)
     options = ReplayOptions(
         data=data,
@@ -103,6 +124,8 @@ def command(
         maps=cast("MapPolicy", maps),
         deadline_seconds=deadline,
         edge_slowdown=edge_slowdown,
+        uplink_bytes_per_second=bytes_per_second_of(uplink) if uplink else None,
+        constrained_by=cast("By", constrained_by),
     )
     with phases(console) as on_phase:
         scenario = prepare(options, on_phase=on_phase)

@@ -21,7 +21,8 @@ def headline(summary: Summary) -> str:
 
 def findings(summary: Summary) -> list[str]:
     """What a person wants to know next, one sentence each."""
-    return [*_verdicts(summary), *_thresholds(summary.configuration), *_hitches(summary)]
+    told = summary.configuration
+    return [*_verdicts(summary), *_thresholds(told), *_constraints(told), *_hitches(summary)]
 
 
 def _verdicts(summary: Summary) -> Iterator[str]:
@@ -54,6 +55,15 @@ def _hitches(summary: Summary) -> Iterator[str]:
     if summary.unwitnessed:
         missed = counted(summary.unwitnessed, "verdict")
         yield f"For {missed} the records are the witness: the independent watcher was off the line just then."
+
+
+def _constraints(configuration: Mapping[str, Any]) -> Iterator[str]:
+    if configuration.get("uplink_shaped_by"):
+        rate = configuration["uplink_bytes_per_second"] / 1000
+        yield f"Each station could send {rate:g} kB/s, shaped by {configuration['uplink_shaped_by']}."
+    if configuration.get("edge_throttled_by"):
+        factor, way = configuration["edge_slowdown"], configuration["edge_throttled_by"]
+        yield f"Each station was {factor:g} times slower than one core of this machine, throttled by {way}."
 
 
 def _thresholds(configuration: Mapping[str, Any]) -> list[str]:

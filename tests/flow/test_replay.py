@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from line_replay import cpu_share, namespaces
+
 SHARED_KEYS = {
     "produced",
     "judged",
@@ -127,3 +129,22 @@ def test_stations_may_send_feature_maps_instead_of_pictures(patchline, category)
     again = patchline("replay", "--data", str(category), "--artifact", str(done.directory / "artifacts"),
                       "--stations", "1", "--takt", "0.1", "--limit", "3", report="again")  # fmt: skip
     assert again.code == 0, again.output
+
+
+@pytest.mark.parametrize("by", ["kernel", "program"])
+def test_thin_lines_and_slow_computers_are_played_and_stated(patchline, category, by):
+    reason = (namespaces.why_not() or cpu_share.why_not()) if by == "kernel" else ""
+    if reason:
+        pytest.skip(f"the kernel may not here: {reason}")
+    done = replay(patchline, category, "--stations", "1", "--takt", "1", "--limit", "4", "--codec", "raw",
+                  "--uplink", "50kB/s", "--edge-slowdown", "2", "--constrained-by", by)  # fmt: skip
+    assert done.code == 0, done.output
+    report = done.report
+    told = report["configuration"]
+    assert told["uplink_bytes_per_second"] == 50_000
+    assert told["edge_slowdown"] == 2
+    assert told["uplink_shaped_by"] in (page := (done.directory / "report.html").read_text())
+    assert told["edge_throttled_by"] in page
+    on_the_line = report["payload_bytes"]["p50"] / 50_000
+    assert report["transmission_seconds"]["p50"] > 0.9 * on_the_line > 0.8
+    assert report["latency_seconds"]["p50"] > report["transmission_seconds"]["p50"]

@@ -1,0 +1,121 @@
+"""A network of its own for a station: one wire to this machine, its uplink held to a rate by the kernel."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+from types import TracebackType
+from typing import Self
+
+from wire_contract.errors import UnavailableError
+
+WAY = "a token bucket filter (tbf) on the wire out of a network namespace of each station"
+
+_NAME = re.compile(r"patchline-(\d+)-\d+", re.ASCII)
+_NETWORK = (198 << 24) | (18 << 16)
+"""198.18.0.0/15, which RFC 2544 keeps for measurements: nobody's own network is there."""
+_SUBNETS = 1 << 15
+_STATIONS_A_RUN = 64
+_BITS_A_BYTE = 8
+_BURST_SECONDS = 0.01
+_FEWEST_BURST_BYTES = 2000
+"""More than one Ethernet frame, or nothing would ever pass."""
+_QUEUE_SECONDS = 1.0
+_FEWEST_QUEUE_BYTES = 65_536
+
+
+class Namespace:
+    """One station's network; made by `with`, and gone after it.
+
+    Args:
+        place: Which station of the run, from 0.
+        uplink_bytes_per_second: What leaves it at most: whole Ethernet frames, so less than that of MQTT.
+
+    Attributes:
+        name: As `ip netns` knows it.
+        outside: This machine's address on the wire: where a broker must listen for the station.
+        inside: The station's address.
+    """
+
+    def __init__(self, place: int, uplink_bytes_per_second: float) -> None:
+        process = os.getpid()
+        self.name = f"patchline-{process}-{place}"
+        self._rate = uplink_bytes_per_second
+        self._ends = (f"pl{process}o{place}", f"pl{process}i{place}")
+        subnet = _NETWORK + 4 * ((process * _STATIONS_A_RUN + place) % _SUBNETS)
+        self.outside, self.inside = _written(subnet + 1), _written(subnet + 2)
+
+    @property
+    def prefix(self) -> list[str]:
+        """What to put before a command that shall run inside."""
+        return ["ip", "netns", "exec", self.name]
+
+    def __enter__(self) -> Self:
+        outer, inner = self._ends
+        burst = max(_FEWEST_BURST_BYTES, int(_BURST_SECONDS * self._rate))
+        limit = max(_FEWEST_QUEUE_BYTES, int(_QUEUE_SECONDS * self._rate))
+        rate = f"{int(self._rate * _BITS_A_BYTE)}bit"
+        inside = ["-n", self.name]
+        try:
+            _do("ip", "netns", "add", self.name)
+            _do("ip", "link", "add", outer, "type", "veth", "peer", "name", inner, "netns", self.name)
+            _do("ip", "addr", "add", f"{self.outside}/30", "dev", outer)
+            _do("ip", "link", "set", outer, "up")
+            _do("ip", *inside, "addr", "add", f"{self.inside}/30", "dev", inner)
+            _do("ip", *inside, "link", "set", inner, "up")
+            _do("ip", *inside, "link", "set", "lo", "up")
+            _do("tc", *inside, "qdisc", "add", "dev", inner, "root", "tbf",
+                "rate", rate, "burst", str(burst), "limit", str(limit))  # fmt: skip
+        except BaseException:
+            self._remove()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._remove()
+
+    def _remove(self) -> None:
+        # The outer end goes first: a namespace with a process left in it lives on, but its wire must not.
+        for command in (("ip", "link", "del", self._ends[0]), ("ip", "netns", "del", self.name)):
+            with contextlib.suppress(UnavailableError):
+                _do(*command)
+
+
+def why_not() -> str:
+    """Why this machine cannot have such networks; empty where it can. Tries it, and leaves nothing behind."""
+    for program in ("ip", "tc"):
+        if shutil.which(program) is None:
+            return f"the program {program} is not installed"
+    sweep()
+    try:
+        with Namespace(_STATIONS_A_RUN - 1, 1e6):
+            return ""
+    except UnavailableError as error:
+        return str(error)
+
+
+def sweep() -> None:
+    """Remove the networks of runs that were killed before they could do it themselves."""
+    with contextlib.suppress(UnavailableError):
+        for line in _do("ip", "netns", "list").splitlines():
+            found = _NAME.match(line)
+            if found is not None and not os.path.exists(f"/proc/{found[1]}"):  # noqa: PTH110 - a process, not a file
+                with contextlib.suppress(UnavailableError):
+                    _do("ip", "netns", "del", found[0])
+
+
+def _written(address: int) -> str:
+    return ".".join(str(address >> shift & 255) for shift in (24, 16, 8, 0))
+
+
+def _do(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
+    except OSError as error:
+        raise UnavailableError(f"{command[0]} cannot be run: {error.strerror}") from error
+    if done.returncode:
+        raise UnavailableError(f"{' '.join(command)}: {done.stderr.strip() or done.returncode}")
+    return done.stdout
