@@ -2,7 +2,7 @@
 
 # mypy: allow-untyped-calls
 
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ class Layout(NamedTuple):
     slots: Tensor
 
 
-@lru_cache(maxsize=64)
+@cache  # never forgotten: a recorded CUDA graph goes on reading it
 def layout_of(batch: int, grid: Size, cells: Size, device: torch.device) -> Layout:
     """The layout of a batch of pictures, made once for each size."""
     cell, members, slots = _layout(grid, cells)

@@ -3,7 +3,7 @@
 # mypy: allow-untyped-calls
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -159,7 +159,7 @@ def _repeated(distances: Tensor, grid: Size) -> Tensor:
     return distances[:, down[:, None], across]
 
 
-@lru_cache(maxsize=64)
+@cache  # never forgotten: a recorded CUDA graph goes on reading it
 def _repetition(own: Size, grid: Size, device: torch.device) -> tuple[Tensor, Tensor]:
     down, across = (torch.arange(fine, device=device) * few // fine for fine, few in zip(grid, own, strict=True))
     return down, across

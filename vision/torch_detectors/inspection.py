@@ -3,7 +3,7 @@
 # mypy: allow-untyped-calls
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -169,7 +169,7 @@ def resized(planes: Tensor, size: Size) -> Tensor:
     return found.round_().clamp_(0, 255)
 
 
-@lru_cache(maxsize=8)
+@cache  # never forgotten: a recorded CUDA graph goes on reading it
 def _factors(device: torch.device) -> tuple[Tensor, Tensor]:
     scale = [1 / (255 * std) for std in IMAGENET_STD]
     shift = [-mean / std for mean, std in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)]

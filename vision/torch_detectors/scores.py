@@ -3,7 +3,7 @@
 # mypy: allow-untyped-calls
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,6 +99,6 @@ def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
     return torch.from_numpy(np.array(array, dtype=np.float32)).to(device)
 
 
-@lru_cache(maxsize=64)
+@cache  # never forgotten: a recorded CUDA graph goes on reading it
 def _matrix(patches: int, pixels: int, sigma: float, device: torch.device) -> Tensor:
     return on_device(rendering_matrix(patches, pixels, sigma), device)
