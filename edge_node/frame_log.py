@@ -3,7 +3,7 @@
 import json
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -27,19 +27,25 @@ class FrameLog:
 
     Args:
         path: The outbox's file.
-        connection: Its database, on which nobody works yet: rows whose frame was written and not noted are noted.
+        connection: Its database, on which nobody works yet.
+
+    Attributes:
+        found: Rows whose frames were written by an earlier boot and have not been noted, and where those are.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         segment, place = row_table.indexed(connection)
         self._segments = Segments(path, after=segment)
         self._group: GroupCommit[Record, Position] = GroupCommit(self._segments.append)
-        found = self._recover(connection, segment, place)
+        found = {row.sequence: (row, position) for row, position in self._recover(connection, segment, place)}
+        self.found = list(found.values())
         for number, records in row_table.held_segments(connection):
             self._segments.hold(number, records)
+        for _, position in self.found:
+            self._segments.hold(position.segment)
         self._segments.sweep()
-        if found:
-            _log.info("outbox %s: %d frames found that the last boot kept at its end", path, found)
+        if self.found:
+            _log.info("outbox %s: %d frames found that the last boot kept at its end", path, len(self.found))
 
     def append(self, row: Row, message: bytes) -> Position:
         """Write a row's frame; it is on the disk when this returns.
@@ -81,17 +87,13 @@ class FrameLog:
         moved = transactions.commit(lambda connection: row_table.move(connection, row.sequence, before, position))
         self._segments.release(before.segment if moved else position.segment)
 
-    def _recover(self, connection: sqlite3.Connection, segment: int, place: int) -> int:
-        """Note the frames that were on the disk before their rows knew; how many."""
-        found: list[tuple[Row, Position]] = []
+    def _recover(self, connection: sqlite3.Connection, segment: int, place: int) -> Iterator[tuple[Row, Position]]:
+        """The frames that were on the disk before their rows knew."""
         for record, position in self._segments.scan(segment, place):
             row = row_table.one(connection, "sequence", record.sequence)
             kept = _kept(row, record) if row is not None and row.kind == "reserved" else None
             if kept is not None:
-                found.append((kept, position))
-        if found:
-            _note(connection, found)
-        return len(found)
+                yield kept, position
 
 
 def _kept(row: Row, record: Record) -> Row | None:
@@ -106,10 +108,3 @@ def _kept(row: Row, record: Record) -> Row | None:
         payload_bytes=payload_bytes,
         stages=stages,
     )
-
-
-def _note(connection: sqlite3.Connection, found: Sequence[tuple[Row, Position]]) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    for row, position in found:
-        row_table.put_frame(connection, row, position)
-    connection.execute("COMMIT")

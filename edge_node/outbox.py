@@ -83,6 +83,9 @@ class Outbox:
         self._transactions = Transactions(self._connection, path, self._ballast)
         totals = row_table.totals(self._connection)
         self._rows, self._bytes, self._reserved = totals.rows, totals.bytes, totals.reserved
+        for row, position in self._log.found:
+            self._account(size=row.message_bytes, reserved=-1)
+            self._note_later(row, position)
 
     def close(self) -> None:
         """Give the file back; repeating it does nothing."""
@@ -109,9 +112,8 @@ class Outbox:
             self._rows += 1
             self._reserved += 1
         try:
-            return self._transactions.commit(
-                partial(row_table.add, trigger=trigger, boot_id=self._boot_id, clock_id=self._clock_id)
-            )
+            add = partial(row_table.add, trigger=trigger, boot_id=self._boot_id, clock_id=self._clock_id)
+            return self._transactions.commit(add)
         except BaseException:
             self._account(rows=-1, reserved=-1)
             raise
@@ -146,11 +148,7 @@ class Outbox:
         except BaseException:
             self._account(size=-len(message), reserved=1)
             raise
-        self._fresh[row.inspection_id] = kept, position
-        self._transactions.defer(
-            lambda connection: row_table.put_frame(connection, kept, position),
-            partial(self._fresh.pop, row.inspection_id, None),
-        )
+        self._note_later(kept, position)
         if self._transactions.deferred > _MOST_DEFERRED:
             with suppress(UnavailableError):
                 self._transactions.commit(_nothing)
@@ -233,13 +231,19 @@ class Outbox:
     def state(self) -> OutboxState:
         """How full it is."""
         with self._reading() as connection:
-            oldest = row_table.oldest_captured_at(connection)
-        return OutboxState(self._rows, self._bytes, self._budget_bytes, oldest)
+            return OutboxState(self._rows, self._bytes, self._budget_bytes, row_table.oldest_captured_at(connection))
 
     @property
     def fill(self) -> float:
         """Bytes of messages as a share of the budget."""
         return self._bytes / self._budget_bytes
+
+    def _note_later(self, row: Row, position: Position) -> None:
+        """The frame is on the disk: its row can wait for the next transaction."""
+        self._fresh[row.inspection_id] = row, position
+        self._transactions.defer(
+            partial(row_table.put_frame, row=row, position=position), partial(self._fresh.pop, row.inspection_id, None)
+        )
 
     def _append_drop(self, row: Row, message: bytes) -> None:
         allowed = self._budget_bytes + self._reserve_bytes

@@ -1,5 +1,6 @@
 """A station that has really been commissioned: a tiny backbone with random weights, drawn pictures, real artifacts."""
 
+import os
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from PIL import Image
 from analytics_service.commission import Commissioned, Request, commission
 from analytics_service.engines import EngineRoom
 from analytics_service.shelf import ArtifactShelf, open_shelf
+from analytics_service.tables import METADATA, open_engine
 from vision.codecs.lookup import codec_of
 from wire_contract.messages import DropMessage, FrameMessage, sha256_of
 from wire_contract.topics import Station, Topics
@@ -140,6 +142,20 @@ class Plant:
             captured_at=1.0 + sequence,
             reason="capture_failed",
         )
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind; PostgreSQL where the environment names one whose tables may be dropped."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/records.db"
+    url = os.environ.get("PATCHLINE_POSTGRES")
+    if url is None:
+        pytest.skip("PATCHLINE_POSTGRES does not name a PostgreSQL database for tests, by its SQLAlchemy URL")
+    engine = open_engine(url)
+    METADATA.drop_all(engine)
+    engine.dispose()
+    return url
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,8 +17,8 @@ STATION = "plant/line1/cam1"
 
 
 @pytest.fixture
-def records(tmp_path: Path) -> Iterator[Records]:
-    records = Records(f"sqlite:///{tmp_path}/records.db")
+def records(url: str) -> Iterator[Records]:
+    records = Records(url)
     yield records
     records.close()
 

@@ -1,6 +1,5 @@
 """The records: the first decision about a part stands, for every worker and after every restart."""
 
-import os
 import sqlite3
 import threading
 import uuid
@@ -11,23 +10,8 @@ import msgspec
 import pytest
 
 from analytics_service.records import DeadLetter, Decisions, Judged, Records
-from analytics_service.tables import METADATA, open_engine
 from wire_contract.errors import MisconfiguredError, UnavailableError
 from wire_contract.messages import DropMessage, Verdict, to_json
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each kind; PostgreSQL where the environment names one whose tables may be dropped."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/records.db"
-    url = os.environ.get("PATCHLINE_POSTGRES")
-    if url is None:
-        pytest.skip("PATCHLINE_POSTGRES does not name a PostgreSQL database for tests, by its SQLAlchemy URL")
-    engine = open_engine(url)
-    METADATA.drop_all(engine)
-    engine.dispose()
-    return url
 
 
 def rows(records: Records, query: str) -> list[tuple[object, ...]]:

@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -152,6 +153,19 @@ def test_what_the_broker_would_never_take_becomes_a_drop(scene: Scene, make_trig
     drops = [payload for _, payload in scene.live.sent if payload != b"small"]
     drop: DropMessage = unpack(drops[0], DropMessage)
     assert (drop.reason, drop.sequence) == ("too_large", 1)
+
+
+def test_what_is_damaged_on_the_disk_becomes_a_drop(
+    scene: Scene, make_trigger: Any, eventually: Any, tmp_path: Path
+) -> None:
+    scene.keep(make_trigger, b"a whole message")
+    segment = next(tmp_path.glob("*.segment"))
+    segment.write_bytes(segment.read_bytes().replace(b"whole", b"whale"))
+    scene.publisher.connected("frame")
+    eventually(lambda: scene.live.sent)
+    drop: DropMessage = unpack(scene.live.sent[0][1], DropMessage)
+    assert (drop.reason, drop.sequence) == ("interrupted", 1)
+    assert "damaged on this disk" in drop.detail
 
 
 def test_the_backlog_has_a_link_of_its_own_while_there_is_one(scene: Scene, make_trigger: Any, eventually: Any) -> None:
