@@ -63,7 +63,7 @@ def check(settings: Settings) -> Checked:
         context_of(link.tls)
         warn(link.tls, log.warning)
     verify_key = VerifyKey(settings.verify_key) if settings.verify_key else None
-    engines = EngineRoom(threads=settings.worker.threads)
+    engines = EngineRoom(threads=settings.worker.threads, device=settings.worker.device)
 
     def open_again(known: Mapping[str, ShelvedArtifact]) -> ArtifactShelf:
         return open_shelf(settings.artifacts, engine_for=engines.engine_for, verify_key=verify_key, known=known)

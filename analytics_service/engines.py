@@ -1,5 +1,6 @@
 """The backbones in use: each file is read once, and every artifact with the same weights and taps shares its engine."""
 
+import importlib
 from pathlib import Path
 
 from analytics_service.artifacts import BackboneKey
@@ -8,7 +9,7 @@ from vision.backbones.engine import Engine
 from vision.backbones.onnx_engine import OnnxEngine
 from vision.backbones.spec import BackboneSpec
 from vision.backbones.store import StoredBackbone, find, find_by_sha256
-from wire_contract.errors import MisconfiguredError
+from wire_contract.errors import MisconfiguredError, missing_extra
 
 UNPACKAGED_DEFAULT = "mobilenet_v2"
 """The backbone used by default in a copy of patchline that ships without weights."""
@@ -42,10 +43,12 @@ class EngineRoom:
 
     Args:
         threads: CPU threads one run may use.
+        device: `cpu` runs backbones in ONNX Runtime; any other, such as `cuda`, in torch on that device. Feature maps
+            are the same to four digits, so artifacts and their thresholds serve both.
     """
 
-    def __init__(self, *, threads: int) -> None:
-        self._threads = threads
+    def __init__(self, *, threads: int, device: str = "cpu") -> None:
+        self._threads, self._device = threads, device
         self._engines: dict[tuple[str, tuple[str, ...]], Engine] = {}
 
     def choose(self, backbone: str, taps: tuple[str, ...]) -> tuple[BackboneKey, Engine]:
@@ -79,10 +82,18 @@ class EngineRoom:
 
     def _engine(self, stored: StoredBackbone, taps: tuple[str, ...]) -> Engine:
         if (stored.sha256, taps) not in self._engines:
-            self._engines[stored.sha256, taps] = OnnxEngine(
-                stored.read(), taps, threads=self._threads, where=str(stored.path)
-            )
+            self._engines[stored.sha256, taps] = self._made(stored, taps)
         return self._engines[stored.sha256, taps]
+
+    def _made(self, stored: StoredBackbone, taps: tuple[str, ...]) -> Engine:
+        if self._device == "cpu":
+            return OnnxEngine(stored.read(), taps, threads=self._threads, where=str(stored.path))
+        try:
+            torch_engine = importlib.import_module("vision.backbones.torch_engine")
+        except ModuleNotFoundError as error:
+            raise missing_extra("torch", "torch") from error
+        made: Engine = torch_engine.TorchEngine.of_model(stored.read(), taps, device=self._device)
+        return made
 
 
 def _spec(backbone: str, *, where: str) -> BackboneSpec:

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from wire_contract.errors import MisconfiguredError
 from wire_contract.link.identity import client_id_of
 from wire_contract.link.settings import LinkSettings, TlsSettings
+from wire_contract.redaction import may_be_shown
 from wire_contract.topics import DEFAULT_PREFIX
 
 ENVIRONMENT_PREFIX = "PATCHLINE_ANALYTICS_"
@@ -76,6 +77,7 @@ class WorkerSection(_Section):
     queue_messages: int = Field(256, ge=1, description="Messages that may wait for the worker")
     queue_bytes: int = Field(256 * 1024 * 1024, ge=1, description="Bytes they may have together")
     threads: int = Field(1, ge=1, le=256, description="CPU threads of backbone and search")
+    device: str = Field("cpu", description="Where backbones run: cpu, or with the torch extra cuda or cuda:1")
     maps: Literal["anomalous", "all", "none"] = Field("anomalous", description="Parts whose anomaly map is published")
 
 
@@ -166,7 +168,8 @@ def _explained(error: ValidationError, path: Path) -> MisconfiguredError:
         )
     if first["type"] == "missing":
         return MisconfiguredError(f"the setting {'.'.join(keys)!r} is missing", where=str(path), remedy="add it")
-    return MisconfiguredError(first["msg"], where=where, remedy=f"it is {first['input']!r} now")
+    now = f"it is {first['input']!r} now" if may_be_shown(".".join(keys)) else "correct it"
+    return MisconfiguredError(first["msg"], where=where, remedy=now)
 
 
 def _known_keys(sections: list[str]) -> list[str]:
