@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from broker_config import private_files
+from broker_config.site import MOST_NAME_CHARACTERS
 from wire_contract.errors import MisconfiguredError, missing_extra
 
 try:
@@ -33,8 +34,6 @@ Purpose = Literal["server", "client"]
 KEY_FILE = "ca.key"
 CERTIFICATE_FILE = "ca.crt"
 AUTHORITY_YEARS = 10
-MOST_NAME_CHARACTERS = 64
-"""ub-common-name of RFC 5280; OpenSSL refuses longer ones."""
 
 _CLOCK_SLACK = timedelta(hours=1)
 """A board without a battery wakes up a little in the past."""

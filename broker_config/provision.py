@@ -1,17 +1,14 @@
 """Makes a site, adds to it, and renews and revokes certificates. Run again, it touches no key that is there."""
 
-import ipaddress
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
 from broker_config import node_files, private_files
-from broker_config.access_list import Role
-from broker_config.authority import CERTIFICATE_FILE, MOST_NAME_CHARACTERS, Authority
+from broker_config.authority import CERTIFICATE_FILE, Authority
 from broker_config.site import (
     BROKER,
     Certificate,
@@ -24,44 +21,9 @@ from broker_config.site import (
     write_issued,
     write_site,
 )
+from broker_config.wishes import Wish, checked_hosts, more_of, new_site
 from wire_contract import signing
 from wire_contract.errors import MisconfiguredError
-from wire_contract.topics import DEFAULT_PREFIX, SERVICE_LINE, Station, Topics
-
-DEFAULT_CLIENTS: dict[str, Role] = {
-    "analytics": "analytics",
-    "operator": "operator",
-    "hmi": "hmi",
-    "plc": "plc",
-    "exporter": "exporter",
-}
-_CLIENT_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What a site should have; for a site that exists, what it should have besides.
-
-    Attributes:
-        name: The site; the first level of its stations.
-        hosts: Names and addresses of the broker.
-        stations: `line/station`, or `site/line/station`, of each.
-        clients: Name -> role of everybody else.
-        broker_folder: Where `broker/` will lie on the broker's machine; where it lies now when empty.
-        data_folder: Where the broker keeps what it retains; `data` in its folder when empty.
-    """
-
-    name: str = ""
-    hosts: tuple[str, ...] = ()
-    stations: tuple[str, ...] = ()
-    clients: Mapping[str, Role] = field(default_factory=dict)
-    port: int = 8883
-    listen: str = ""
-    prefix: str = DEFAULT_PREFIX
-    days: int = 397
-    broker_folder: str = ""
-    data_folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +46,7 @@ def provision(folder: Path, wish: Wish, *, now: datetime) -> Provisioned:
         UnavailableError: The disk does not take it.
     """
     before = read_site(folder)
-    site = _new(folder, wish) if before is None else _more(before, wish)
+    site = new_site(folder, wish) if before is None else more_of(before, wish)
     if before is None:
         private_files.private_folder(folder)
         authority = Authority.create(authority_folder(folder), site.name, now=now)
@@ -124,7 +86,7 @@ def renew(
     if hosts:
         if name != BROKER:
             raise MisconfiguredError(f"{name} is no server and has no host", where="--broker-host")
-        site = msgspec.structs.replace(site, hosts=_checked_hosts(hosts))
+        site = msgspec.structs.replace(site, hosts=checked_hosts(hosts))
         write_site(folder, site)
     authority = Authority.open(authority_folder(folder))
     certificate = _issue(folder, site, authority, name, now=now, days=days)
@@ -166,92 +128,6 @@ def _existing(folder: Path) -> Site:
             "there is no site here", where=str(folder), remedy="make one: patchline provision --out DIR --site NAME ..."
         )
     return site
-
-
-def _new(folder: Path, wish: Wish) -> Site:
-    if not wish.name or not wish.hosts:
-        raise MisconfiguredError(
-            "there is no site here yet, and a new one needs a name and a broker",
-            where=str(folder),
-            remedy="give --site and --broker-host",
-        )
-    Station(wish.name, "line", "station")
-    Topics(wish.prefix)
-    broker = str(wish.broker_folder or (folder / "broker").resolve())
-    site = Site(
-        name=wish.name,
-        hosts=_checked_hosts(wish.hosts),
-        port=wish.port,
-        listen=wish.listen,
-        prefix=wish.prefix,
-        broker_folder=broker,
-        data_folder=wish.data_folder or f"{broker}/data",
-        days=wish.days,
-        clients=dict(DEFAULT_CLIENTS),
-    )
-    return _more(site, wish)
-
-
-def _more(site: Site, wish: Wish) -> Site:
-    if wish.name and wish.name != site.name:
-        raise MisconfiguredError(
-            f"this folder is of site {site.name!r}, not {wish.name!r}", where="--out", remedy="give each site a folder"
-        )
-    if wish.hosts and wish.hosts != site.hosts:
-        raise MisconfiguredError(
-            f"the site's broker is {', '.join(site.hosts)}",
-            where="--broker-host",
-            remedy="to change it: patchline provision renew broker --broker-host HOST",
-        )
-    stations = [_station(site, text) for text in wish.stations]
-    clients = {_client(name): role for name, role in wish.clients.items()}
-    changed = [name for name, role in clients.items() if site.clients.get(name, role) != role]
-    if changed:
-        raise MisconfiguredError(f"{changed[0]} has another role already", where="--client", remedy="choose a new name")
-    return msgspec.structs.replace(
-        site,
-        stations=tuple(dict.fromkeys([*site.stations, *stations])),
-        clients=site.clients | clients,
-    )
-
-
-def _station(site: Site, text: str) -> str:
-    station = Station.parse(text if text.count("/") > 1 else f"{site.name}/{text}")
-    if station.site != site.name:
-        raise MisconfiguredError(
-            f"{station} is not of site {site.name}", where="--station", remedy="write line/station"
-        )
-    if station.line == SERVICE_LINE:
-        raise MisconfiguredError(f"the line {SERVICE_LINE} is the services' own", where="--station")
-    if len(str(station)) > MOST_NAME_CHARACTERS:
-        raise MisconfiguredError(
-            f"{station} has {len(str(station))} characters, and a certificate's name holds {MOST_NAME_CHARACTERS}",
-            where="--station",
-            remedy="choose shorter names",
-        )
-    return str(station)
-
-
-def _client(name: str) -> str:
-    if not _CLIENT_NAME.fullmatch(name) or name == BROKER:
-        raise MisconfiguredError(
-            f"{name!r} cannot be a client's name",
-            where="--client",
-            remedy=f"use 1 to 64 letters, digits, '_' or '-', and not {BROKER}",
-        )
-    return name
-
-
-def _checked_hosts(hosts: Iterable[str]) -> tuple[str, ...]:
-    for host in hosts:
-        try:
-            ipaddress.ip_address(host)
-        except ValueError as error:
-            if not _HOST_NAME.fullmatch(host):
-                raise MisconfiguredError(
-                    f"{host!r} is neither a host name nor an address", where="--broker-host", remedy="without a port"
-                ) from error
-    return tuple(dict.fromkeys(hosts))
 
 
 def _issue(

@@ -27,6 +27,9 @@ ISSUED_FILE = "issued.json"
 BROKER = "broker"
 """The broker's name among the certificates; stations have slashes in theirs, and no client may be called so."""
 
+MOST_NAME_CHARACTERS = 64
+"""Of a common name (RFC 5280, ub-common-name); OpenSSL refuses longer ones."""
+
 T = TypeVar("T")
 Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]

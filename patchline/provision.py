@@ -10,6 +10,7 @@ from rich.table import Table
 
 from broker_config.access_list import ROLES, Role
 from broker_config.site import BROKER, SITE_FILE, Certificate, Site, read_issued, read_site
+from broker_config.wishes import Wish
 from patchline.errors import PlainErrors
 from wire_contract.errors import MisconfiguredError
 from wire_contract.topics import DEFAULT_PREFIX
@@ -82,7 +83,7 @@ def make(
     if out is None:
         raise MisconfiguredError("the site's folder is not named", where="--out", remedy="give --out DIR")
     rooms = _provisioning()
-    wish = rooms.Wish(
+    wish = Wish(
         name=site,
         hosts=tuple(broker_host or ()),
         stations=(*(station or ()), *_listed(stations)),

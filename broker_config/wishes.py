@@ -1,0 +1,154 @@
+"""What a site should have, held against what there is before anything is written."""
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from broker_config.access_list import Role
+from broker_config.site import BROKER, MOST_NAME_CHARACTERS, Site
+from wire_contract.errors import MisconfiguredError
+from wire_contract.topics import DEFAULT_PREFIX, SERVICE_LINE, Station, Topics
+
+DEFAULT_CLIENTS: dict[str, Role] = {
+    "analytics": "analytics",
+    "operator": "operator",
+    "hmi": "hmi",
+    "plc": "plc",
+    "exporter": "exporter",
+}
+_CLIENT_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What a site should have; for a site that exists, what it should have besides.
+
+    Attributes:
+        name: The site; the first level of its stations.
+        hosts: Names and addresses of the broker.
+        stations: `line/station`, or `site/line/station`, of each.
+        clients: Name -> role of everybody else.
+        broker_folder: Where `broker/` will lie on the broker's machine; where it lies now when empty.
+        data_folder: Where the broker keeps what it retains; `data` in its folder when empty.
+    """
+
+    name: str = ""
+    hosts: tuple[str, ...] = ()
+    stations: tuple[str, ...] = ()
+    clients: Mapping[str, Role] = field(default_factory=dict)
+    port: int = 8883
+    listen: str = ""
+    prefix: str = DEFAULT_PREFIX
+    days: int = 397
+    broker_folder: str = ""
+    data_folder: str = ""
+
+
+def new_site(folder: Path, wish: Wish) -> Site:
+    """The site of a first wish.
+
+    Args:
+        folder: Where it will be kept.
+        wish: Names it, its broker, and whatever else.
+
+    Raises:
+        MisconfiguredError: Its name or its broker is missing, or something is wrong.
+    """
+    if not wish.name or not wish.hosts:
+        raise MisconfiguredError(
+            "there is no site here yet, and a new one needs a name and a broker",
+            where=str(folder),
+            remedy="give --site and --broker-host",
+        )
+    Station(wish.name, "line", "station")
+    Topics(wish.prefix)
+    broker = str(wish.broker_folder or (folder / "broker").resolve())
+    site = Site(
+        name=wish.name,
+        hosts=checked_hosts(wish.hosts),
+        port=wish.port,
+        listen=wish.listen,
+        prefix=wish.prefix,
+        broker_folder=broker,
+        data_folder=wish.data_folder or f"{broker}/data",
+        days=wish.days,
+        clients=dict(DEFAULT_CLIENTS),
+    )
+    return more_of(site, wish)
+
+
+def more_of(site: Site, wish: Wish) -> Site:
+    """A site with what a wish adds to it.
+
+    Raises:
+        MisconfiguredError: The wish contradicts the site, or something in it is wrong.
+    """
+    if wish.name and wish.name != site.name:
+        raise MisconfiguredError(
+            f"this folder is of site {site.name!r}, not {wish.name!r}", where="--out", remedy="give each site a folder"
+        )
+    if wish.hosts and wish.hosts != site.hosts:
+        raise MisconfiguredError(
+            f"the site's broker is {', '.join(site.hosts)}",
+            where="--broker-host",
+            remedy="to change it: patchline provision renew broker --broker-host HOST",
+        )
+    stations = [_station(site, text) for text in wish.stations]
+    clients = {_client(name): role for name, role in wish.clients.items()}
+    changed = [name for name, role in clients.items() if site.clients.get(name, role) != role]
+    if changed:
+        raise MisconfiguredError(f"{changed[0]} has another role already", where="--client", remedy="choose a new name")
+    return msgspec.structs.replace(
+        site,
+        stations=tuple(dict.fromkeys([*site.stations, *stations])),
+        clients=site.clients | clients,
+    )
+
+
+def _station(site: Site, text: str) -> str:
+    station = Station.parse(text if text.count("/") > 1 else f"{site.name}/{text}")
+    if station.site != site.name:
+        raise MisconfiguredError(
+            f"{station} is not of site {site.name}", where="--station", remedy="write line/station"
+        )
+    if station.line == SERVICE_LINE:
+        raise MisconfiguredError(f"the line {SERVICE_LINE} is the services' own", where="--station")
+    if len(str(station)) > MOST_NAME_CHARACTERS:
+        raise MisconfiguredError(
+            f"{station} has {len(str(station))} characters, and a certificate's name holds {MOST_NAME_CHARACTERS}",
+            where="--station",
+            remedy="choose shorter names",
+        )
+    return str(station)
+
+
+def _client(name: str) -> str:
+    if not _CLIENT_NAME.fullmatch(name) or name == BROKER:
+        raise MisconfiguredError(
+            f"{name!r} cannot be a client's name",
+            where="--client",
+            remedy=f"use 1 to 64 letters, digits, '_' or '-', and not {BROKER}",
+        )
+    return name
+
+
+def checked_hosts(hosts: Iterable[str]) -> tuple[str, ...]:
+    """Each host once, in order.
+
+    Raises:
+        MisconfiguredError: One is neither a name nor an address.
+    """
+    for host in hosts:
+        try:
+            ipaddress.ip_address(host)
+        except ValueError as error:
+            if not _HOST_NAME.fullmatch(host):
+                raise MisconfiguredError(
+                    f"{host!r} is neither a host name nor an address", where="--broker-host", remedy="without a port"
+                ) from error
+    return tuple(dict.fromkeys(hosts))
