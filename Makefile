@@ -26,7 +26,7 @@ $(VENV)/demo-ready: pyproject.toml | $(VENV)/made
 
 $(VENV)/test-ready: pyproject.toml | $(VENV)/made
 	@echo "installing patchline with its test tools into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[analytics,bench,camera,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[analytics,bench,camera,site,dev]'
 	@touch $@ $(VENV)/demo-ready
 
 mosquitto:

@@ -15,8 +15,8 @@ from typing import Self
 from benchmarks.attacks.watcher import Watcher
 from broker_config.authority import Authority, utc_now
 from broker_config.provision import provision, revoke
-from broker_config.wishes import Wish
 from broker_config.site import Site, authority_folder, folder_of
+from broker_config.wishes import Wish
 from line_replay.broker import Broker, free_port
 from pictures.products import PRODUCTS
 from pictures.products.category import write_category

@@ -8,8 +8,8 @@ import pytest
 
 from broker_config.authority import utc_now
 from broker_config.provision import provision
-from broker_config.wishes import Wish
 from broker_config.site import folder_of, read_site
+from broker_config.wishes import Wish
 from line_replay.broker import Broker, find_mosquitto, free_port
 from wire_contract.link.delivery import Acknowledged, Delivery
 from wire_contract.link.link import Link

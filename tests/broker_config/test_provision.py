@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from analytics_service.settings import read_settings
 from broker_config.authority import Authority, utc_now
 from broker_config.provision import provision, renew, revoke
-from broker_config.wishes import Wish
 from broker_config.site import folder_of, read_issued, read_site
+from broker_config.wishes import Wish
 from edge_node.settings import EdgeSettings
 from line_replay.broker import Broker
 from wire_contract.errors import MisconfiguredError

@@ -18,7 +18,7 @@ import edge_node, vision.codecs, wire_contract, pictures
 for room in (edge_node, vision.codecs, wire_contract, pictures):
     for module in pkgutil.walk_packages(room.__path__, room.__name__ + "."):
         importlib.import_module(module.name)
-heavy = {"torch", "faiss", "cv2", "sqlalchemy", "scipy", "matplotlib", "amqtt", "sklearn"} & set(sys.modules)
+heavy = {"torch", "faiss", "cv2", "sqlalchemy", "scipy", "matplotlib", "amqtt", "sklearn", "cryptography"} & set(sys.modules)
 assert not heavy, heavy
 """
 
@@ -59,9 +59,10 @@ def test_every_room_of_the_edge_imports_without_an_extra(base_environment: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("verb", "extra"), [("serve", "analytics"), ("demo", "analytics")])
+@pytest.mark.parametrize(("verb", "extra"), [("serve", "analytics"), ("demo", "analytics"), ("provision", "site")])
 def test_a_command_of_an_extra_names_the_extra_it_needs(base_environment: Path, verb: str, extra: str) -> None:
-    arguments = ["--config", "missing.toml"] if verb == "serve" else []
+    site = ["--out", "site", "--site", "north", "--broker-host", "broker"]
+    arguments = {"serve": ["--config", "missing.toml"], "provision": site}.get(verb, [])
     done = subprocess.run(
         [base_environment / "bin/patchline", verb, *arguments],
         capture_output=True, text=True, check=False, cwd=base_environment,
