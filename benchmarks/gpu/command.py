@@ -115,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--test", type=_count, default=32, help="pictures inspected")
     add("--seconds", type=float, default=0.3, help="about how long one round of one step takes")
     add("--rounds", type=_count, default=7, help="rounds, of which medians are reported")
-    add("--compile", action="store_true", help="let torch compile the backbone first")
+    add("--compile", action="store_true", help="let torch compile backbone and search first")
     add("--graphs", action=argparse.BooleanOptionalAction, default=True, help="record the work as a CUDA graph")
     add("--seed", type=int, default=0)
     add("--json", type=Path, help="also write the figures to this file")

@@ -159,7 +159,11 @@ def _scores(detector: TorchDetector, backbone: Contestant, test: Pixels, size: S
 def _detector(name: str, fitted: Fitted, backbone: Contestant) -> TorchDetector:
     precision: Precision = backbone.engine.precision
     detector: TorchDetector = DETECTORS[name](
-        fitted.tensors, fitted.parameters, device=str(backbone.engine.device), precision=precision
+        fitted.tensors,
+        fitted.parameters,
+        device=str(backbone.engine.device),
+        precision=precision,
+        compiled=backbone.compiled,
     )
     return detector
 

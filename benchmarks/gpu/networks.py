@@ -25,10 +25,12 @@ class Contestant(NamedTuple):
     Attributes:
         label: Its name in tables; tells where its weights are random.
         engine: It, on its device.
+        compiled: Whether torch compiles it, and the detectors behind it.
     """
 
     label: str
     engine: TorchEngine
+    compiled: bool
 
 
 def contestant(name: str, *, device: str, precision: Precision, compiled: bool, seed: int) -> Contestant:
@@ -47,7 +49,7 @@ def contestant(name: str, *, device: str, precision: Precision, compiled: bool, 
         torch.manual_seed(seed)
         network, label = torch_export.build(spec, None, spec.default_taps), f"{name} (random weights)"
     engine = TorchEngine(network, spec.default_taps, device=device, precision=precision, compiled=compiled)
-    return Contestant(label, engine)
+    return Contestant(label, engine, compiled)
 
 
 def _model(spec: BackboneSpec) -> bytes:

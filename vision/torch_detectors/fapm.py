@@ -54,6 +54,7 @@ class TorchFapm:
         parameters: Of the fitted detector.
         device: `cpu` or `cuda`.
         precision: In which candidates are ranked.
+        compiled: Whether torch compiles the search first, as `TorchEngine` has it.
 
     Raises:
         MisconfiguredError: There is no such device here, or a parameter is not carried.
@@ -66,9 +67,11 @@ class TorchFapm:
         *,
         device: str = "cpu",
         precision: Precision = "float32",
+        compiled: bool = False,
     ) -> None:
         scores.refuse_unknown("fapm", parameters, CARRIED)
-        self._device, self._precision, self._parameters = device_of(device), precision, dict(parameters)
+        self._device, self._precision, self._compiled = device_of(device), precision, compiled
+        self._parameters = dict(parameters)
         self._grid: Size | None = None if parameters["grid"] is None else tuple(parameters["grid"])
         self._layers = [self._layer(tensors, index) for index in range(len(tensors["weights"]))]
 
@@ -103,7 +106,7 @@ class TorchFapm:
             torch.from_numpy(each).to(self._device) for each in rows_within_reach(lengths, self._parameters["reach"])
         )
         bank = scores.on_device(tensors[f"bank.{index}"], self._device)
-        banks = Banks(bank, rows, counts, precision=self._precision)
+        banks = Banks(bank, rows, counts, precision=self._precision, compiled=self._compiled)
         kept = [tensors[name] for name in (f"place_mean.{index}", f"whitener.{index}") if name in tensors]
         whitening = tuple(scores.on_device(each, self._device) for each in kept)
         cells = (lengths.shape[0], lengths.shape[1])

@@ -39,12 +39,17 @@ class Banks:
         rows: `(G, n)`, which of them each bank has; shorter ones repeat a row of their own.
         lengths: `(G,)`, how many of its rows are real.
         precision: In which candidates are ranked.
+        compiled: Whether torch compiles what is around the products, each into one pass through memory.
     """
 
-    def __init__(self, bank: Tensor, rows: Tensor, lengths: Tensor, *, precision: Precision) -> None:
+    def __init__(
+        self, bank: Tensor, rows: Tensor, lengths: Tensor, *, precision: Precision, compiled: bool = False
+    ) -> None:
         rough = precision in {"float16", "bfloat16"}
         dtype = torch.float16 if rough else torch.float32
         self.bank, self.rows = bank, rows
+        self._centred = torch.compile(_centred, dynamic=True) if compiled else _centred
+        self._distances = torch.compile(_distances, dynamic=True) if compiled else _distances
         self._candidates = 1 if precision == "float32" else ROUGH_CANDIDATES
         self._real = torch.arange(rows.shape[1], device=bank.device) < lengths[:, None]
         real = self._real[..., None]
@@ -70,12 +75,11 @@ class Banks:
         Returns:
             Euclidean distances `(G, m)` float32, and rows of the bank, `(G, m)`.
         """
-        centred = (vectors - self._centres).to(self._keys.dtype)
-        places = self._ranked(functional.pad(centred, (0, _TAIL), value=1.0))
+        places = self._ranked(self._centred(vectors, self._centres, self._keys.dtype))
         best: tuple[Tensor, Tensor] | None = None
         for candidate in range(places.shape[2]):
             rows = self.rows.gather(1, places[..., candidate])
-            distances = self._distances(vectors, rows)
+            distances = self._distances(self.bank, vectors, rows)
             if best is None:
                 best = distances, rows
             else:
@@ -123,10 +127,15 @@ class Banks:
             return chosen
         return chosen.gather(2, torch.stack(keys, dim=2).topk(self._candidates, dim=2).indices)
 
-    def _distances(self, vectors: Tensor, rows: Tensor) -> Tensor:
-        differences = self.bank[rows]
-        differences -= vectors
-        return torch.linalg.vector_norm(differences, dim=2)
+
+def _centred(vectors: Tensor, centres: Tensor, dtype: torch.dtype) -> Tensor:
+    """Vectors from the centres of their banks, with the ones behind them that meet the half norms."""
+    return functional.pad((vectors - centres).to(dtype), (0, _TAIL), value=1.0)
+
+
+def _distances(bank: Tensor, vectors: Tensor, rows: Tensor) -> Tensor:
+    """Euclidean distances, in float32 and from differences, of vectors `(G, m, C)` to rows `(G, m)` of the bank."""
+    return torch.linalg.vector_norm(bank[rows] - vectors, dim=2)
 
 
 def _scale(vectors: Tensor, halves: Tensor) -> float:

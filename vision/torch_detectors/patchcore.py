@@ -38,6 +38,7 @@ class TorchPatchCore:
         parameters: Of the fitted detector.
         device: `cpu` or `cuda`.
         precision: In which candidates are ranked.
+        compiled: Whether torch compiles the search first, as `TorchEngine` has it.
 
     Raises:
         MisconfiguredError: There is no such device here, or a parameter is not carried.
@@ -50,6 +51,7 @@ class TorchPatchCore:
         *,
         device: str = "cpu",
         precision: Precision = "float32",
+        compiled: bool = False,
     ) -> None:
         scores.refuse_unknown("patchcore", parameters, CARRIED)
         self._device, self._precision = device_of(device), precision
@@ -58,7 +60,8 @@ class TorchPatchCore:
         self._grid: Size | None = None if parameters["grid"] is None else tuple(parameters["grid"])
         bank = scores.on_device(tensors["bank"], self._device)
         rows = torch.arange(len(bank), device=self._device)[None]
-        self._banks = Banks(bank, rows, torch.tensor([len(bank)], device=self._device), precision=precision)
+        lengths = torch.tensor([len(bank)], device=self._device)
+        self._banks = Banks(bank, rows, lengths, precision=precision, compiled=compiled)
 
     def search(self, maps: Mapping[str, Tensor]) -> TorchScores:
         """Each patch's distance to the bank (eq. 6) and the picture's re-weighted score (eq. 7), of feature maps.

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="the torch extra is not installed")
 
 from vision.backbones import torch_models  # noqa: E402 - needs torch
+from vision.backbones.onnx_network import OnnxNetwork  # noqa: E402 - needs torch
 from vision.backbones.torch_engine import TorchEngine  # noqa: E402 - needs torch
 
 Write = Callable[..., bytes]
@@ -106,6 +107,15 @@ def test_padding_that_differs_from_side_to_side_is_refused(write_node: Write, wr
     pool = write_node("MaxPool", ["input"], "tap", kernel_shape=[2, 2], pads=[0, 0, 1, 1])
     with pytest.raises(MisconfiguredError, match="padding differs from side to side"):
         TorchEngine.of_model(write_model([pool], {}, {"tap": 3}), ("tap",))
+
+
+def test_a_network_can_be_traced_whole_by_torchs_compiler() -> None:
+    spec = BACKBONES["patchline_s"]
+    network = OnnxNetwork(store.find(spec).read(), spec.default_taps)
+    pictures = torch.from_numpy(batch(1, 3, 64, 64))
+    traced = torch.compile(network, backend="eager", fullgraph=True)
+    for found, wanted in zip(traced(pictures), network(pictures), strict=True):
+        np.testing.assert_array_equal(found.numpy(), wanted.numpy())
 
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])

@@ -1,6 +1,7 @@
 """Detectors on a device give what the detectors of numpy give, from the same tensors."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,10 +50,13 @@ def in_numpy(detector: Detector, maps: Any) -> tuple[np.ndarray, Rendering]:
     return found.patch, detector.render(found, SIZE)
 
 
-def on_device(detector: Detector, maps: Any, *, device: str = "cpu", precision: str = "float32") -> Any:
+def on_device(
+    detector: Detector, maps: Any, *, device: str = "cpu", precision: str = "float32", compiled: bool = False
+) -> Any:
     dtype = PIXELS.get(precision, torch.float32)
     tensors = {tap: torch.from_numpy(array).to(device, dtype) for tap, array in maps.items()}
-    kind = KINDS[detector.name](detector.tensors(), detector.parameters, device=device, precision=precision)
+    chosen: dict[str, Any] = {"device": device, "precision": precision, "compiled": compiled}
+    kind = KINDS[detector.name](detector.tensors(), detector.parameters, **chosen)
     scores = kind.search(tensors)
     return scores.patch.cpu().numpy(), kind.render(scores.patch, SIZE).cpu().numpy(), scores.image.cpu().numpy()
 
@@ -123,3 +127,14 @@ def test_whitened_places_belong_to_one_size(draw_maps: Draw) -> None:
     detector = fitted("fapm", {"whitening": "mean", "grid": None}, draw_maps(2, seed=0))
     with pytest.raises(MisconfiguredError, match="12x8x24 was learnt"):
         on_device(detector, draw_maps(1, seed=1, height=6, width=4))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_is_compiled_gives_the_same(name: str, draw_maps: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    traced = partial(torch.compile, backend="eager")  # the tracing is ours to prove, the compiler is torch's
+    monkeypatch.setattr(torch, "compile", traced)
+    detector = fitted(name, {}, draw_maps(3, seed=0))
+    for count in (1, 3):
+        others = draw_maps(count, seed=1)
+        for found, wanted in zip(on_device(detector, others, compiled=True), on_device(detector, others), strict=True):
+            np.testing.assert_array_equal(found, wanted)
