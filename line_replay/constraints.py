@@ -15,7 +15,7 @@ from wire_contract.errors import MisconfiguredError
 By = Literal["auto", "kernel", "program"]
 """Who holds a station back: the kernel, the station's own program, or the kernel where it may."""
 
-BUCKET_WAY = "a token bucket in front of each station's sockets"
+BUCKET_WAY = "a token bucket in front of the sockets of each station"
 DUTY_CYCLE_WAY = "a duty cycle: each station rests after each picture as long as its steps took, times {rest:g}"
 
 
