@@ -17,7 +17,7 @@ from vision.arrays import FeatureMaps, Floats, Progress, Size
 from vision.detectors.padim_gaussians import Gaussians, learn
 from vision.detectors.protocol import Embedded, Parameter, PatchScores, Rendering, all_finite, read_parameters
 from vision.detectors.scoring import picture_scores
-from vision.embedding import concatenate
+from vision.embedding import concatenate, default_grid
 from wire_contract.errors import MisconfiguredError
 
 _PATCH = "patch"
@@ -33,7 +33,8 @@ class PadimParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         shrinkage: Share by which each covariance is drawn towards a sphere; 0 is the paper's. None takes what the
             number of pictures asks for, which is much of it where they are few.
         regularisation: The epsilon of eq. 1, added to the variance in every direction.
-        grid: Rows and columns of patches; the finest tap's own by default.
+        grid: Rows and columns of patches. By default those of the finest tap that has no more than twice the rows and
+            columns of the coarsest: the paper's finest takes four times the room and time, and found no more.
         score: How a picture is scored; "max", its largest distance, is the paper's.
         sigma: Of the anomaly map's blur, in pixels.
         seed: Of the choice of channels; given as `seed` to `fit`.
@@ -180,7 +181,6 @@ def _choice(total: int, settings: PadimParameters) -> NDArray[np.bool_]:
 
 def _patches(maps: FeatureMaps, chosen: NDArray[np.bool_], grid: Size | None) -> Floats:
     """The chosen channels only, so that no others are resampled."""
-    finest = max(((array.shape[2], array.shape[3]) for array in maps.values()), key=lambda shape: shape[0] * shape[1])
     ends = np.cumsum([array.shape[1] for array in maps.values()])[:-1]
     selected = {tap: maps[tap][:, kept] for tap, kept in zip(maps, np.split(chosen, ends), strict=True) if kept.any()}
-    return concatenate(selected, grid or finest)
+    return concatenate(selected, grid or default_grid(maps))

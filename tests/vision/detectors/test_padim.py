@@ -142,6 +142,13 @@ def test_channels_of_one_tap_alone_still_lie_on_the_finest_grid() -> None:
     assert scores(only_coarse, train).shape == (5, 6, 8)
 
 
+def test_taps_far_finer_than_the_coarsest_are_not_followed() -> None:
+    train = pictures(3, 1) | {"finest": np.ones((3, 2, 24, 32), dtype=np.float32)}
+    detector = Padim.fit([train], seed=0, channels=None)
+    assert detector.tensors()["mean"].shape == (6, 8, 13)
+    assert fit(train, channels=None, grid=[24, 32]).tensors()["mean"].shape == (24, 32, 13)
+
+
 def test_the_diagonal_takes_the_room_of_the_means() -> None:
     full, diagonal = fit(pictures(5, 1)), fit(pictures(5, 1), covariance="diagonal")
     assert full.tensors()["whitening"].shape == (6, 8, 66)
