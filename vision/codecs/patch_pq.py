@@ -46,7 +46,7 @@ class PatchPqCodec(QuantisedCodec):
         for tap, patches in _training_patches(lesson.maps, lesson.seed).items():
             turned = patches
             if cls.rotates:
-                rotation = learn_rotation(patches, spaces[tap], bits, seed=lesson.seed)
+                rotation = learn_rotation(patches, spaces[tap])
                 learnt[_rotation(tap)] = rotation
                 turned = patches @ rotation
             learnt[_books(tap)] = learn_codebooks(turned, spaces[tap], bits, seed=lesson.seed)

@@ -16,6 +16,7 @@ Codebooks: TypeAlias = NDArray[np.float16]
 """`(sub-spaces, codes, values)`. Half precision moves a value by less than 0.05 %, far less than any code is off."""
 
 ITERATIONS = 20
+"""Of k-means; by then the codebooks hardly change."""
 
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 
@@ -78,7 +79,6 @@ def learn_codebooks(
     bits: int,
     *,
     seed: int,
-    iterations: int = ITERATIONS,
     on_progress: Progress | None = None,
 ) -> Codebooks:
     """Codebooks by k-means in every sub-space.
@@ -88,7 +88,6 @@ def learn_codebooks(
         spaces: Sub-spaces, at most `length`.
         bits: Of a code.
         seed: Of k-means.
-        iterations: Of k-means.
         on_progress: Called after every sub-space.
 
     Raises:
@@ -97,7 +96,7 @@ def learn_codebooks(
     parts = cut(vectors, columns_of(vectors.shape[1], spaces))
     books = np.empty((spaces, 1 << bits, parts.shape[2]), dtype=np.float16)
     for space, part in enumerate(parts):
-        centroids = k_means(np.ascontiguousarray(part), 1 << bits, seed=seed, iterations=iterations)
+        centroids = k_means(np.ascontiguousarray(part), 1 << bits, seed=seed, iterations=ITERATIONS)
         books[space] = np.clip(centroids, -_LARGEST_HALF, _LARGEST_HALF)
         if on_progress is not None:
             on_progress(space + 1, spaces)

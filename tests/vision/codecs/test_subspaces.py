@@ -75,7 +75,7 @@ def test_progress_is_told_after_every_sub_space() -> None:
 @pytest.mark.parametrize("spaces", [3, 4])
 def test_opq_turns_without_stretching_and_loses_less_than_half_of_what_pq_loses(spaces: int) -> None:
     vectors = correlated(2000, 12)
-    rotation = learn_rotation(vectors, spaces, 4, seed=0)
+    rotation = learn_rotation(vectors, spaces)
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(12), atol=1e-5)
     assert loss(vectors @ rotation, spaces, 4) < 0.5 * loss(vectors, spaces, 4)
 
