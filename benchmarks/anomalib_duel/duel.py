@@ -55,7 +55,11 @@ class Opponent:
             self._process = subprocess.Popen(  # noqa: S603 - the Python that the caller named
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True
             )
-        self.versions = self._answer()
+        try:
+            self.versions = self._answer()
+        except BaseException:
+            self._close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -63,8 +67,7 @@ class Opponent:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._process.kill()
-        self._process.wait()
+        self._close()
 
     def ask(self, index: int) -> dict[str, float]:
         """Seconds by phase that a picture took."""
@@ -79,6 +82,10 @@ class Opponent:
         self._process.stdin.close()
         self._process.wait()
         return np.load(self._folder / "scores.npy"), np.load(self._folder / "maps.npy")
+
+    def _close(self) -> None:
+        with self._process:  # which closes its pipes and waits for its end
+            self._process.kill()
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None

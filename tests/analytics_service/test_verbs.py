@@ -74,7 +74,7 @@ def test_linear_algebra_gets_the_threads_of_the_backbone_unless_the_environment_
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     bound_threads(2)
-    assert (os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"]) == ("3", "2")
+    assert (os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"]) == ("3", "1")
 
 
 @pytest.mark.parametrize("verb", ["serve", "commission"])

@@ -23,7 +23,7 @@ _LINKS = 32
 _BUILD_EFFORT = 64
 _SEARCH_EFFORT = 32
 _CODE_BITS = 4
-_CODE_DIMENSIONS = 4
+_CODE_DIMENSIONS = 8
 """Dimensions that one code of a product quantiser stands for, at most where they divide the vector's evenly."""
 _CANDIDATES = 32
 """Rows that look nearest by their codes, and are measured."""

@@ -4,13 +4,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.arrays import Floats
-from vision.neighbours.brute_force import in_order
+from vision.neighbours.brute_force import in_order, smallest
 from vision.neighbours.cells import Cells
 from vision.neighbours.reduction import Reduction
 
-_DIMENSIONS = 48
-_PROBES = 6
-"""Cells that are looked into: each offers the row that looks nearest, and these are measured in all dimensions."""
+_DIMENSIONS = 96
+_PROBES = 3
+_OFFERED = 3
+"""Rows that look nearest in each of so many cells; these are measured in all dimensions."""
 
 
 class ReducedSearch:
@@ -35,9 +36,10 @@ class ReducedSearch:
         probed = np.argpartition(extended @ cells.centres, probes - 1, axis=1)[:, :probes]
         order = np.argsort(probed.ravel(), kind="stable")
         taken, starts = np.unique(probed.ravel()[order], return_index=True)
-        candidates = np.empty(probed.size, dtype=np.intp)
+        offered = min(_OFFERED, int(cells.sizes.min()))
+        candidates = np.empty((probed.size, offered), dtype=np.intp)
         for cell, places in zip(taken.tolist(), np.split(order, starts[1:]), strict=True):
-            best = (extended[places // probes] @ cells.blocks[cell]).argmin(axis=1)
+            best = smallest(extended[places // probes] @ cells.blocks[cell], offered)
             candidates[places] = cells.rows[cells.starts[cell] + best]
-        distances, rows = in_order(vectors, self._bank, candidates.reshape(-1, probes))
+        distances, rows = in_order(vectors, self._bank, candidates.reshape(-1, probes * offered))
         return distances[:, 0], rows[:, 0]

@@ -112,7 +112,7 @@ def test_an_approximate_search_says_what_it_loses_and_never_scores_a_patch_neare
     loss = faster.facts()
     assert 0.05 < loss["search_recall"] <= 1
     assert (loss["search_recall"] == 1) == (loss["search_largest_error"] == 0)
-    assert 0 <= loss["search_mean_error"] <= loss["search_largest_error"] < 1
+    assert 0 <= loss["search_mean_error"] <= loss["search_largest_error"] < 3
     others = {"tap": np.random.default_rng(4).standard_normal((2, 24, 10, 10)).astype(np.float32)}
     true, found = (detector.search(detector.embed(others)).patch for detector in (exact, faster))
     assert not np.array_equal(true, found)
