@@ -18,7 +18,8 @@ import edge_node, vision.codecs, wire_contract, pictures
 for room in (edge_node, vision.codecs, wire_contract, pictures):
     for module in pkgutil.walk_packages(room.__path__, room.__name__ + "."):
         importlib.import_module(module.name)
-heavy = {"torch", "faiss", "cv2", "sqlalchemy", "scipy", "matplotlib", "amqtt", "sklearn", "cryptography"} & set(sys.modules)
+heavy = {"torch", "faiss", "cv2", "sqlalchemy", "scipy", "matplotlib", "amqtt", "sklearn", "cryptography"}
+heavy &= set(sys.modules)
 assert not heavy, heavy
 """
 
