@@ -96,6 +96,11 @@ def test_one_picture_is_too_few() -> None:
         ResidualCodec.fit("300", pictures(1, 1), seed=0)
 
 
+def test_more_taps_than_can_be_told_apart_are_refused() -> None:
+    with pytest.raises(MisconfiguredError, match="too many"):
+        ResidualCodec.fit("300", {f"tap{at}": np.ones((2, 1, 2, 2), np.float32) for at in range(33)}, seed=0)
+
+
 @pytest.mark.parametrize(
     ("key", "value"), [("frequencies", 0), ("frequencies", 7), ("classes", 64), ("step", 0), ("thresholds", 0)]
 )

@@ -80,7 +80,10 @@ def test_few_pictures_are_eased_towards_what_channels_and_frequencies_say_togeth
 @pytest.mark.parametrize("level", [0, 1, 7, 64, 255])
 def test_every_coefficient_is_sent_once_or_in_one_group_at_every_level(level: int) -> None:
     rng = np.random.default_rng(3)
-    classes, bands = rng.integers(0, CLASSES, 1003).astype(np.uint8), np.repeat(np.arange(3), [500, 500, 3])
+    classes, bands = (
+        rng.integers(0, CLASSES, 1003).astype(np.uint8),
+        np.repeat(np.arange(3, dtype=np.uint8), [500, 500, 3]),
+    )
     order = order_at(level, classes, bands)
     everything = np.concatenate([order.common, order.groups.ravel()])
     np.testing.assert_array_equal(np.unique(everything), np.arange(1004)[: everything.max() + 1])

@@ -30,6 +30,7 @@ FEWEST_BYTES, MOST_BYTES = 128, 65536
 _PARAMETER = re.compile(r"[1-9][0-9]{2,4}", re.ASCII)
 _FEWEST_PICTURES = 2
 _STEPS_BEFORE_SEARCH = 2
+_MOST_TAPS, _MOST_BANDS = 32, 255
 
 
 class ResidualCodec(SealedFeatureCodec):
@@ -69,6 +70,7 @@ class ResidualCodec(SealedFeatureCodec):
                 where=f"codec {cls.family}",
                 remedy="give at least two normal pictures",
             )
+        bands = [band.places.size for band in _spectrum_of(lesson.shapes).bands]
         limit, total = int(lesson.parameter or 0) - SEAL_BYTES, _STEPS_BEFORE_SEARCH + SEARCHES
         steps = iter(range(1, total + 1))
 
@@ -78,7 +80,6 @@ class ResidualCodec(SealedFeatureCodec):
                 lesson.on_progress(done, total)
 
         tensors, turned, sizes = _learn_coefficients(lesson.maps, advance)
-        bands = [band.places.size for band in Spectrum(lesson.shapes).bands]
         found = search(turned, sizes, bands, limit, advance)
         return tensors | {
             "classes": found.classes,
@@ -92,7 +93,7 @@ class ResidualCodec(SealedFeatureCodec):
     @classmethod
     def forms(cls, parameter: str | None, shapes: Shapes) -> TensorForms:  # noqa: ARG003 it changes no shape
         """See `SealedFeatureCodec.forms`."""
-        bands = Spectrum(shapes).bands
+        bands = _spectrum_of(shapes).bands
         return (
             {f"mean.{tap}": (shape, "float16") for tap, shape in shapes.items()}
             | {f"axes.{number}": (2 * (len(band.places),), "float16") for number, band in enumerate(bands)}
@@ -125,6 +126,23 @@ class ResidualCodec(SealedFeatureCodec):
             raise self.unreadable(str(error)) from error
         maps = self._spectrum.backward(self._decorrelation.backward(coefficients))
         return {tap: array + self._means[tap] for tap, array in maps.items()}
+
+
+def _spectrum_of(shapes: Shapes) -> Spectrum:
+    """The transform for these shapes.
+
+    Raises:
+        MisconfiguredError: There are so many taps that their bands cannot be numbered.
+    """
+    if len(shapes) <= _MOST_TAPS:
+        spectrum = Spectrum(shapes)
+        if len(spectrum.bands) <= _MOST_BANDS:
+            return spectrum
+    raise MisconfiguredError(
+        f"{len(shapes)} taps are too many to be coded together",
+        where=f"codec {ResidualCodec.family}",
+        remedy="choose fewer taps",
+    )
 
 
 def _learn_coefficients(

@@ -51,7 +51,7 @@ def statistics_at(step: float, coefficients: Floats, sizes: NDArray[np.float64],
     for _ in range(2):
         counts, sums = _outcomes(coefficients, np.float32(step), classes, quantiser)
         quantiser = quantiser_of(counts, sums)
-    order = order_at(0, classes, np.repeat(np.arange(len(bands)), bands))
+    order = order_at(0, classes, np.repeat(np.arange(len(bands), dtype=np.uint8), bands))
     return Statistics(step, classes, _tables(coefficients, np.float32(step), order, quantiser), quantiser)
 
 

@@ -17,9 +17,9 @@ WHOLE = 1 << PRECISION
 FLOOR = 1 << 16
 """The lowest state; below it a word is read."""
 SEED_BITS = 16
-STEPS = 128
+STEPS = 96
 """Symbols a lane codes, about: more would be slow in numpy, fewer would spend more bytes on states."""
-MOST_STEPS = 256
+MOST_STEPS = 192
 MAX_LANES = 255
 
 _STATE_BITS = 32

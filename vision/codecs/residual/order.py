@@ -31,7 +31,7 @@ class Order:
     """
 
     classes: Classes
-    bands: Indices
+    bands: NDArray[np.uint8]
     common: Indices
     groups: Indices
     group_of: Indices
@@ -53,7 +53,7 @@ class Order:
         return np.concatenate([self.common, self.groups[flags].ravel()])
 
 
-def order_at(level: int, classes: Classes, bands: Indices) -> Order:
+def order_at(level: int, classes: Classes, bands: NDArray[np.uint8]) -> Order:
     """The order at a level of the step, from the classes `(size,)` at level 0 and the bands `(size,)`."""
     lowered = np.maximum(classes.astype(np.int16) - level, 0).astype(np.uint8)
     rare = lowered < RARE_BELOW
@@ -67,7 +67,7 @@ def order_at(level: int, classes: Classes, bands: Indices) -> Order:
     group_of[groups] = np.arange(len(groups))[:, None]
     return Order(
         classes=np.append(lowered, np.uint8(0)),
-        bands=np.append(bands, 0),
+        bands=np.append(bands, np.uint8(0)),
         common=within[~rare[within]],
         groups=groups,
         group_of=group_of,

@@ -69,7 +69,7 @@ class PictureCoder:
     def __init__(self, statistics: Statistics, bands: list[int], limit: int) -> None:
         self._classes, self._quantiser = statistics.classes, statistics.quantiser
         self._step, self._limit = np.float32(statistics.step), limit
-        self._bands, self._band_count = np.repeat(np.arange(len(bands)), bands), len(bands)
+        self._bands, self._band_count = np.repeat(np.arange(len(bands), dtype=np.uint8), bands), len(bands)
         self._stream = Stream(statistics.tables)
         self._occurrence = 1 - statistics.tables[COMMON:GROUPED, 0] / WHOLE
         self._level = lru_cache(maxsize=32)(self._make_level)
