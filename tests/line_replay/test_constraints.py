@@ -76,12 +76,13 @@ def test_control_groups_of_both_versions_are_written(tmp_path: Path) -> None:
     (tmp_path / "two").mkdir()
     (tmp_path / "two" / "cgroup.controllers").write_text("cpu")
     with CpuShare("a", 4.0, root=tmp_path / "two") as share:
-        assert (tmp_path / "two" / "patchline-a" / "cpu.max").read_text() == "2500 10000"
+        assert (tmp_path / "two" / "patchline-a" / "cpu.max").read_text() == "1000 4000"
         share.take(os.getpid())
         assert (tmp_path / "two" / "patchline-a" / "cgroup.procs").read_text() == str(os.getpid())
     (tmp_path / "one" / "cpu").mkdir(parents=True)
     with CpuShare("a", 4.0, root=tmp_path / "one"):
-        assert (tmp_path / "one" / "cpu" / "patchline-a" / "cpu.cfs_quota_us").read_text() == "2500"
+        assert (tmp_path / "one" / "cpu" / "patchline-a" / "cpu.cfs_quota_us").read_text() == "1000"
+        assert (tmp_path / "one" / "cpu" / "patchline-a" / "cpu.cfs_period_us").read_text() == "4000"
     with pytest.raises(UnavailableError, match="cannot be used"), CpuShare("a", 2.0, root=tmp_path / "nowhere"):
         pytest.fail("it was made")
 
