@@ -87,7 +87,8 @@ class _Choice:
         self._norms: Floats = np.einsum("nc,nc->n", self._points, self._points)
         self._doubt = _DOUBT * 4 * float(self._norms.max())
         self._middle_keys = np.vstack([-2 * self._middles.T, np.einsum("kc,kc->k", self._middles, self._middles)])
-        away = self._points - self._middles[self._cell_of]
+        away = self._middles[self._cell_of]
+        away -= self._points
         self._radii = np.sqrt(np.maximum.reduceat(np.einsum("nc,nc->n", away, away), self._starts[:-1]))
         self._bounds = np.full(len(points), np.inf, dtype=np.float32)  # squared distances; of chosen points -1
         self._largest = np.full(len(self._middles), np.inf, dtype=np.float32)

@@ -1,6 +1,7 @@
 """All normal patches at once, as long as memory lasts."""
 
 from collections.abc import Callable, Iterable
+from math import isqrt
 
 import numpy as np
 
@@ -52,13 +53,14 @@ def collect(
 
 
 def working_bytes(rows: int, channels: int, projection_dimensions: int | None, ratio: float) -> int:
-    """The most that a fit holds at once: patches and their projection, then the bank and, thrice as large, its search.
+    """The most that a fit holds at once: patches and what the choice works with, then the bank and its search.
 
-    A projection has its points, their norms and bounds, and is made in blocks. The search of a bank holds the bank, and
-    while it is made the bank in float64 beside it.
+    While a choice is set up there are its points as projected, in the order of their cells, and less their cells'
+    middles; then each chosen point's distance to every middle. The search of a bank takes thrice the bank.
     """
     dimensions = min(projection_dimensions or channels, channels)
-    return round(rows * 4 * (channels + dimensions + 4) + ratio * rows * 16 * channels)
+    bank_rows = ratio * rows
+    return round(4 * (rows * (channels + 4 * dimensions + 8) + bank_rows * (isqrt(rows) + 4 * channels)))
 
 
 def _too_much(needed: int, budget_mb: float, pictures: int, rows: int, channels: int) -> MisconfiguredError:
