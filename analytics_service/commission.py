@@ -29,6 +29,7 @@ from vision.calibration import calibrate
 from vision.codecs.lookup import is_feature_codec
 from vision.detectors import DETECTORS
 from vision.detectors.protocol import Detector
+from vision.drift import quantiles_of
 from wire_contract.errors import MisconfiguredError, UnavailableError
 from wire_contract.messages import AssetReference, Profile, ProfileCodec, pack, sealed, sha256_of
 from wire_contract.topics import Station
@@ -56,7 +57,8 @@ class Request:
         backbone: A name of the registry; the packaged one, or MobileNetV2, when empty.
         taps: Feature maps taken; the backbone's default ones when empty.
         parameters: The detector's own.
-        folds: Parts the pictures are split into for scores of pictures the detector has not seen.
+        folds: Parts the pictures are split into for scores of pictures the detector has not seen; 0 leaves these, and
+            with them the threshold, out: for benchmarks.
         edge_backbone: What the edge runs for feature codecs; `backbone` when empty.
         edge_taps: Taken there; `taps` when empty, or the default ones of an `edge_backbone`.
         uplink_bytes_per_second: The station's; what the budget's seconds are told by.
@@ -266,7 +268,13 @@ def _normal_scores(held_out: HeldOut) -> NormalScores:
     scores = held_out.scores
     if not len(scores):
         return NormalScores(0, 0.0, 0.0, 0.0)
-    return NormalScores(len(scores), float(scores.min()), float(np.median(scores)), float(scores.max()))
+    return NormalScores(
+        images=len(scores),
+        lowest=float(scores.min()),
+        median=float(np.median(scores)),
+        highest=float(scores.max()),
+        quantiles=quantiles_of(scores),
+    )
 
 
 def _keep_older(path: Path) -> None:

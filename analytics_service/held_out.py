@@ -64,15 +64,15 @@ def score_held_out(
         maps: Feature maps of all normal pictures, `(N, C, h, w)` a tap. Of one picture alone only the range of its map
             can be told, from its own mirror image.
         size: Of the anomaly maps.
-        folds: How many parts the pictures are split into.
+        folds: How many parts the pictures are split into; with 0 no picture is scored, as if there were but one.
         seed: Of the split and the fits.
         parameters: The detector's, the same as for the artifact.
         on_progress: Called with folds done and folds in all.
     """
     pictures = len(next(iter(maps.values())))
-    if pictures == 1:
+    if pictures == 1 or not folds:
         detector = kind.fit(batches(maps, [0]), seed=seed, **parameters)
-        mirrored = {tap: values[..., ::-1].copy() for tap, values in maps.items()}
+        mirrored = {tap: values[:1, ..., ::-1].copy() for tap, values in maps.items()}
         rendering = detector.render(detector.search(detector.embed(mirrored)), size)
         on_progress(1, 1)
         low, high = float(np.quantile(rendering.maps, DARKEST_SHARE)), float(rendering.maps.max())

@@ -8,10 +8,13 @@ from patchline.threads import bound_threads
 bound_threads(1)
 
 from benchmarks import backbone, outbox, throughput  # noqa: E402 - numpy counts its threads once, when it is imported
+from benchmarks.transmission import command as transmission  # noqa: E402 - the same
 
 _HELP = """Measure this machine. Each benchmark prints a table and, with --json FILE, the same figures.
 
 [bold]Examples[/bold]
+
+    patchline bench transmission --data pictures/bottle --json transmission.json --plots plots
 
     patchline bench throughput --data pictures/bottle --json throughput.json
 
@@ -23,6 +26,7 @@ _HELP = """Measure this machine. Each benchmark prints a table and, with --json 
 app = typer.Typer(
     name="bench", cls=PlainErrors, help=_HELP, no_args_is_help=True, rich_markup_mode="rich", add_completion=False
 )
+app.command("transmission")(transmission.command)
 app.command("throughput")(throughput.command)
 app.command("backbone")(backbone.command)
 app.command("outbox")(outbox.command)
