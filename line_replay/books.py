@@ -1,12 +1,13 @@
 """Closing the books: from what a run left behind to `report.json` and `report.html`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_node.journal import JournalLine
 from line_replay import evidence
 from line_replay.accuracy import measure, peaks
 from line_replay.join import Account, Fate, Sighting, join
@@ -28,7 +29,9 @@ def balance(scenario: Scenario, seen: Seen) -> tuple[Account, list[str]]:
     Returns:
         The books, and why they prove nothing, one sentence each; no sentence when every part has its one verdict.
     """
-    account = join(scenario.entries, [*seen.sightings, *_unseen_drops(scenario, seen)])
+    known = {sighting.receipt.inspection_id for sighting in seen.sightings}
+    drops = [drop for station, journal in seen.journals.items() for drop in unseen_drops(station, journal, known)]
+    account = join(scenario.entries, [*seen.sightings, *drops])
     faults = [*seen.troubles, *account.faults(drops_allowed=scenario.drops_allowed), *disagreements(account, seen)]
     return account, faults
 
@@ -87,15 +90,19 @@ def _no_map(fate: Fate) -> None:
     del fate
 
 
-def _unseen_drops(scenario: Scenario, seen: Seen) -> list[Sighting]:
-    """Drops whose receipt the watcher missed: a station closes one on its receipt only, so its journal proves it."""
-    known = {sighting.receipt.inspection_id for sighting in seen.sightings}
+def unseen_drops(station: str, journal: Sequence[JournalLine], known: Collection[str]) -> list[Sighting]:
+    """Drops whose receipt nobody else saw: a station closes one on its receipt only, so its journal proves it.
+
+    Args:
+        station: Whose journal it is.
+        journal: Its lines.
+        known: The inspections that have been seen otherwise.
+    """
     found = []
-    for plan in scenario.stations:
-        for line in seen.journals.get(plan.station, ()):
-            if line.outcome == "dropped" and line.inspection_id not in known:
-                fields: dict[str, Any] = {name: getattr(line, name) for name in _SHARED_FIELDS}
-                fields["station"] = plan.station
-                receipt = msgspec.convert({"kind": "drop_receipt", "reason": line.reason, **fields}, DropReceipt)
-                found.append(Sighting(receipt=receipt, digest=line.inspection_id, witness="records"))
+    for line in journal:
+        if line.outcome == "dropped" and line.inspection_id not in known:
+            fields: dict[str, Any] = {name: getattr(line, name) for name in _SHARED_FIELDS}
+            fields["station"] = station
+            receipt = msgspec.convert({"kind": "drop_receipt", "reason": line.reason, **fields}, DropReceipt)
+            found.append(Sighting(receipt=receipt, digest=line.inspection_id, witness="records"))
     return found

@@ -93,6 +93,17 @@ class Broker:
         self.addresses: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def process_id(self) -> int:
+        """Of the running process.
+
+        Raises:
+            UnavailableError: It does not run.
+        """
+        if self._process is None:
+            raise UnavailableError(f"{self.kind} does not run")
+        return self._process.pid
+
     def start(self) -> None:
         """Start the process and wait until it accepts connections.
 
@@ -140,6 +151,11 @@ class Broker:
         """Let a suspended process go on."""
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
+
+    def reload(self) -> None:
+        """Let it read its access list, certificates and most of its configuration again (SIGHUP; Mosquitto)."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
 
     def __enter__(self) -> Self:
         self.start()

@@ -16,13 +16,14 @@ _LOG_LINES = 3
 
 
 class Program:
-    """One `patchline` program of the line.
+    """One program of the line.
 
     Args:
         name: What to call it, and its log.
-        arguments: What follows `python -m patchline`.
+        arguments: What follows `python -m MODULE`.
         log: Where it writes; appended to across restarts.
         environment: Variables beside this process's own.
+        module: Which program; `patchline` unless given.
         prefix: A command that runs another one in its own place, such as `ip netns exec NAME`.
         on_started: Told the id of every process started.
     """
@@ -34,11 +35,12 @@ class Program:
         log: Path,
         environment: Mapping[str, str] | None = None,
         *,
+        module: str = "patchline",
         prefix: Sequence[str] = (),
         on_started: Callable[[int], None] | None = None,
     ) -> None:
         self.name, self.log = name, log
-        self._command = [*prefix, sys.executable, "-m", "patchline", *arguments]
+        self._command = [*prefix, sys.executable, "-m", module, *arguments]
         self._on_started = on_started
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS_PREFIXES)}
         self.environment = {**kept, **(environment or {})}
@@ -65,9 +67,25 @@ class Program:
         return None if self._process is None else self._process.poll()
 
     @property
+    def process_id(self) -> int:
+        """Of the process started last.
+
+        Raises:
+            UnavailableError: None was.
+        """
+        if self._process is None:
+            raise UnavailableError(f"{self.name} has not been started")
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         """Whether the process is there."""
         return self._process is not None and self._process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, such as SIGSTOP; nothing where it has ended."""
+        if self.running and self._process is not None:
+            self._process.send_signal(number)
 
     def kill(self) -> None:
         """End it as a power cut would, without a word."""
