@@ -8,6 +8,7 @@ from patchline.threads import bound_threads
 bound_threads(1)
 
 from benchmarks import backbone, outbox, throughput  # noqa: E402 - numpy counts its threads once, when it is imported
+from benchmarks.detectors import command as detectors  # noqa: E402 - the same
 from benchmarks.transmission import command as transmission  # noqa: E402 - the same
 
 _HELP = """Measure this machine. Each benchmark prints a table and, with --json FILE, the same figures.
@@ -15,6 +16,8 @@ _HELP = """Measure this machine. Each benchmark prints a table and, with --json 
 [bold]Examples[/bold]
 
     patchline bench transmission --data pictures/bottle --json transmission.json --plots plots
+
+    patchline bench detectors --data pictures/bottle --json detectors.json --plots plots
 
     patchline bench throughput --data pictures/bottle --json throughput.json
 
@@ -27,6 +30,7 @@ app = typer.Typer(
     name="bench", cls=PlainErrors, help=_HELP, no_args_is_help=True, rich_markup_mode="rich", add_completion=False
 )
 app.command("transmission")(transmission.command)
+app.command("detectors")(detectors.command)
 app.command("throughput")(throughput.command)
 app.command("backbone")(backbone.command)
 app.command("outbox")(outbox.command)

@@ -1,0 +1,1 @@
+"""`patchline bench detectors`: what every detector finds in a category, and what it costs to fit, keep and run."""
