@@ -74,8 +74,6 @@ class ChaosProxy:
             for end in pair:
                 with suppress(OSError):
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                with suppress(OSError):
-                    end.shutdown(socket.SHUT_RD)
                 end.close()
 
     def half_close(self) -> None:

@@ -42,9 +42,12 @@ class Watcher:
         topics: The tree to watch.
         directory: Where the maps are written, one file an inspection.
         stations: The `site/line/station` of the stations to watch.
+        site: The only one we may look into, where the broker guards the others.
     """
 
-    def __init__(self, link: LinkSettings, topics: Topics, directory: Path, stations: list[str]) -> None:
+    def __init__(
+        self, link: LinkSettings, topics: Topics, directory: Path, stations: list[str], *, site: str = "+"
+    ) -> None:
         self._topics, self._directory = topics, directory
         self._waiting: queue.Queue[tuple[Delivery, float] | None] = queue.Queue(maxsize=_MAX_WAITING)
         self._lock = threading.Lock()
@@ -57,9 +60,9 @@ class Watcher:
         self._link = Link(
             link,
             subscriptions=[
-                Subscription(topics.every("verdict"), 1),
-                Subscription(topics.every("status"), 1),
-                Subscription(topics.every("map"), 0),
+                Subscription(topics.every("verdict", site=site), 1),
+                Subscription(topics.every("status", site=site), 1),
+                Subscription(topics.every("map", site=site), 0),
             ],
             on_delivery=self._take,
             on_connected=lambda connection: _log.info("watcher connected, epoch %s", connection.epoch),

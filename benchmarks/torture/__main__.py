@@ -4,10 +4,12 @@ Exit code 1 when a part was lost, judged twice, or the books did not balance aft
 """
 
 import logging
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -105,6 +107,12 @@ def _tell(console: Console, rows: list[Row], *, seed: int, json: Path | None, se
         raise typer.Exit(1)
 
 
+def _leave(number: int, _frame: FrameType | None) -> None:
+    """End as an error would, so that every process of a line is ended, too."""
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _leave)
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
     typer.run(command)

@@ -97,9 +97,10 @@ class Rig:
         for service in self.services:
             stack.callback(service.kill)
             service.start()
-        self.until(lambda: self.watcher.wait_service(0.01) or any(not each.running for each in self.services))
+        online = self.until(lambda: self.watcher.wait_service(0.01) or any(not each.running for each in self.services))
         for service in self.services:
-            service.check()
+            if not online or not service.running:
+                raise UnavailableError(f"{service.name} did not come online: {service.last_words()}")
         self.edge = self._edge()
         stack.callback(self.edge.kill)
 
@@ -184,7 +185,7 @@ class Rig:
         link = LinkSettings(
             port=self.broker.port, client_id="torture-watcher", tls=tls, keepalive_seconds=KEEPALIVE_SECONDS
         )
-        return Watcher(link, self.topics, self.folder / "maps", [str(STATION)])
+        return Watcher(link, self.topics, self.folder / "maps", [str(STATION)], site=STATION.site)
 
     def _service(self, number: int) -> Program:
         path = settings.write_service(
@@ -234,13 +235,3 @@ class Rig:
         new = self.folder / "clock.new"
         new.write_text(offset + "\n", encoding="utf-8")
         os.replace(new, self.folder / "clock")  # noqa: PTH105 - atomic, and read by a library
-
-    def service_started(self) -> None:
-        """Make sure that every service runs.
-
-        Raises:
-            UnavailableError: One has ended.
-        """
-        for service in self.services:
-            if not service.running:
-                raise UnavailableError(f"{service.name} has ended: {service.last_words()}")

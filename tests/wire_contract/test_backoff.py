@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from wire_contract.link.backoff import LONGEST_DELAY_SECONDS, full_jitter
+from wire_contract.link.backoff import LONGEST_DELAY_SECONDS, failures_after, full_jitter
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,13 @@ def test_a_delay_lies_anywhere_below_a_bound_that_doubles_up_to_the_longest(fail
 def test_two_clients_do_not_return_in_lock_step() -> None:
     first, second = random.Random(1), random.Random(2)
     assert all(full_jitter(n, first) != full_jitter(n, second) for n in range(20))
+
+
+@pytest.mark.parametrize(
+    ("failures", "lived_seconds", "after"),
+    [(0, -float("inf"), 1), (3, -float("inf"), 4), (0, 0.5, 1), (4, 10.0, 5), (4, 17.0, 1), (40, 31.0, 1)],
+)
+def test_a_connection_that_outlived_the_wait_to_come_is_forgiven_those_before(
+    failures: int, lived_seconds: float, after: int
+) -> None:
+    assert failures_after(failures, lived_seconds) == after

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from wire_contract.errors import MisconfiguredError, UnavailableError
-from wire_contract.link.backoff import LONGEST_DELAY_SECONDS, full_jitter
+from wire_contract.link.backoff import failures_after, full_jitter
 from wire_contract.link.delivery import Acknowledged, Connection, Delivery
 from wire_contract.link.epoch import Epoch, Stopping
 from wire_contract.link.packets import publication
@@ -131,9 +131,8 @@ class Link:
             self._live_since = math.inf
             reason = self._connect_once(number)
             self._on_disconnected(reason)
-            # A connection that is thrown out soon, by a twin with our client id say, backs off like a failed attempt.
-            failures = 0 if time.monotonic() - self._live_since > LONGEST_DELAY_SECONDS else failures + 1
-            self._stopping.wished.wait(full_jitter(max(0, failures - 1), self._jitter))
+            failures = failures_after(failures, time.monotonic() - self._live_since)
+            self._stopping.wished.wait(full_jitter(failures - 1, self._jitter))
 
     def _connect_once(self, number: int) -> str:
         try:
