@@ -9,6 +9,10 @@ from wire_contract.messages import ServiceStatus, from_json
 _log = logging.getLogger(__name__)
 
 
+_MOST_SERVICES = 64
+"""Names remembered; a site has a few services, and whoever may speak for them could invent more."""
+
+
 class Services:
     """Reads the services' retained `status`."""
 
@@ -29,6 +33,12 @@ class Services:
             if self._up.pop(status.name, None) is not None:
                 _log.warning("service %s is down", status.name)
         elif not delivery.retained or self._up.get(status.name) != status.instance:
-            self._up[status.name] = status.instance
+            self._remember(status)
             _log.info("service %s is up", status.name)
             self._publisher.service_born()
+
+    def _remember(self, status: ServiceStatus) -> None:
+        self._up.pop(status.name, None)
+        if len(self._up) >= _MOST_SERVICES:
+            del self._up[next(iter(self._up))]
+        self._up[status.name] = status.instance

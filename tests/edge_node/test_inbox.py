@@ -116,6 +116,15 @@ def test_a_birth_is_told_once_a_connection_and_again_when_a_service_returns() ->
     assert counts == [1, 1, 2, 2, 3, 3]
 
 
+def test_services_invented_by_the_thousand_are_not_remembered() -> None:
+    births: Any = Births()
+    services = Services(births)
+    for number in range(1000):
+        services.receive(delivery(to_json(ServiceStatus(name=f"service-{number}", online=True, instance="one"))))
+    assert births.count == 1000
+    assert len(services._up) == 64
+
+
 def test_a_profile_with_assets_is_used_once_they_are_here(orders: Orders, mode: Mode) -> None:
     content = b"codebook" * 100
     asset = AssetReference(name="codebook", sha256=sha256_of(content), size=len(content))
