@@ -3,15 +3,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_FLAGS ?=
+TORTURE_SECONDS ?= 3600
 MODULES := patchline wire_contract vision pictures edge_node analytics_service line_replay broker_config benchmarks distillation
 
-.PHONY: help demo test check format test-torch bench clean mosquitto
+.PHONY: help demo test check format test-torch torture bench clean mosquitto
 
 help:
 	@echo "make demo        a simulated line, end to end, with a report at the end"
 	@echo "make test        formatting, lint, types, architecture and all tests"
 	@echo "make check       the same without running the tests"
 	@echo "make test-torch  the tests once more with the torch extra installed"
+	@echo "make torture     every known fault on real lines for TORTURE_SECONDS, and the books after each round"
 	@echo "make format      let ruff write the formatting"
 
 $(VENV)/made:
@@ -48,6 +50,9 @@ test-torch: $(VENV)/test-ready mosquitto
 	@$(BIN)/python -c 'import torch, onnx' 2>/dev/null || \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check 'torch==2.13.0' 'onnx>=1.16,<2'
 	$(BIN)/pytest $(PYTEST_FLAGS)
+
+torture: $(VENV)/test-ready mosquitto
+	$(BIN)/python -m benchmarks.torture --seconds $(TORTURE_SECONDS) --json runs/torture.json --evidence runs/torture
 
 format: $(VENV)/test-ready
 	$(BIN)/ruff format .

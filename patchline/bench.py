@@ -7,7 +7,7 @@ from patchline.threads import bound_threads
 
 bound_threads(1)
 
-from benchmarks import backbone, outbox, throughput  # noqa: E402 - numpy counts its threads once, when it is imported
+from benchmarks import backbone, backlog, outbox, throughput  # noqa: E402 - numpy counts its threads once, when it is imported
 from benchmarks.detectors import command as detectors  # noqa: E402 - the same
 from benchmarks.transmission import command as transmission  # noqa: E402 - the same
 
@@ -24,6 +24,8 @@ _HELP = """Measure this machine. Each benchmark prints a table and, with --json 
     patchline bench backbone --data pictures --json backbone.json
 
     patchline bench outbox --folder /var/lib/patchline --json outbox.json
+
+    patchline bench backlog --data pictures/bottle --json backlog.json
 """
 
 app = typer.Typer(
@@ -34,3 +36,4 @@ app.command("detectors")(detectors.command)
 app.command("throughput")(throughput.command)
 app.command("backbone")(backbone.command)
 app.command("outbox")(outbox.command)
+app.command("backlog")(backlog.command)
