@@ -16,7 +16,8 @@ from analytics_service.arrivals import Arrivals
 from analytics_service.auditor import Auditor
 from analytics_service.connections import Connections, LinkOutlet
 from analytics_service.engines import EngineRoom
-from analytics_service.metrics import Metrics, serve
+from analytics_service.metrics import Metrics
+from analytics_service.monitoring import describe, figures_of, health_of, monitored
 from analytics_service.post import Post
 from analytics_service.publication import Publication
 from analytics_service.records import Records
@@ -80,18 +81,20 @@ def run(settings: Settings) -> None:
 
     Raises:
         MisconfiguredError: The settings, or what they name, cannot be used.
-        UnavailableError: The records or the metrics' port are away at the start.
+        UnavailableError: The records are away at the start.
     """
     checked = check(settings)
     records = Records(settings.records.url, max_letter_bytes=settings.records.max_letter_bytes)
     metrics = Metrics(CollectorRegistry())
+    metrics.records_up.set(1)
     describe(checked.shelf, metrics)
-    stop_metrics = serve(metrics.registry, settings.metrics_port) if settings.metrics_port else None
     arrivals = Arrivals(max_messages=settings.worker.queue_messages, max_bytes=settings.worker.queue_bytes)
     metrics.watch_queue(lambda: len(arrivals), lambda: arrivals.waiting_bytes)
     outlet, stopped = LinkOutlet(), threading.Event()
     post = Post(outlet, topics=checked.topics, metrics=metrics, maps=settings.worker.maps, stopped=stopped)
     shelf = CurrentShelf(checked.shelf)
+    threads: list[threading.Thread] = []
+    stop_monitoring = monitored(settings, metrics, health_of(metrics, outlet=outlet, shelf=shelf, threads=threads))
     worker = _worker(checked, shelf, arrivals, records=records, post=post, metrics=metrics, stopped=stopped)
     publication = _publication(checked, shelf, outlet)
     auditor = Auditor(records, topics=checked.topics, shown=metrics, grace_seconds=settings.records.grace_seconds)
@@ -100,12 +103,16 @@ def run(settings: Settings) -> None:
     )
     with _life() as life:
         working = _thread("worker", worker.run)
-        publishing = _thread("publication", publication.run)
+        threads += [
+            working,
+            _thread("publication", publication.run),
+            _thread("retention", lambda: _sweep(stopped, records, settings)),
+            _thread("auditor", lambda: auditor.run(stopped)),
+            _thread("shelf", lambda: _watch_shelf(stopped, checked, shelf, publication, metrics)),
+        ]
         _watch_certificates(stopped, settings, metrics)
-        sweeping = _thread("retention", lambda: _sweep(stopped, records, settings))
-        auditing = _thread("auditor", lambda: auditor.run(stopped))
-        watching = _thread("shelf", lambda: _watch_shelf(stopped, checked, shelf, publication, metrics))
         connections.start()
+        figures = figures_of(settings, metrics)
         life.over.wait()
         log.info("stopping, %d messages wait for their verdict", len(arrivals))
         connections.stop_taking()
@@ -113,25 +120,16 @@ def run(settings: Settings) -> None:
         working.join(settings.drain_seconds)
         stopped.set()
         publication.stop()
-        for thread in (working, publishing, sweeping, auditing, watching):
+        for thread in threads:
             thread.join(GOODBYE_SECONDS)
+        if figures is not None:
+            figures.stop(GOODBYE_SECONDS)
         connections.stop(GOODBYE_SECONDS)
-    if stop_metrics:
-        stop_metrics()
+    stop_monitoring()
     records.close()
     if life.failure is not None:
         raise life.failure
     log.info("stopped")
-
-
-def describe(shelf: ArtifactShelf | CurrentShelf, metrics: Metrics) -> None:
-    """Tell the metrics which artifacts can be asked to judge."""
-    for shelved in shelf.artifacts:
-        header = shelved.artifact.header
-        metrics.artifact_info.labels(
-            header.station, header.codec, shelved.fingerprint[:12], header.backbone.name, header.detector
-        ).set(1)
-    log.info("judging with %d artifacts", len(shelf.artifacts))
 
 
 def _site_of(shelf: ArtifactShelf, settings: Settings) -> str:

@@ -16,6 +16,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from analytics_service.codec_choice import CodecChoice
+from analytics_service.tuning import Tuning
 from vision.calibration import Calibration
 from vision.detectors import DETECTORS
 from vision.detectors.protocol import Detector
@@ -40,12 +42,18 @@ class BackboneKey(msgspec.Struct, frozen=True):
 
 
 class NormalScores(msgspec.Struct, frozen=True):
-    """What normal pictures scored when the detector had not seen them; what a person compares a score with."""
+    """What normal pictures scored when the detector had not seen them; what a person compares a score with.
+
+    Attributes:
+        quantiles: At equal steps from the lowest to the highest, what drift is measured against; empty in artifacts of
+            before.
+    """
 
     images: int
     lowest: float
     median: float
     highest: float
+    quantiles: tuple[float, ...] = ()
 
 
 class ArtifactHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +65,8 @@ class ArtifactHeader(msgspec.Struct, frozen=True, kw_only=True):
         input_size: Height and width of the pictures it judges.
         backbone: Whose feature maps the detector takes; run by the service, or at the edge for a feature codec.
         map_range: Distances drawn as black and as white in this artifact's anomaly maps.
+        codec_choice: Why this codec was chosen among others, where it was.
+        tuning: Why the detector's parameters are as they are, where they were tuned.
         created: Seconds since the epoch.
         versions: Versions of the programs that made it.
     """
@@ -72,6 +82,8 @@ class ArtifactHeader(msgspec.Struct, frozen=True, kw_only=True):
     calibration: Calibration
     normal_scores: NormalScores
     map_range: tuple[float, float]
+    codec_choice: CodecChoice | None = None
+    tuning: Tuning | None = None
     seed: int
     created: float
     versions: dict[str, str] = {}

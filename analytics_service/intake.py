@@ -50,6 +50,10 @@ class ReadyArtifact(Protocol):
     def map_range(self) -> tuple[float, float]:
         """Distances drawn as black and as white in an anomaly map."""
 
+    @property
+    def normal_quantiles(self) -> tuple[float, ...]:
+        """What normal pictures scored at commissioning, from the lowest to the highest; empty where nobody knows."""
+
 
 class ArtifactLookup(Protocol):
     """Where intake finds the artifact a frame was encoded for."""

@@ -3,17 +3,20 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from typing import get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from wire_contract.errors import UnavailableError
 from wire_contract.link.expiry import Ending, endings
 from wire_contract.link.settings import TlsSettings
-from wire_contract.messages import OUTCOMES
+from wire_contract.messages import OUTCOMES, DropReason
+from wire_contract.pulse import Pulse
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _BYTES = (1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 5e6)
+_CODES = ("envelope", "sha256", "station", "artifact", "codec", "size", "picture", "features", "payload")
 _PARTS = (1, 2, 4, 8, 16, 32, 64)
+_RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
 
 
 class Metrics:
@@ -21,10 +24,15 @@ class Metrics:
 
     Args:
         registry: Where they are collected; each service has its own.
+
+    Attributes:
+        pulse: Where the service's loops note what they are at; not a series, but read at the same door.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
+        self.pulse = Pulse()
+        ProcessCollector(registry=registry)
         self.verdicts = Counter("vad_analytics_verdicts", "Parts judged, by outcome", ["outcome"], registry=registry)
         self.repeats = Counter(
             "vad_analytics_repeats", "Parts that came again and got their stored verdict", registry=registry
@@ -48,6 +56,19 @@ class Metrics:
         self.records_errors = Counter(
             "vad_analytics_records_errors", "Times the records were away and had to be tried again", registry=registry
         )
+        self.records_up = Gauge("vad_analytics_records_up", "1 while the records obey", registry=registry)
+        self.score_ratio = Histogram(
+            "vad_analytics_score_ratio", "Anomaly score over the threshold; over the highest normal score without one",
+            ["station", "codec"], buckets=_RATIOS, registry=registry,
+        )  # fmt: skip
+        self.score_drift = Gauge(
+            "vad_analytics_score_drift_ratio", "Kolmogorov-Smirnov distance of the last 200 scores from those at "
+            "commissioning", ["station", "codec"], registry=registry,
+        )  # fmt: skip
+        self.score_drift_limit = Gauge(
+            "vad_analytics_score_drift_limit_ratio", "The distance that chance exceeds once in a thousand times",
+            ["station", "codec"], registry=registry,
+        )  # fmt: skip
         self.payload_bytes = Histogram(
             "vad_analytics_payload_bytes", "Encoded pictures, by codec", ["codec"], buckets=_BYTES, registry=registry
         )
@@ -79,8 +100,28 @@ class Metrics:
             "vad_analytics_unaccounted_parts", "Numbers missing between two on record, neither judged, dropped, nor "
             "known to wait at the edge", ["station"], registry=registry,
         )  # fmt: skip
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Show every series before anything happens: `increase` does not see the first step of one that is new."""
         for outcome in OUTCOMES:
             self.verdicts.labels(outcome)
+        for reason in get_args(DropReason):
+            self.drops.labels(reason)
+        for code in _CODES:
+            self.unreadable.labels(code)
+        for channel in ("verdict", "map", "unreadable"):
+            self.undelivered.labels(channel)
+
+    @property
+    def records_are_up(self) -> bool:
+        """Whether the records obeyed the last time they were asked."""
+        return self.registry.get_sample_value("vad_analytics_records_up") == 1
+
+    @property
+    def backlog_is_connected(self) -> bool:
+        """Whether historical parts can come."""
+        return self.registry.get_sample_value("vad_analytics_connected", {"link": "backlog"}) == 1
 
     def watch_queue(self, parts: Callable[[], float], waiting_bytes: Callable[[], float]) -> None:
         """Read the waiting line's depth whenever somebody looks."""
@@ -99,22 +140,3 @@ class Metrics:
 
 def _seconds_left(ending: Ending) -> float:
     return ending.seconds_left(datetime.now(UTC))
-
-
-def serve(registry: CollectorRegistry, port: int, *, address: str = "0.0.0.0") -> Callable[[], None]:  # noqa: S104 Prometheus scrapes from another host
-    """Answer `/metrics` over HTTP from a thread of its own; returns what stops it.
-
-    Raises:
-        UnavailableError: The port is taken.
-    """
-    try:
-        server, thread = start_http_server(port, addr=address, registry=registry)
-    except OSError as error:
-        raise UnavailableError(f"port {port} for the metrics cannot be used: {error.strerror}") from error
-
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-    return stop

@@ -47,6 +47,9 @@ class BrokerSection(_Section):
     max_inflight: int = Field(32, ge=1, le=65535, description="Live parts the service may hold unacknowledged")
     backlog_inflight: int = Field(8, ge=1, le=65535, description="Historical parts it may hold unacknowledged")
     max_packet_bytes: int = Field(16 * 1024 * 1024, ge=4096, description="The largest MQTT packet sent or received")
+    figures: bool = Field(
+        True, description="Show what Mosquitto tells of itself on $SYS among the metrics; MQTT 5 only"
+    )
 
     def link_settings(self, name: str) -> LinkSettings:
         """The same, for the live link of the service of this name.
@@ -113,7 +116,8 @@ class Settings(BaseSettings):
         90, gt=0, description="Replaced artifacts in older/ are removed after this; outboxes must not be older"
     )
     reload_seconds: float = Field(5.0, ge=0.1, description="How often that folder is looked at for something new")
-    metrics_port: int = Field(0, ge=0, le=65535, description="Port of the Prometheus metrics; 0 for none")
+    metrics_port: int = Field(0, ge=0, le=65535, description="Port of /metrics, /healthz and /readyz; 0 for none")
+    metrics_host: str = Field("127.0.0.1", description="The address they are served on; 0.0.0.0 for every one")
     drain_seconds: float = Field(20.0, ge=0, description="How long a stop waits for parts that were admitted")
     broker: BrokerSection = Field(default_factory=BrokerSection, description="The MQTT broker")
     worker: WorkerSection = Field(default_factory=WorkerSection, description="How parts are judged")

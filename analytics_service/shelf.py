@@ -65,6 +65,11 @@ class ShelvedArtifact:
         """Distances drawn as black and as white in an anomaly map."""
         return self.artifact.header.map_range
 
+    @property
+    def normal_quantiles(self) -> tuple[float, ...]:
+        """What normal pictures scored at commissioning."""
+        return self.artifact.header.normal_scores.quantiles
+
     def warm_up(self) -> None:
         """Judge a blank part, so that no part pays for what is set up at first use.
 

@@ -19,6 +19,7 @@ from analytics_service.judgement import judge, judge_unreadable, receipt_of
 from analytics_service.metrics import Metrics
 from analytics_service.post import Post
 from analytics_service.records import Decisions, Standing
+from analytics_service.score_watch import ScoreWatch
 from wire_contract.errors import UnavailableError, UnreadableError
 from wire_contract.link.delivery import Delivery
 from wire_contract.messages import DropReason, sha256_of, to_json
@@ -81,12 +82,14 @@ class Worker:
         self._topics, self._metrics, self._stopped = topics, metrics, stopped
         self._batch_parts, self._wait_seconds = batch_parts, wait_seconds
         self._clock, self._wall = clock, wall
+        self._scores = ScoreWatch(metrics)
 
     def run(self) -> None:
         """Work until the waiting line is closed and empty, or the records stay away after `stopped`."""
         while batch := self._arrivals.take(limit=self._batch_parts, wait_seconds=self._wait_seconds):
             try:
-                self.work(batch)
+                with self._metrics.pulse.working("worker"):
+                    self.work(batch)
             except StoppedError:
                 log.warning("gave up %d messages, the records are away; they will be sent again", len(batch))
                 return
@@ -185,13 +188,18 @@ class Worker:
         pause = FIRST_PAUSE_SECONDS
         while True:
             try:
-                return operation()
+                result = operation()
             except UnavailableError as error:
+                self._metrics.pulse.beat("worker")
+                self._metrics.records_up.set(0)
                 self._metrics.records_errors.inc()
                 log.warning("trying again in %.2f s: %s", pause, error)
                 if self._stopped.wait(pause):
                     raise StoppedError from error
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            else:
+                self._metrics.records_up.set(1)
+                return result
 
     def _count(self, case: Case) -> None:
         metrics = self._metrics
@@ -209,5 +217,7 @@ class Worker:
         metrics.server_seconds.observe(verdict.server_seconds)
         for stage, seconds in verdict.stages.items():
             metrics.stage_seconds.labels(stage).observe(seconds)
+        if case.inspection is not None and case.finding is not None and case.station is not None:
+            self._scores.note(case.station, case.inspection.artifact, case.finding.score)
         if case.frame is not None:
             metrics.payload_bytes.labels(verdict.codec or "unknown").observe(len(case.frame.payload))

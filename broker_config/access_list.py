@@ -13,7 +13,7 @@ Role = Literal["analytics", "operator", "hmi", "plc", "exporter"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _REASONS: dict[Role, str] = {
-    "analytics": "an analytics service: reads what the stations of the site send, and answers them",
+    "analytics": "an analytics service: reads what the stations of the site and the broker of itself tell",
     "operator": "a person who watches the line and steers its stations",
     "hmi": "a screen: verdicts, anomaly maps and states of the site, and not a word of its own",
     "plc": "a PLC gateway or a historian: verdicts and states",
@@ -75,6 +75,7 @@ def _client(name: str, role: Role, site: str, topics: Topics) -> str:
     lines += [f"topic write {topics.every(channel, site=site)}" for channel in _WRITES[role]]
     if role == "analytics":
         lines.append(f"topic write {topics.service_status(site, name)}")
+        lines.append("topic read $SYS/broker/#")
     if role == "exporter":
         lines.append("topic read $SYS/#")
     return "\n".join(lines) + "\n"

@@ -18,9 +18,12 @@ from edge_node.settings import EdgeSettings
 from wire_contract.errors import EXIT_UNAVAILABLE
 from wire_contract.link.expiry import warn, warn_until
 from wire_contract.link.tls import context_of
+from wire_contract.monitoring import Health, serve
 
 _log = logging.getLogger(__name__)
 
+_MAY_END = frozenset({"capture"})
+"""A source may have an end; the verdicts on its parts are still waited for."""
 _POLL_SECONDS = 0.1
 _FAREWELL_SECONDS = 2.0
 _PATIENCE_SECONDS = 2.0
@@ -58,7 +61,7 @@ def run(settings: EdgeSettings, stops: Stops | None = None) -> int:
     node = assemble(settings, stops)
     crew = Crew(on_failure=partial(_stop_all, node, stops))
     try:
-        with crew.watching(), _metrics_served(node, settings), _signals_set(stops.capture):
+        with crew.watching(), _monitored(node, settings, crew), _signals_set(stops.capture):
             try:
                 code = _work(node, settings, stops, crew)
             finally:
@@ -167,17 +170,34 @@ def _stop_all(node: Node, stops: Stops) -> None:
     node.publisher.wake()
 
 
+def health_of(node: Node, crew: Crew) -> Health:
+    """What speaks against a station, and against its being ready for parts."""
+
+    def alive() -> list[str]:
+        return [*crew.ended(may_end=_MAY_END), *node.metrics.pulse.stuck()]
+
+    def ready() -> list[str]:
+        against = {
+            "not connected to the broker": not node.link.wait_connected(0),
+            "no profile yet, neither cached nor published": node.mode.encoder is None,
+            "paused by a command": node.mode.paused,
+            "the outbox takes no pictures": node.metrics.capture_is_blocked,
+        }
+        return [*alive(), *(reason for reason, holds in against.items() if holds)]
+
+    return Health(alive=alive, ready=ready)
+
+
 @contextmanager
-def _metrics_served(node: Node, settings: EdgeSettings) -> Iterator[None]:
+def _monitored(node: Node, settings: EdgeSettings, crew: Crew) -> Iterator[None]:
     if not settings.metrics.port:
         yield
         return
-    server = node.metrics.serve(settings.metrics.port, settings.metrics.host)
+    stop = serve(node.metrics.registry, settings.metrics.port, settings.metrics.host, health=health_of(node, crew))
     try:
         yield
     finally:
-        server.shutdown()
-        server.server_close()
+        stop()
 
 
 @contextmanager

@@ -80,6 +80,7 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
     triggers = build_triggers(settings, stops.capture)
     source = build_source(settings, triggers)
     metrics = EdgeMetrics()
+    metrics.deadline.set(settings.gate.deadline_seconds)
     outbox = _outbox(settings, boot_id, clock)
     metrics.watch_outbox(lambda: outbox.state)
     cache = _cache(settings)

@@ -82,8 +82,11 @@ class Capture:
         while self._mode.await_encoder(self._stop) is not None:
             shot = next(shots, None)
             encoder = self._mode.encoder
-            if shot is None or encoder is None or not self.take(shot, encoder):
+            if shot is None or encoder is None:
                 return
+            with self._metrics.pulse.working("capture"):
+                if not self.take(shot, encoder):
+                    return
 
     def take(self, shot: Shot, encoder: Encoder) -> bool:
         """Make a row of one shot; False only when stopped before its number could be reserved."""
@@ -133,7 +136,10 @@ class Capture:
             captured_at=time.time(),
             captured_monotonic=time.monotonic(),
         )
-        return self._insist(lambda: self._outbox.reserve(trigger))
+        row = self._insist(lambda: self._outbox.reserve(trigger))
+        if row is not None:
+            self._metrics.parts.inc()
+        return row
 
     def _message(self, row: Row, shot: Shot, encoder: Encoder) -> tuple[bytes, FrameMessage, Seconds]:
         started = time.perf_counter()
@@ -141,10 +147,11 @@ class Capture:
         exposed = time.perf_counter() - started
         encoder = self._overflow.choose(encoder, pixels)
         try:
-            payload, stages = encoder.encode(pixels)
+            payload, stages, health = encoder.encode(pixels)
         except MisconfiguredError as error:
             raise _Dropped("encode_failed", str(error)) from error
         self._slow_down(time.perf_counter() - started)
+        self._metrics.observe_picture(health)
         stages = {stage: seconds * self._slowdown for stage, seconds in {"capture": exposed, **stages}.items()}
         frame = FrameMessage(
             inspection_id=row.inspection_id,
@@ -187,6 +194,7 @@ class Capture:
                 if delay == _FIRST_RETRY_SECONDS:
                     _log.error("capture blocked: %s", error)
                     self._metrics.blocked.set(1)
+                self._metrics.pulse.beat("capture")
                 if self._stop.wait(delay):
                     return None
                 delay = min(_LONGEST_RETRY_SECONDS, delay * 2)

@@ -44,6 +44,14 @@ class Crew:
         finally:
             threading.excepthook = before
 
+    def ended(self, *, may_end: frozenset[str]) -> list[str]:
+        """A sentence for each thread that is over, but for those that may come to an end."""
+        return [
+            f"the {thread.name} has ended"
+            for thread in self._threads
+            if not thread.is_alive() and thread.name not in may_end
+        ]
+
     def join(self) -> None:
         """Wait for all threads."""
         for thread in self._threads:

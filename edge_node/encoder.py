@@ -2,14 +2,28 @@
 
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from edge_node.sources.protocol import Pixels
 from vision.codecs.lookup import codec_of, is_feature_codec
 from vision.codecs.protocol import ImageCodec
+from vision.picture_health import PictureHealth, look_at
 from vision.preprocessing import resize
 from wire_contract.errors import MisconfiguredError
 from wire_contract.messages import Profile, ProfileCodec, Seconds
+
+
+class Encoded(NamedTuple):
+    """What an encoder makes of a picture.
+
+    Attributes:
+        stages: Seconds of each step.
+        health: Of the picture as it was encoded, resized.
+    """
+
+    payload: bytes
+    stages: Seconds
+    health: PictureHealth
 
 
 class Encoder(Protocol):
@@ -25,8 +39,8 @@ class Encoder(Protocol):
         """The codec's name, the artifact that judges what it encodes, and what it needs."""
         ...
 
-    def encode(self, pixels: Pixels) -> tuple[bytes, Seconds]:
-        """The payload of a picture, and the seconds each step to it took.
+    def encode(self, pixels: Pixels) -> Encoded:
+        """The payload of a picture, the seconds each step to it took, and what the picture says of its camera.
 
         Raises:
             MisconfiguredError: The codec cannot carry such a picture.
@@ -58,13 +72,14 @@ class ImageEncoder:
     rung: ProfileCodec
     codec: ImageCodec
 
-    def encode(self, pixels: Pixels) -> tuple[bytes, Seconds]:
+    def encode(self, pixels: Pixels) -> Encoded:
         """See `Encoder.encode`; the steps are `resize` and `encode`."""
         started = time.perf_counter()
         resized = resize(pixels, self.profile.input_size)
         halfway = time.perf_counter()
         payload = self.codec.encode(resized)
-        return payload, {"resize": halfway - started, "encode": time.perf_counter() - halfway}
+        stages = {"resize": halfway - started, "encode": time.perf_counter() - halfway}
+        return Encoded(payload, stages, look_at(resized))
 
 
 def encoder_of(profile: Profile, codec: str = "", *, features: MakesEncoders | None = None) -> Encoder:

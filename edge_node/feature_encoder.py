@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_node.edge_backbones import EdgeBackbones
-from edge_node.encoder import Encoder
+from edge_node.encoder import Encoded, Encoder
 from edge_node.sources.protocol import Pixels
 from vision.arrays import FeatureMaps, Size
 from vision.backbones.engine import Engine
 from vision.codecs.asset import CodecAsset, open_asset
 from vision.codecs.feature_protocol import FeatureCodec, Shapes
+from vision.picture_health import look_at
 from vision.preprocessing import normalise, resize
 from wire_contract.errors import MisconfiguredError, UnavailableError
-from wire_contract.messages import Profile, ProfileCodec, Seconds
+from wire_contract.messages import Profile, ProfileCodec
 
 CODEC = "codec"
 """The name under which a rung refers to its codec's file."""
@@ -37,7 +38,7 @@ class FeatureEncoder:
     engine: Engine
     codec: FeatureCodec
 
-    def encode(self, pixels: Pixels) -> tuple[bytes, Seconds]:
+    def encode(self, pixels: Pixels) -> Encoded:
         """See `Encoder.encode`; the steps are `resize`, `backbone` and `encode`."""
         started = time.perf_counter()
         resized = resize(pixels, self.profile.input_size)
@@ -45,11 +46,12 @@ class FeatureEncoder:
         maps = self.engine.run(normalise(resized[None]))
         at_encode = time.perf_counter()
         payload = self.codec.encode(maps)
-        return payload, {
+        stages = {
             "resize": at_backbone - started,
             "backbone": at_encode - at_backbone,
             "encode": time.perf_counter() - at_encode,
         }
+        return Encoded(payload, stages, look_at(resized))
 
 
 class FeatureEncoders:

@@ -122,7 +122,8 @@ class Gatekeeper:
         while not stop.is_set():
             command = self._next(stop)
             if command is not None:
-                self._move(command)
+                with self._metrics.pulse.working("gatekeeper"):
+                    self._move(command)
 
     def wake(self) -> None:
         """Let `run` look at its `stop`."""

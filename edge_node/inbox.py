@@ -31,6 +31,7 @@ class Inbox:
         self._handlers: dict[str, Handler] = {}
         self._metrics = metrics
         self._waiting: queue.Queue[Delivery] = queue.Queue(maxsize=_LIMIT)
+        metrics.inbox.set_function(self._waiting.qsize)
 
     def on(self, topic: str, handler: Handler) -> None:
         """Choose who handles a topic, or every topic with this last level; before the link starts."""
@@ -42,6 +43,7 @@ class Inbox:
             self._waiting.put_nowait(delivery)
         except queue.Full:
             _log.error("inbox is full, delivery on %s left to its sender", delivery.topic)
+            self._metrics.overflows.inc()
             delivery.acknowledge()
 
     def run(self, stop: threading.Event) -> None:
@@ -51,7 +53,8 @@ class Inbox:
                 delivery = self._waiting.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 continue
-            self._handle(delivery)
+            with self._metrics.pulse.working("inbox"):
+                self._handle(delivery)
 
     def _handle(self, delivery: Delivery) -> None:
         channel = delivery.topic.rpartition("/")[2]

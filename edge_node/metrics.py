@@ -4,29 +4,41 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from wsgiref.simple_server import WSGIServer
+from itertools import product
+from typing import get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from edge_node.rows import OutboxState
-from wire_contract.errors import MisconfiguredError
+from vision.picture_health import PictureHealth
 from wire_contract.link.expiry import Ending, endings
 from wire_contract.link.settings import TlsSettings
+from wire_contract.messages import OUTCOMES, DropReason
+from wire_contract.pulse import Pulse
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _LATENCY_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
 _PAYLOAD_BYTES = tuple(1000.0 * 2**power for power in range(13))
+_SHARES = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+_FOCUS = tuple(2.0**power for power in range(17))
 
 
 class EdgeMetrics:
-    """The series of one edge node, in a registry of their own."""
+    """The series of one edge node, in a registry of their own.
+
+    Attributes:
+        pulse: Where the node's loops note what they are at; not a series, but read at the same door.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.pulse = Pulse()
+        ProcessCollector(registry=self.registry)
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
         self.payload_bytes = histogram("payload_bytes", "Size of encoded pictures", ("codec",), _PAYLOAD_BYTES)
         self.stage_seconds = histogram("stage_seconds", "Time spent in each stage at the edge", ("stage",), _SECONDS)
         self.latency_seconds = histogram("latency_seconds", "Capture to verdict received", (), _LATENCY_SECONDS)
+        self.parts = counter("parts", "Parts produced: triggers that got their number")
         self.drops = counter("drops", "Parts that will never be judged", ("reason",))
         self.sends = counter("sends", "Messages handed to the link", ("channel",))
         self.resends = counter("resends", "Messages handed to the link again")
@@ -35,8 +47,20 @@ class EdgeMetrics:
         self.duplicates = counter("duplicate_receipts", "Verdicts and receipts for inspections already closed")
         self.damaged = counter("damaged_messages", "Messages damaged on the way and sent again")
         self.unreadable = counter("unreadable_deliveries", "Deliveries that could not be understood", ("channel",))
+        self.overflows = counter("inbox_overflows", "Deliveries left to their sender because the inbox was full")
+        self.inbox = gauge("inbox_deliveries", "Deliveries that wait to be handled")
         self.gate_actions = counter("gate_actions", "What the gate was told", ("action", "grounds"))
         self.gate_failures = counter("gate_failures", "Commands the gate did not obey")
+        self.deadline = gauge("gate_deadline_seconds", "From capture to the moment the gate acts, verdict or not")
+        self.brightness = histogram(
+            "picture_brightness_ratio", "Mean grey level of a picture: 0 black, 1 white", (), _SHARES
+        )
+        self.clipped = histogram(
+            "picture_clipped_ratio", "Share of a picture's pixels that are black or white", (), _SHARES
+        )
+        self.focus = histogram(
+            "picture_focus", "Sharpness: variance of a picture's Laplacian, squared grey levels", (), _FOCUS
+        )
         self.connected = gauge("connected", "Whether the live connection is up")
         self.blocked = gauge("capture_blocked", "Whether the outbox, full or failing, takes no pictures")
         self.paused = gauge("paused", "Whether a command stopped the capture")
@@ -44,6 +68,19 @@ class EdgeMetrics:
             "certificate_expiry_seconds", "Until a certificate the link depends on expires", ("certificate",)
         )
         self.profile = gauge("profile_info", "The profile and the codec in use", ("station", "profile", "codec"))
+
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Show every series before anything happens: `increase` does not see the first step of one that is new."""
+        for reason in get_args(DropReason):
+            self.drops.labels(reason)
+        for outcome in OUTCOMES:
+            self.verdicts.labels(outcome)
+        for action, grounds in product(("accept", "reject"), ("verdict", "deadline")):
+            self.gate_actions.labels(action, grounds)
+        for channel in ("frame", "backlog"):
+            self.sends.labels(channel)
 
     def watch_outbox(self, state: Callable[[], OutboxState]) -> None:
         """Show an outbox's state whenever somebody reads the metrics."""
@@ -64,21 +101,16 @@ class EdgeMetrics:
         self.profile.clear()
         self.profile.labels(station, profile[:12], codec).set(1)
 
-    def serve(self, port: int, host: str) -> WSGIServer:
-        """Answer scrapes in a thread until the returned server is shut down.
+    @property
+    def capture_is_blocked(self) -> bool:
+        """Whether the outbox took no picture the last time it was asked."""
+        return any(sample.value for family in self.blocked.collect() for sample in family.samples)
 
-        Raises:
-            MisconfiguredError: The port cannot be used.
-        """
-        try:
-            server, _ = start_http_server(port, addr=host, registry=self.registry)
-        except OSError as error:
-            raise MisconfiguredError(
-                f"metrics cannot be served on {host}:{port}: {error.strerror}",
-                where="metrics.port",
-                remedy="choose a free port, or 0 for none",
-            ) from error
-        return server
+    def observe_picture(self, health: PictureHealth) -> None:
+        """Note what a picture says of its camera."""
+        self.brightness.observe(health.brightness)
+        self.clipped.observe(health.clipped)
+        self.focus.observe(health.focus)
 
     def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
         return Counter(f"vad_edge_{name}", text, labels, registry=self.registry)

@@ -146,10 +146,12 @@ class Publisher:
     def run(self, stop: threading.Event) -> None:
         """Send until stopped, then give the backlog's link back."""
         while not stop.is_set():
-            self._tend_backlog_link()
+            with self._metrics.pulse.working("publisher"):
+                self._tend_backlog_link()
             ticket = self._next(stop)
             if ticket is not None:
-                self._send(ticket)
+                with self._metrics.pulse.working("publisher"):
+                    self._send(ticket)
         backlog = self._links.pop("backlog", None)
         if backlog is not None:
             backlog.stop(_STOP_SECONDS)

@@ -197,8 +197,8 @@ class ProfileTable(_Table):
 class MetricsTable(_Table):
     """Prometheus."""
 
-    port: int = Field(0, ge=0, le=65535, description="where metrics are served; 0 for nowhere")
-    host: str = Field("127.0.0.1", description="the address they are served on")
+    port: int = Field(0, ge=0, le=65535, description="port of /metrics, /healthz and /readyz; 0 for none")
+    host: str = Field("127.0.0.1", description="the address they are served on; 0.0.0.0 for every one")
 
 
 class EdgeSettings(BaseSettings):

@@ -98,7 +98,7 @@ def profile_for(cache: Cache, codec: FeatureCodec, backbone: StoredBackbone) -> 
 def test_what_is_sent_are_the_feature_maps_of_the_resized_picture(
     cache: Cache, profile_for: Callable[..., Profile], codec: FeatureCodec, maps: FeatureMaps
 ) -> None:
-    payload, stages = encoder_of(profile_for(), features=cache.encoders()).encode(PICTURE)
+    payload, stages, _ = encoder_of(profile_for(), features=cache.encoders()).encode(PICTURE)
     decoded = codec.decode(payload)
     assert list(stages) == ["resize", "backbone", "encode"]
     assert list(decoded) == list(maps)
@@ -136,12 +136,12 @@ def test_a_backbone_the_service_sent_takes_the_place_of_one_of_our_own(
     tmp_path: Path,
 ) -> None:
     profile = profile_for()
-    own, _ = encoder_of(profile, features=cache.encoders()).encode(PICTURE)
+    own = encoder_of(profile, features=cache.encoders()).encode(PICTURE).payload
     reference = cache.keep("backbone", backbone.read())
     assert is_at_hand(reference)
     monkeypatch.setattr("vision.backbones.store.PACKAGED", tmp_path)
     assert not is_at_hand(reference)
-    sent, _ = encoder_of(profile, features=cache.encoders()).encode(PICTURE)
+    sent = encoder_of(profile, features=cache.encoders()).encode(PICTURE).payload
     assert sent == own
     assert backbone.sha256 in cache.asked
 

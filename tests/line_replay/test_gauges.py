@@ -3,6 +3,7 @@ import pytest
 from edge_node.metrics import EdgeMetrics
 from line_replay.broker import free_port
 from line_replay.gauges import Gauges, quantile
+from wire_contract.monitoring import Health, serve
 
 INFINITE = float("inf")
 
@@ -26,13 +27,12 @@ def test_a_running_edge_nodes_own_metrics_are_read():
     metrics.verdicts.labels("anomalous").inc(2)
     metrics.latency_seconds.observe(0.15)
     port = free_port()
-    server = metrics.serve(port, "127.0.0.1")
+    stop = serve(metrics.registry, port, "127.0.0.1", health=Health())
     try:
         gauges = Gauges(port)
         reading = gauges.read()
     finally:
-        server.shutdown()
-        server.server_close()
+        stop()
     assert (reading.produced, reading.waiting) == (9, 0)
     assert 0.1 < gauges.p95_seconds <= 0.2
 

@@ -30,6 +30,27 @@ def test_every_mounted_file_is_in_the_repository() -> None:
     assert [mount for mount in mounts if not (ROOT / mount.split(":")[0]).exists()] == []
 
 
+@pytest.mark.parametrize("name", ["broker", "analytics", "edge", "prometheus", "grafana"])
+def test_everything_that_stays_is_healthchecked_and_comes_back(name: str) -> None:
+    assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
+    assert SERVICES[name]["restart"] == "unless-stopped"
+
+
+def test_prometheus_gets_every_file_of_rules_that_it_is_told_to_load() -> None:
+    rules = yaml.safe_load((ROOT / "dashboards/prometheus/prometheus.yml").read_text())["rule_files"]
+    mounts = {mount.split(":")[1] for mount in SERVICES["prometheus"]["volumes"]}
+    assert rules
+    assert {f"/etc/prometheus/{name}" for name in rules} <= mounts
+
+
+def test_grafana_finds_its_dashboards_where_they_are_mounted() -> None:
+    provider = yaml.safe_load((ROOT / "dashboards/grafana/provisioning/dashboards/patchline.yml").read_text())
+    place = provider["providers"][0]["options"]["path"]
+    assert f"./dashboards/grafana/dashboards:{place}:ro" in SERVICES["grafana"]["volumes"]
+    home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home == f"{place}/line.json"
+
+
 def test_the_broker_is_reachable_from_the_compose_network_only() -> None:
     assert "ports" not in SERVICES["broker"]
 
@@ -76,8 +97,10 @@ def test_the_authoritys_key_is_mounted_where_certificates_are_made_and_nowhere_e
     assert PROVISION["network_mode"] == "none"
 
 
-@pytest.mark.parametrize("name", ["provision", "broker", "commission", "analytics", "edge"])
-def test_a_service_that_reads_foreign_bytes_runs_read_only_and_without_capabilities(name: str) -> None:
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_runs_read_only_without_capabilities_and_with_a_limit(name: str) -> None:
+    assert SERVICES[name]["mem_limit"]
+    assert SERVICES[name]["security_opt"] == ["no-new-privileges:true"]
     assert SERVICES[name]["read_only"] is True
     assert SERVICES[name]["cap_drop"] == ["ALL"]
 

@@ -1,0 +1,48 @@
+"""Drift is the Kolmogorov-Smirnov distance from commissioning, and chance alone stays below its limit."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import ks_1samp
+
+from vision.drift import QUANTILES, critical, distance, quantiles_of
+
+
+def test_the_distance_is_scipys_for_a_reference_without_repeated_values() -> None:
+    rng = np.random.default_rng(1)
+    quantiles, scores = quantiles_of(rng.gamma(5, size=300)), rng.gamma(6, size=120)
+    shares = np.linspace(0, 1, QUANTILES)
+    expected = ks_1samp(scores, lambda values: np.interp(values, quantiles, shares)).statistic
+    assert distance(scores, quantiles) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("images", [20, 200])
+def test_chance_stays_below_the_limit_and_a_shift_does_not(images: int) -> None:
+    rng, over, shifted = np.random.default_rng(2), 0, 0
+    for _ in range(300):
+        quantiles = quantiles_of(rng.gamma(20, size=images))
+        over += distance(rng.gamma(20, size=200), quantiles) > critical(200, images)
+        shifted += distance(1.4 * rng.gamma(20, size=200), quantiles) > critical(200, images)
+    assert over <= 3
+    assert shifted > 240
+
+
+def test_a_tenth_of_defects_is_no_drift() -> None:
+    rng = np.random.default_rng(3)
+    scores = np.concatenate([rng.gamma(20, size=180), np.full(20, 100.0)])
+    assert distance(scores, quantiles_of(rng.gamma(20, size=200))) < critical(200, 200)
+
+
+def test_scores_that_were_all_one_value_may_stay_so() -> None:
+    assert distance([2.0, 2.0], quantiles_of([2.0] * 30)) == 0
+    assert distance([2.1, 2.1], quantiles_of([2.0] * 30)) == 1
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=30), st.lists(st.floats(0, 100), min_size=1, max_size=30))
+def test_a_distance_is_a_share(scores: list[float], reference: list[float]) -> None:
+    assert 0 <= distance(scores, quantiles_of(reference)) <= 1
+
+
+def test_without_scores_there_is_no_reference() -> None:
+    assert quantiles_of([]) == ()
