@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from analytics_service.commission import Request, Rung, commission
+from analytics_service.commission import Request, commission
+from analytics_service.commissioned import Rung
 from analytics_service.engines import EngineRoom
 from analytics_service.shelf import ShelvedArtifact, open_shelf
 from benchmarks.transmission.scenarios import EDGE, PAPER_TAPS, Scenario

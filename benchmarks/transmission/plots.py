@@ -128,13 +128,14 @@ def _latency(figure: Any, rows: Sequence[Row]) -> None:
     limit = min(max(left), _WIDEST * float(np.median(left)))
     for place, (row, end) in enumerate(zip(rows, left, strict=True)):
         axes.annotate(
-            f"{row['total_seconds']['p50'] * _MS:.0f} ms{' (cut off)' if end > limit else ''}",
-            (min(end, limit), place), (4, 0), textcoords="offset points", va="center", fontsize=7, annotation_clip=False,
+            f"{row['total_seconds']['p50'] * _MS:.0f} ms{', cut off' if end > limit else ''}",
+            (min(end, limit), place), (4, 0), textcoords="offset points",
+            va="center", fontsize=7, annotation_clip=False,
         )  # fmt: skip
     axes.invert_yaxis()
     axes.set_xlabel("ms from capture to verdict (bars: means; numbers: medians)")
     axes.set_xlim(0, limit)
-    axes.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1.06, 1))
+    axes.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1.1, 1))
 
 
 def _quality(figure: Any, rows: Sequence[Row]) -> None:

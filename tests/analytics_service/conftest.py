@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from analytics_service.commission import Commissioned, Request, commission
+from analytics_service.commission import Request, commission
+from analytics_service.commissioned import Commissioned
 from analytics_service.engines import EngineRoom
 from analytics_service.shelf import ArtifactShelf, open_shelf
 from analytics_service.tables import METADATA, open_engine

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from analytics_service.artifacts import load
-from analytics_service.commission import Commissioned, Request, commission
+from analytics_service.commission import Request, commission
+from analytics_service.commissioned import Commissioned
 from analytics_service.engines import EngineRoom
 from analytics_service.shelf import OLDER_FOLDER, open_shelf
 from pictures.products import PRODUCTS

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 from PIL import Image
 
-from analytics_service.commission import Commissioned, Request, commission
+from analytics_service.commission import Request, commission
+from analytics_service.commissioned import Commissioned
 from edge_node.journal import JournalLine, read_journal
 from edge_node.profile_cache import ProfileCache
 from line_replay.broker import Broker

@@ -12,7 +12,8 @@ import pytest
 
 from analytics_service.artifacts import load, save
 from analytics_service.assets import FOLDER, keep
-from analytics_service.commission import Commissioned, Request, commission
+from analytics_service.commission import Request, commission
+from analytics_service.commissioned import Commissioned
 from analytics_service.engines import EngineRoom
 from analytics_service.inspector import inspect
 from analytics_service.intake import Inspection, admit, open_envelope
