@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -15,7 +16,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks.stamp import stamp
+from benchmarks.stamp import Stamp, stamp
 from benchmarks.torture.fault import Round
 from benchmarks.torture.faults import FAULTS
 from benchmarks.torture.ground import Ground, prepare
@@ -55,6 +56,8 @@ def command(
         while not cycle or time.monotonic() < began + seconds:
             for number in (number for number in chosen if not reasons[number]):
                 until = float("inf") if not cycle else began + seconds
+                if json is not None:  # a run that is ended early has told what it saw
+                    write(json, _rows(played, reasons), _stamp(seed), time.monotonic() - began)
                 _play_one(
                     console,
                     number,
@@ -68,8 +71,15 @@ def command(
             cycle += 1
             if all(reasons.values()):
                 break
-    rows = [row_of(number, played[number], not_injected=reasons[number]) for number in chosen]
-    _tell(console, rows, seed=seed, json=json, seconds=time.monotonic() - began)
+    _tell(console, _rows(played, reasons), seed=seed, json=json, seconds=time.monotonic() - began)
+
+
+def _rows(played: Mapping[str, Sequence[Round]], reasons: Mapping[str, str]) -> list[Row]:
+    return [row_of(number, rounds, not_injected=reasons[number]) for number, rounds in played.items()]
+
+
+def _stamp(seed: int) -> Stamp:
+    return stamp(seed=seed, broker=broker_version("mosquitto"))
 
 
 def _play_one(
@@ -102,7 +112,7 @@ def _tell(console: Console, rows: list[Row], *, seed: int, json: Path | None, se
     lost, double = sum(row.lost for row in rows), sum(row.duplicated for row in rows)
     console.print(f"{rounds} rounds, {parts} parts, {lost} lost, {double} judged twice, {seconds:.0f} s.")
     if json is not None:
-        write(json, rows, stamp(seed=seed, broker=broker_version("mosquitto")), seconds)
+        write(json, rows, _stamp(seed), seconds)
     if broken:
         raise typer.Exit(1)
 

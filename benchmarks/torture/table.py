@@ -70,13 +70,36 @@ def shown(rows: Iterable[Row]) -> Table:
     for heading in ("rounds", "parts", "verdicts", "drops", "lost", "double", "recover s, p50 / max"):
         table.add_column(heading, justify="right")
     for row in rows:
-        if row.not_injected:
-            table.add_row(row.fault, row.name, f"not injected: {row.not_injected}")
+        if not row.rounds:
+            table.add_row(row.fault, row.name, f"not injected: {row.not_injected or 'not yet'}")
             continue
         recover = f"{row.recover_seconds['p50']:.1f} / {row.recover_seconds['max']:.1f}"
         counts = (row.rounds, row.produced, row.judged, sum(row.dropped.values()), row.lost, row.duplicated)
         table.add_row(row.fault, row.name, *map(str, counts), recover, style="red" if row.violations else None)
     return table
+
+
+def markdown(rows: Iterable[Row]) -> str:
+    """The same for a page."""
+    lines = [
+        "| fault | what breaks | how | rounds | parts | verdicts | drops | lost | double | recover s, p50 / max |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        start = f"| {row.fault} | {row.name} | {row.how} |"
+        if not row.rounds:
+            lines.append(f"{start} not injected: {row.not_injected} | | | | | | |")
+            continue
+        drops = ", ".join(f"{count} {reason}" for reason, count in row.dropped.items()) or "0"
+        recover = f"{row.recover_seconds['p50']:.1f} / {row.recover_seconds['max']:.1f}"
+        counts = f"{row.rounds} | {row.produced} | {row.judged} | {drops} | {row.lost} | {row.duplicated} | {recover} |"
+        lines.append(f"{start} {counts}")
+    return "\n".join(lines) + "\n"
+
+
+def read(path: Path) -> list[Row]:
+    """The rows of a file that `write` wrote."""
+    return msgspec.convert(msgspec.json.decode(path.read_bytes())["faults"], list[Row])
 
 
 def write(path: Path, rows: Sequence[Row], stamp: Stamp, seconds: float) -> None:
