@@ -6,9 +6,21 @@ from hypothesis import strategies as st
 from vision.codecs.residual import lanes
 from vision.codecs.residual.stream import Stream
 from vision.codecs.residual.symbols import plain_bit_count, plain_bits, symbols_of, values_of
-from vision.codecs.residual.tables import LARGEST, NOTHING, ROWS, SYMBOLS, frequencies_of, tables_of
+from vision.codecs.residual.tables import (
+    COMMON,
+    LARGEST,
+    MASKS,
+    NOTHING,
+    ROWS,
+    SYMBOLS,
+    VALUE_SYMBOLS,
+    frequencies_of,
+    independent_masks,
+    occurrence_of,
+    tables_of,
+)
 
-TABLES = tables_of(np.zeros((64, SYMBOLS)), np.zeros((64, SYMBOLS)), np.zeros((64, 2)))
+TABLES = tables_of(np.zeros((64, SYMBOLS)), *np.zeros((3, 64, MASKS)))
 
 
 def drawn(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -26,7 +38,10 @@ def test_runs_of_symbols_and_plain_bits_come_back(first: int, second: int, bits:
     runs = [drawn(seed, first), drawn(seed + 1, second)]
     plain = np.random.default_rng(seed).integers(0, 2, bits, dtype=np.uint8)
     stream = Stream(TABLES)
-    opened = stream.open(stream.write(runs, plain))
+    places = stream.places(runs)
+    written = stream.write(places, plain)
+    assert 0.98 * len(written) - 12 <= stream.fewest_bytes(places, bits) <= len(written)
+    opened = stream.open(written)
     for rows, symbols in runs:
         np.testing.assert_array_equal(opened.read(rows), symbols)
     np.testing.assert_array_equal(opened.finish(bits), plain)
@@ -37,7 +52,8 @@ def test_the_bytes_are_within_three_percent_of_the_entropy() -> None:
     shares = TABLES[rows, symbols] / lanes.WHOLE
     plain = np.random.default_rng(1).integers(0, 2, 10_000, dtype=np.uint8)
     entropy_bytes = (-np.log2(shares).sum() + len(plain)) / 8
-    written = len(Stream(TABLES).write([(rows, symbols)], plain))
+    stream = Stream(TABLES)
+    written = len(stream.write(stream.places([(rows, symbols)]), plain))
     assert entropy_bytes < written < 1.03 * entropy_bytes
 
 
@@ -57,7 +73,8 @@ def test_bytes_that_nobody_wrote_end_in_a_value_error_or_in_symbols(body: bytes)
 @pytest.mark.parametrize("cut", [0, 2, 3, 20, -3, -1])
 def test_a_stream_that_is_cut_off_does_not_come_to_its_end(cut: int) -> None:
     rows, symbols = drawn(2, 2000)
-    written = Stream(TABLES).write([(rows, symbols)], np.ones(900, np.uint8))
+    stream = Stream(TABLES)
+    written = stream.write(stream.places([(rows, symbols)]), np.ones(900, np.uint8))
 
     def read() -> None:
         opened = Stream(TABLES).open(written[:cut])
@@ -69,9 +86,9 @@ def test_a_stream_that_is_cut_off_does_not_come_to_its_end(cut: int) -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(states=st.lists(st.integers(1 << 16, (1 << 32) - 1), min_size=1, max_size=60))
+@given(states=st.lists(st.integers(1 << 32, (1 << 56) - 1), min_size=1, max_size=60))
 def test_states_come_back_with_their_own_number_of_bits(states: list[int]) -> None:
-    packed = lanes.pack_states(np.array(states, np.uint32))
+    packed = lanes.pack_states(np.array(states, np.uint64))
     found, used = lanes.unpack_states(packed + b"more", len(states))
     assert found.tolist() == states
     assert used == len(packed)
@@ -94,8 +111,27 @@ def test_values_come_back_from_their_symbols_and_plain_bits(values: list[int], s
 def test_every_table_adds_up_and_gives_every_symbol_a_chance() -> None:
     counts = np.zeros((5, SYMBOLS))
     counts[1, 0], counts[2, 3], counts[3] = 1e12, 1, 7
-    for table in (frequencies_of(counts), TABLES[:NOTHING, :2], TABLES[:128]):
+    for table in (frequencies_of(counts), TABLES[:COMMON, :VALUE_SYMBOLS], TABLES[COMMON:NOTHING, :MASKS]):
         assert table.min() >= 1
-    assert (frequencies_of(counts).sum(axis=1) == lanes.WHOLE).all()
+        assert (table.sum(axis=1, dtype=int) == lanes.WHOLE).all()
     assert (TABLES.sum(axis=1, dtype=int) == lanes.WHOLE).all()
     assert TABLES.shape == (ROWS, SYMBOLS)
+
+
+def test_masks_of_independent_coefficients_are_as_frequent_as_their_bits_are() -> None:
+    zero = np.array([0.3, 0.9])
+    shares = independent_masks(zero)
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    np.testing.assert_allclose(shares[:, 1::2].sum(axis=1), 1 - zero)
+    occurrence = occurrence_of(TABLES)
+    assert (np.diff(occurrence) >= 0).all()
+    assert occurrence[0] < 0.01
+    assert occurrence[-1] > 0.9
+
+
+@settings(max_examples=50, deadline=None)
+@given(words=st.lists(st.integers(0, (1 << 24) - 1), max_size=40))
+def test_words_of_three_bytes_come_back(words: list[int]) -> None:
+    packed = lanes.pack_words(np.array(words, np.uint64))
+    assert len(packed) == 3 * len(words)
+    assert lanes.unpack_words(packed).tolist() == words

@@ -5,7 +5,8 @@ from vision.arrays import FeatureMaps
 from vision.codecs.feature_form import values_of
 from vision.codecs.feature_protocol import Shapes
 from vision.codecs.residual.classes import CLASSES, classes_of, usual_sizes
-from vision.codecs.residual.order import GROUP, RARE_BELOW, order_at
+from vision.codecs.residual.edge_transform import EdgeTransform
+from vision.codecs.residual.order import GROUP, QUAD, RARE_BELOW, bits_of, masks_of, order_at
 from vision.codecs.residual.spectrum import Decorrelation, Spectrum, principal_axes
 from vision.embedding import concatenate
 
@@ -35,6 +36,16 @@ def test_maps_come_back_from_their_coefficients(shapes: Shapes) -> None:
         back = spectrum.backward(decorrelation.backward(turned[picture]))
         for tap, array in back.items():
             np.testing.assert_allclose(array, maps[tap][picture], atol=1e-4)
+
+
+@every_shapes
+def test_the_edge_finds_the_coefficients_that_the_transform_defines(shapes: Shapes) -> None:
+    maps, means, spectrum = noise(shapes, 1, seed=1), noise(shapes, 1, seed=2), Spectrum(shapes)
+    axes = principal_axes(spectrum.bands, spectrum.forward(noise(shapes, 3)))
+    departures = {tap: array - means[tap] for tap, array in maps.items()}
+    expected = Decorrelation(spectrum.bands, axes).forward(spectrum.forward(departures))[0]
+    transform = EdgeTransform(spectrum, axes, {tap: array[0] for tap, array in means.items()})
+    np.testing.assert_allclose(transform({tap: array[0] for tap, array in maps.items()}), expected, atol=2e-5)
 
 
 @every_shapes
@@ -85,13 +96,28 @@ def test_every_coefficient_is_sent_once_or_in_one_group_at_every_level(level: in
         np.repeat(np.arange(3, dtype=np.uint8), [500, 500, 3]),
     )
     order = order_at(level, classes, bands)
-    everything = np.concatenate([order.common, order.groups.ravel()])
-    np.testing.assert_array_equal(np.unique(everything), np.arange(1004)[: everything.max() + 1])
-    assert len(everything) - 1003 < GROUP
-    assert (order.classes[order.common] >= RARE_BELOW).all()
-    assert (order.classes[order.groups] < RARE_BELOW).all()
-    departing = rng.choice(1003, 40, replace=False)
-    assert set(departing) <= set(order.sent(order.flags(departing)).tolist())
+    filled = order.places[order.places < len(classes)]
+    np.testing.assert_array_equal(np.sort(filled), np.arange(1003))
+    np.testing.assert_array_equal(order.places[order.positions], np.arange(1003))
+    assert len(order.places) - 1003 < QUAD + QUAD * GROUP
+    lowered = np.maximum(classes.astype(int) - level, 0)
+    common = order.places[: order.common * QUAD]
+    assert (lowered[common[common < 1003]] >= RARE_BELOW).all()
+    first = order.places[: order.common * QUAD : QUAD]
+    np.testing.assert_array_equal(order.keys[: order.common], bands[first].astype(int) * CLASSES + lowered[first])
+    departing = np.zeros(len(order.places), np.bool_)
+    departing[order.positions[rng.choice(1003, 40, replace=False)]] = True
+    flag_masks, masks, flags = order.quads(departing)
+    np.testing.assert_array_equal(order.flags(flag_masks), flags)
+    np.testing.assert_array_equal(order.departing(masks, flags), np.flatnonzero(departing))
+    assert len(order.sent_keys(flags)) == len(masks)
+    assert len(order.flag_keys) == len(flag_masks)
+
+
+def test_four_bits_are_a_mask_and_back() -> None:
+    bits = np.random.default_rng(1).random(400) < 0.4
+    np.testing.assert_array_equal(bits_of(masks_of(bits)).ravel(), bits)
+    np.testing.assert_array_equal(masks_of(bits), bits.reshape(-1, 4) @ [1, 2, 4, 8])
 
 
 def test_a_level_of_the_step_is_a_class() -> None:

@@ -17,11 +17,12 @@ from vision.arrays import FeatureMaps, Floats
 from vision.codecs.feature_form import PictureMaps, TensorForms, values_of, wrong_tensor
 from vision.codecs.feature_protocol import Shapes
 from vision.codecs.residual.classes import CLASSES, usual_sizes
+from vision.codecs.residual.edge_transform import EdgeTransform
 from vision.codecs.residual.fitting import SEARCHES, search
 from vision.codecs.residual.lanes import WHOLE
 from vision.codecs.residual.picture import PictureCoder, Statistics
 from vision.codecs.residual.spectrum import Decorrelation, Spectrum, principal_axes
-from vision.codecs.residual.tables import EXACT, NOTHING, ROWS, SYMBOLS, Quantiser
+from vision.codecs.residual.tables import COMMON, EXACT, MASKS, NOTHING, ROWS, SYMBOLS, VALUE_SYMBOLS, Quantiser
 from vision.codecs.sealed_codec import Lesson, SealedFeatureCodec
 from vision.codecs.sealing import SEAL_BYTES
 from wire_contract.errors import MisconfiguredError
@@ -46,6 +47,7 @@ class ResidualCodec(SealedFeatureCodec):
         bands = self._spectrum.bands
         axes = [tensors[f"axes.{number}"].astype(np.float32) for number in range(len(bands))]
         self._decorrelation = Decorrelation(bands, axes)
+        self._transform = EdgeTransform(self._spectrum, axes, self._means)
         _check_ranges(tensors)
         quantiser = Quantiser(tensors["thresholds"], tensors["roundings"], tensors["centroids"])
         statistics = Statistics(float(tensors["step"][0]), tensors["classes"], tensors["frequencies"], quantiser)
@@ -115,8 +117,7 @@ class ResidualCodec(SealedFeatureCodec):
 
     def pack(self, maps: PictureMaps) -> bytes:
         """See `SealedFeatureCodec.pack`."""
-        departures = {tap: (array - self._means[tap])[np.newaxis] for tap, array in maps.items()}
-        return self._coder.encode(self._decorrelation.forward(self._spectrum.forward(departures))[0])
+        return self._coder.encode(self._transform(maps))
 
     def unpack(self, body: bytes) -> PictureMaps:
         """See `SealedFeatureCodec.unpack`."""
@@ -186,9 +187,9 @@ def _check_ranges(tensors: Mapping[str, NDArray[Any]]) -> None:
         MisconfiguredError: They are not.
     """
     frequencies = tensors["frequencies"]
-    coded = frequencies[:NOTHING, :2].min() >= 1 and (frequencies.sum(axis=1, dtype=np.int64) == WHOLE).all()
+    coded = (frequencies[:COMMON, :VALUE_SYMBOLS], frequencies[COMMON:NOTHING, :MASKS], frequencies[NOTHING:, :1])
     good = {
-        "frequencies": coded,
+        "frequencies": all(part.min() >= 1 and (part.sum(axis=1, dtype=int) == WHOLE).all() for part in coded),
         "classes": tensors["classes"].max() < CLASSES,
         "step": tensors["step"][0] > 0,
         "thresholds": tensors["thresholds"].min() > 0,

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from vision.arrays import Floats
 from vision.codecs.residual.classes import CLASSES, Classes, classes_of
-from vision.codecs.residual.order import Indices, Order, order_at
+from vision.codecs.residual.order import Indices, Masks, Order, masks_of, order_at
 from vision.codecs.residual.picture import PictureCoder, Statistics
 from vision.codecs.residual.symbols import symbols_of
-from vision.codecs.residual.tables import EXACT, SYMBOLS, Quantiser, Table, quantiser_of, tables_of
+from vision.codecs.residual.tables import EXACT, MASKS, SYMBOLS, Quantiser, Table, quantiser_of, tables_of
 
 SEARCHES = 10
 _SEARCHED_PICTURES = 48
@@ -52,15 +52,19 @@ def statistics_at(step: float, coefficients: Floats, sizes: NDArray[np.float64],
         counts, sums = _outcomes(coefficients, np.float32(step), classes, quantiser)
         quantiser = quantiser_of(counts, sums)
     order = order_at(0, classes, np.repeat(np.arange(len(bands), dtype=np.uint8), bands))
-    return Statistics(step, classes, _tables(coefficients, np.float32(step), order, quantiser), quantiser)
+    thresholds = quantiser.thresholds[classes] * np.float32(step)
+    return Statistics(step, classes, _tables(coefficients, thresholds, order, counts), quantiser)
 
 
 def _outcomes(coefficients: Floats, step: np.float32, classes: Classes, quantiser: Quantiser) -> tuple[Table, Table]:
     """Counts of symbols `(CLASSES, SYMBOLS)`, and sums of what became each `(CLASSES, EXACT)`."""
     counts, sums = np.zeros((CLASSES, SYMBOLS)), np.zeros((CLASSES, EXACT))
+    thresholds = quantiser.thresholds[classes] * step
     for picture in coefficients:
-        places, magnitudes, symbols = _symbols(picture, step, classes, quantiser)
+        places = _places(picture, thresholds)
         own = classes[places].astype(np.intp)
+        magnitudes = np.abs(picture[places] / step)
+        symbols = symbols_of(quantiser.values(magnitudes, own))
         counts += np.bincount(own * SYMBOLS + symbols, minlength=counts.size).reshape(counts.shape)
         exact = symbols < EXACT
         at = own[exact] * EXACT + symbols[exact]
@@ -69,31 +73,23 @@ def _outcomes(coefficients: Floats, step: np.float32, classes: Classes, quantise
     return counts, sums
 
 
-def _tables(coefficients: Floats, step: np.float32, order: Order, quantiser: Quantiser) -> NDArray[np.uint16]:
-    """Tables from counts taken in the order in which symbols are sent."""
-    common, grouped, flags = np.zeros((CLASSES, SYMBOLS)), np.zeros((CLASSES, SYMBOLS)), np.zeros((CLASSES, 2))
-    classes = order.classes[:-1]
+def _tables(coefficients: Floats, thresholds: Floats, order: Order, values: Table) -> NDArray[np.uint16]:
+    """Tables from counts of values, and of masks in the order in which they are sent."""
+    common, grouped, flagged = (np.zeros((CLASSES, MASKS)) for _ in range(3))
+    own = order.keys % CLASSES
     for picture in coefficients:
-        symbols = np.zeros(len(order.classes), np.uint8)
-        places, _, symbols[places] = _symbols(picture, step, classes, quantiser)
-        departs = symbols[order.groups].any(axis=1)
-        common += _counts(order, order.common, symbols)
-        grouped += _counts(order, order.groups[departs].ravel(), symbols)
-        own = order.classes[order.leaders].astype(np.intp)
-        flags += np.bincount(own * 2 + departs, minlength=flags.size).reshape(flags.shape)
-    return tables_of(common, grouped, flags)
+        departing = np.zeros(len(order.places), np.bool_)
+        departing[order.positions[_places(picture, thresholds)]] = True
+        flag_masks, masks, flags = order.quads(departing)
+        flagged += _counts(order.flag_keys % CLASSES, flag_masks)
+        common += _counts(own, masks_of(departing))
+        grouped += _counts(order.sent_keys(flags)[order.common :] % CLASSES, masks[order.common :])
+    return tables_of(values, common, grouped, flagged)
 
 
-def _counts(order: Order, sent: Indices, symbols: NDArray[np.uint8]) -> Table:
-    at = order.classes[sent].astype(np.intp) * SYMBOLS + symbols[sent]
-    return np.bincount(at, minlength=CLASSES * SYMBOLS).reshape(CLASSES, SYMBOLS).astype(np.float64)
+def _places(picture: Floats, thresholds: Floats) -> Indices:
+    return np.flatnonzero(np.abs(picture) >= thresholds)
 
 
-def _symbols(
-    picture: Floats, step: np.float32, classes: Classes, quantiser: Quantiser
-) -> tuple[NDArray[np.intp], Floats, NDArray[np.uint8]]:
-    """Which coefficients are not zero at level 0, their magnitudes in steps, and their symbols."""
-    magnitudes = np.abs(picture / step)
-    places = np.flatnonzero(magnitudes >= quantiser.thresholds[classes])
-    magnitudes = magnitudes[places]
-    return places, magnitudes, symbols_of(quantiser.values(magnitudes, classes[places]))
+def _counts(classes: Indices, masks: Masks) -> Table:
+    return np.bincount(classes * MASKS + masks, minlength=CLASSES * MASKS).reshape(CLASSES, MASKS).astype(np.float64)

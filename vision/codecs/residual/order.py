@@ -1,7 +1,8 @@
 """What of a picture is coded in which order, so that the many coefficients that are almost always zero cost no time.
 
-Coefficients of a class where most are zero go sixteen together, and one flag says whether any of them departs; only
-then are they coded. So nothing is cut off, however unusual, and a fifth of the symbols is left.
+Coefficients of a band lie with those of their size. Four neighbours are a quad, and one symbol says which of the four
+are not zero. Quads of a class where most coefficients are zero go four to a group: a flag says whether anything in it
+departs, and only then are its quads coded; four groups' flags are a symbol too. So nothing is cut off, however unusual.
 """
 
 from dataclasses import dataclass
@@ -9,13 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vision.codecs.residual.classes import Classes
+from vision.codecs.residual.classes import CLASSES, Classes
 
 RARE_BELOW = 15
 """Classes below are grouped: at most some three in a hundred of their values are not zero."""
-GROUP = 16
+QUAD = 4
+GROUP = QUAD * QUAD
+_FOUR = np.uint32(0x01020408)
+"""Times four bytes of 0 or 1, it gathers them as the four lowest bits of the highest byte."""
+_HIGHEST = np.uint32(24)
 
 Indices = NDArray[np.intp]
+Masks = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,52 +30,79 @@ class Order:
     """The order at one level of the step.
 
     Attributes:
-        classes: `(size + 1,)` class of each coefficient at this level; the last is for places that fill up a group.
-        bands: `(size + 1,)` band of each.
-        common: Coefficients that are always coded.
-        groups: `(G, GROUP)` the others; what fills up the last group has the index `size`.
-        group_of: `(size + 1,)` the group of each coefficient, G where it has none.
+        places: `(positions,)`, the coefficient at each position; one more than there are where a position is empty.
+        positions: `(size,)`, the position of each coefficient.
+        common: How many quads, the first ones, are always coded.
+        keys: `(quads,)`: `CLASSES` times the band, plus the class, of each quad; in groups, of the group's first.
     """
 
-    classes: Classes
-    bands: NDArray[np.uint8]
-    common: Indices
-    groups: Indices
-    group_of: Indices
+    places: Indices
+    positions: NDArray[np.int32]
+    common: int
+    keys: Indices
 
     @property
-    def leaders(self) -> Indices:
-        """`(G,)`, the coefficient of each group that is usually largest, whose class and band are the flag's."""
-        leaders: Indices = self.groups[:, 0]
-        return leaders
+    def flag_keys(self) -> Indices:
+        """The key of each four groups: their first group's."""
+        keys: Indices = self.keys[self.common :: GROUP]
+        return keys
 
-    def flags(self, places: Indices) -> NDArray[np.bool_]:
-        """`(G,)`, which groups depart, from the coefficients that are not zero."""
-        flags = np.zeros(len(self.groups) + 1, dtype=np.bool_)
-        flags[self.group_of[places]] = True
-        return flags[:-1]
+    def quads(self, departing: Mask) -> tuple[Masks, Masks, Mask]:
+        """Masks of flags, masks of the quads that are coded, and flags, of which positions are not zero."""
+        masks = masks_of(departing)
+        groups = masks[self.common :].view("<u4")
+        flags = groups != 0
+        return masks_of(flags), np.concatenate([masks[: self.common], groups[flags].view(np.uint8)]), flags
 
-    def sent(self, flags: NDArray[np.bool_]) -> Indices:
-        """The coefficients that are coded, in the order in which they are."""
-        return np.concatenate([self.common, self.groups[flags].ravel()])
+    def sent_keys(self, flags: Mask) -> Indices:
+        """The keys of the quads that are coded."""
+        return np.concatenate([self.keys[: self.common], np.repeat(self.keys[self.common :: QUAD][flags], QUAD)])
+
+    def flags(self, masks: Masks) -> Mask:
+        """Flags, one a group, from their masks."""
+        flags: Mask = bits_of(masks).ravel()
+        return flags
+
+    def departing(self, masks: Masks, flags: Mask) -> Indices:
+        """The way back from masks of the coded quads: the positions that are not zero."""
+        quads = np.concatenate([np.arange(self.common), _quads_of(np.flatnonzero(flags), self.common)])
+        which, bit = np.nonzero(bits_of(masks))
+        return quads[which] * QUAD + bit
 
 
 def order_at(level: int, classes: Classes, bands: NDArray[np.uint8]) -> Order:
     """The order at a level of the step, from the classes `(size,)` at level 0 and the bands `(size,)`."""
-    lowered = np.maximum(classes.astype(np.int16) - level, 0).astype(np.uint8)
-    rare = lowered < RARE_BELOW
-    # by what the group's members were at level 0, since at higher levels many share the lowest class
+    size = len(classes)
+    lowered = np.append(np.maximum(classes.astype(np.intp) - level, 0), 0)
+    rare = lowered[:-1] < RARE_BELOW
+    # by what they were at level 0, since at higher levels many share the lowest class
     within = np.lexsort((-classes.astype(np.int16), bands))
-    grouped = within[rare[within]]
-    filled = np.full(-(-len(grouped) // GROUP) * GROUP, len(classes), dtype=np.intp)
-    filled[: len(grouped)] = grouped
-    groups = filled.reshape(-1, GROUP)
-    group_of = np.full(len(classes) + 1, len(groups), dtype=np.intp)
-    group_of[groups] = np.arange(len(groups))[:, None]
-    return Order(
-        classes=np.append(lowered, np.uint8(0)),
-        bands=np.append(bands, np.uint8(0)),
-        common=within[~rare[within]],
-        groups=groups,
-        group_of=group_of,
-    )
+    common = _filled(within[~rare[within]], QUAD, size)
+    places = np.concatenate([common, _filled(within[rare[within]], QUAD * GROUP, size)])
+    positions = np.zeros(size + 1, np.int32)
+    positions[places] = np.arange(len(places), dtype=np.int32)
+    leaders = np.concatenate([common[::QUAD], np.repeat(places[len(common) :: GROUP], QUAD)])
+    keys = np.append(bands, np.uint8(0)).astype(np.intp) * CLASSES + lowered
+    return Order(places, positions[:-1], len(common) // QUAD, keys[leaders])
+
+
+def masks_of(bits: Mask) -> Masks:
+    """Four at a time as numbers, the first the lowest bit."""
+    return (bits.view("<u4") * _FOUR >> _HIGHEST).astype(np.uint8)
+
+
+def bits_of(masks: Masks) -> Mask:
+    """`(masks, QUAD)`, which bits of masks are set, the lowest first."""
+    bits: Mask = (masks[:, None] >> np.arange(QUAD, dtype=np.uint8) & np.uint8(1)).astype(np.bool_)
+    return bits
+
+
+def _quads_of(groups: Indices, common: int) -> Indices:
+    quads: Indices = (common + groups[:, None] * QUAD + np.arange(QUAD)).ravel()
+    return quads
+
+
+def _filled(places: Indices, unit: int, filler: int) -> Indices:
+    filled = np.full(-(-len(places) // unit) * unit, filler, dtype=np.intp)
+    filled[: len(places)] = places
+    return filled

@@ -1,7 +1,7 @@
 """The coefficients of one picture as the body of a payload that is never over its limit, and back.
 
 A body begins with the level of the step, a sixth of an octave each, and four bits for the gain of each band; the rest
-is a stream.
+is a stream of flags' masks, quads' masks and values, and their plain bits.
 """
 
 from dataclasses import dataclass
@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.arrays import Floats
-from vision.codecs.residual.classes import PER_OCTAVE, Classes
-from vision.codecs.residual.gains import GAINS, Shifts, expected_counts, gains_of, shifted, shifts_of
-from vision.codecs.residual.lanes import WHOLE
-from vision.codecs.residual.order import Indices, Order, order_at
-from vision.codecs.residual.stream import Stream
-from vision.codecs.residual.symbols import plain_bit_count, plain_bits, symbols_of, values_of
-from vision.codecs.residual.tables import COMMON, EXACT, FLAGS, GROUPED, LARGEST, Quantiser
+from vision.codecs.residual.classes import CLASSES, PER_OCTAVE, Classes
+from vision.codecs.residual.gains import GAINS, expected_counts, gains_of, moved_classes
+from vision.codecs.residual.order import QUAD, Indices, Order, order_at
+from vision.codecs.residual.stream import Runs, Stream
+from vision.codecs.residual.symbols import Bits, plain_bit_count, plain_bits, symbols_of, values_of
+from vision.codecs.residual.tables import COMMON, EXACT, FLAGS, GROUPED, LARGEST, VALUES, Quantiser, occurrence_of
 
 LEVELS = 256
 _FARTHEST = 2.0**24
@@ -45,16 +44,18 @@ class Statistics:
 
 class _Level(NamedTuple):
     order: Order
+    classes: Classes
     thresholds: Floats
-    factor: np.float32
+    step: np.float32
     expected: NDArray[np.float64]
 
 
-class _Quantised(NamedTuple):
-    """What is left of a picture: which coefficients are not zero, and what they are, `_NEGATIVE` added if negative."""
+class _Draft(NamedTuple):
+    """A picture that only needs to be entropy coded: the head, where its symbols stand in the tables, plain bits."""
 
-    places: Indices
-    values: NDArray[np.uint16]
+    head: bytes
+    places: list[Indices]
+    bits: Bits
 
 
 class PictureCoder:
@@ -70,22 +71,28 @@ class PictureCoder:
         self._classes, self._quantiser = statistics.classes, statistics.quantiser
         self._step, self._limit = np.float32(statistics.step), limit
         self._bands, self._band_count = np.repeat(np.arange(len(bands), dtype=np.uint8), bands), len(bands)
+        self._edges = np.cumsum([0, *bands])
         self._stream = Stream(statistics.tables)
-        self._occurrence = 1 - statistics.tables[COMMON:GROUPED, 0] / WHOLE
+        self._occurrence = occurrence_of(statistics.tables)
         self._level = lru_cache(maxsize=32)(self._make_level)
 
     def encode(self, coefficients: Floats) -> bytes:
         """The body of a picture's coefficients, `(size,)`; with a coarser step where it would be over the limit."""
-        scaled = np.clip(coefficients / self._step, -_FARTHEST, _FARTHEST)
-        magnitudes = np.abs(scaled)
-        number, quantised = 0, self._quantise(scaled, magnitudes, 0)
-        body = self._coded(quantised, 0)
-        while len(body) > self._limit:
-            allowed = len(quantised.places) * self._limit // len(body)
-            number = self._level_for(magnitudes, allowed, number + 1)
-            quantised = self._quantise(scaled, magnitudes, number)
-            body = self._coded(quantised, number)
-        return body
+        number, places = 0, np.flatnonzero(np.abs(coefficients) >= self._level(0).thresholds)
+        departing = coefficients[places]
+        negative = departing < 0
+        magnitudes = np.minimum(np.abs(departing), self._step * np.float32(_FARTHEST))
+        while True:
+            draft = self._draft(places, magnitudes, negative, number)
+            length = len(draft.head) + self._stream.fewest_bytes(draft.places, len(draft.bits))
+            if length <= self._limit:
+                body = draft.head + self._stream.write(draft.places, draft.bits)
+                if len(body) <= self._limit:
+                    return body
+                length = len(body)
+            number = self._level_for(places, magnitudes, len(places) * self._limit // length, number + 1)
+            left = magnitudes >= self._level(number).thresholds[places]
+            places, magnitudes, negative = places[left], magnitudes[left], negative[left]
 
     def decode(self, body: bytes) -> Floats:
         """The coefficients in a body of at most `limit` bytes.
@@ -98,74 +105,68 @@ class PictureCoder:
             raise ValueError("its gains are cut off")
         nibbles = np.frombuffer(body[1:head], dtype=np.uint8)
         gains = np.stack([nibbles >> 4, nibbles & (GAINS - 1)], axis=1).ravel()[: self._band_count]
-        level, shifts, stream = self._level(body[0]), shifts_of(gains), self._stream.open(body[head:])
+        level, moved, stream = self._level(body[0]), moved_classes(gains), self._stream.open(body[head:])
         order = level.order
-        flags = stream.read(_flag_rows(order, shifts)).astype(np.bool_)
-        sent = order.sent(flags)
-        symbols = stream.read(_rows(order, sent, shifts))
-        kept = np.flatnonzero(symbols)
-        symbols, places = symbols[kept], sent[kept]
+        flags = order.flags(stream.read(FLAGS + moved[order.flag_keys]))
+        masks = stream.read(_quad_rows(order, moved, flags))
+        positions = order.departing(masks, flags)
+        symbols = stream.read(VALUES + moved[order.keys[positions // QUAD]]) + np.uint8(1)
         negative, values = values_of(symbols, stream.finish(plain_bit_count(symbols)))
-        small = np.minimum(values, EXACT - 1)
-        magnitudes = self._quantiser.centroids[order.classes[places], small] + (values - small)
+        places, small = order.places[positions], np.minimum(values, EXACT - 1)
+        magnitudes = self._quantiser.centroids[level.classes[places], small] + (values - small)
         coefficients = np.zeros(len(self._classes) + 1, np.float32)
-        coefficients[places] = np.where(negative, -magnitudes, magnitudes) * (self._step * level.factor)
+        coefficients[places] = np.where(negative, -magnitudes, magnitudes) * level.step
         return coefficients[:-1]
 
     def _make_level(self, number: int) -> _Level:
         order = order_at(number, self._classes, self._bands)
-        factor = np.float32(2.0 ** (number / PER_OCTAVE))
-        thresholds = self._quantiser.thresholds[order.classes[:-1]] * factor
-        return _Level(order, thresholds, factor, expected_counts(order, self._occurrence, self._band_count))
+        step = self._step * np.float32(2.0 ** (number / PER_OCTAVE))
+        classes = np.append(np.maximum(self._classes.astype(np.int16) - number, 0), 0).astype(np.uint8)
+        keys = self._bands.astype(np.intp) * CLASSES + classes[:-1]
+        populations = np.bincount(keys, minlength=self._band_count * CLASSES).reshape(-1, CLASSES)
+        expected = expected_counts(populations, self._occurrence)
+        return _Level(order, classes, self._quantiser.thresholds[classes[:-1]] * step, step, expected)
 
-    def _level_for(self, magnitudes: Floats, allowed: int, first: int) -> int:
-        """The finest level from `first` on at which no more than `allowed` coefficients are left."""
+    def _level_for(self, places: Indices, magnitudes: Floats, allowed: int, first: int) -> int:
+        """The finest level from `first` on at which no more than `allowed` coefficients are left of some."""
+
+        def fits(number: int) -> bool:
+            return bool(np.count_nonzero(magnitudes >= self._level(number).thresholds[places]) <= allowed)
+
         low, stride = first, 1
-        while low < LEVELS - 1 and not self._fits(magnitudes, low, allowed):
+        while low < LEVELS - 1 and not fits(low):
             low, stride = min(low + stride, LEVELS - 1), 2 * stride
         high, low = low, max(first, low - stride // 2)
         while low < high:
             middle = (low + high) // 2
-            low, high = (low, middle) if self._fits(magnitudes, middle, allowed) else (middle + 1, high)
+            low, high = (low, middle) if fits(middle) else (middle + 1, high)
         return high
 
-    def _fits(self, magnitudes: Floats, number: int, allowed: int) -> bool:
-        return bool(np.count_nonzero(magnitudes >= self._level(number).thresholds) <= allowed)
-
-    def _quantise(self, scaled: Floats, magnitudes: Floats, number: int) -> _Quantised:
-        level = self._level(number)
-        places = np.flatnonzero(magnitudes >= level.thresholds)
-        values = self._quantiser.values(magnitudes[places] / level.factor, level.order.classes[places])
-        return _Quantised(places, values + (scaled[places] < 0) * _NEGATIVE)
-
-    def _coded(self, quantised: _Quantised, number: int) -> bytes:
+    def _draft(self, places: Indices, magnitudes: Floats, negative: NDArray[np.bool_], number: int) -> _Draft:
         level = self._level(number)
         order = level.order
-        counts = np.bincount(self._bands[quantised.places], minlength=self._band_count)
-        gains = gains_of(counts, level.expected)
-        shifts = shifts_of(gains)
-        values = np.zeros(len(self._classes) + 1, np.uint16)
-        values[quantised.places] = quantised.values
-        flags = order.flags(quantised.places)
-        sent = order.sent(flags)
-        values = values[sent]
-        departing = np.flatnonzero(values)
-        kept = values[departing]
-        magnitudes = kept & np.uint16(LARGEST)
-        kept_symbols = symbols_of(magnitudes)
-        symbols = np.zeros(len(sent), np.uint8)
-        symbols[departing] = kept_symbols
-        runs = [(_flag_rows(order, shifts), flags.view(np.uint8)), (_rows(order, sent, shifts), symbols)]
+        gains = gains_of(np.diff(places.searchsorted(self._edges)), level.expected)
+        moved = moved_classes(gains)
+        ordered = np.zeros(len(order.places), np.uint16)
+        values = self._quantiser.values(magnitudes / level.step, level.classes[places])
+        ordered[order.positions[places]] = values + negative * _NEGATIVE
+        departing = ordered != 0
+        flag_masks, masks, flags = order.quads(departing)
+        positions = np.flatnonzero(departing)
+        ordered = ordered[positions]
+        values = ordered & np.uint16(LARGEST)
+        symbols = symbols_of(values)
+        runs: Runs = [
+            (FLAGS + moved[order.flag_keys], flag_masks),
+            (_quad_rows(order, moved, flags), masks),
+            (VALUES + moved[order.keys[positions // QUAD]], symbols - np.uint8(1)),
+        ]
         nibbles = np.append(gains, np.uint8(0))[: self._band_count + self._band_count % 2].reshape(-1, 2)
         head = bytes([number]) + (nibbles[:, 0] << 4 | nibbles[:, 1]).tobytes()
-        return head + self._stream.write(runs, plain_bits(kept > LARGEST, magnitudes, kept_symbols))
+        return _Draft(head, self._stream.places(runs), plain_bits(ordered > LARGEST, values, symbols))
 
 
-def _flag_rows(order: Order, shifts: Shifts) -> Indices:
-    return FLAGS + shifted(order, order.leaders, shifts)
-
-
-def _rows(order: Order, sent: Indices, shifts: Shifts) -> Indices:
-    rows = shifted(order, sent, shifts)
-    rows[len(order.common) :] += GROUPED
+def _quad_rows(order: Order, moved: Indices, flags: NDArray[np.bool_]) -> Indices:
+    rows: Indices = moved[order.sent_keys(flags)] + COMMON
+    rows[order.common :] += GROUPED - COMMON
     return rows

@@ -43,11 +43,11 @@ class Spectrum:
     def __init__(self, shapes: Shapes) -> None:
         self.shapes = dict(shapes)
         rows, columns = finest = _finest(shapes)
-        self._axes: list[tuple[Floats, Floats, Floats]] = []
+        self.cosines: list[tuple[Floats, Floats, Floats]] = []
         for _, height, width in shapes.values():
             down, across = _cosines(height), _cosines(width)
             weights = np.outer(_loudness(down, rows), _loudness(across, columns))
-            self._axes.append(
+            self.cosines.append(
                 (down, across.T.copy(), np.maximum(weights, _FAINTEST * weights.max()).astype(np.float32))
             )
         self.bands = _bands(shapes, finest)
@@ -60,7 +60,7 @@ class Spectrum:
     def forward(self, departures: FeatureMaps) -> Floats:
         """Weighted cosine coefficients, `(N, size)`, of what departs from the mean, `(N, C, h, w)` a tap."""
         parts = []
-        for (down, across, weights), array in zip(self._axes, departures.values(), strict=True):
+        for (down, across, weights), array in zip(self.cosines, departures.values(), strict=True):
             spectrum = np.matmul(np.matmul(down, array), across)
             spectrum *= weights
             parts.append(spectrum.reshape(len(array), -1))
@@ -69,7 +69,7 @@ class Spectrum:
     def backward(self, coefficients: Floats) -> PictureMaps:
         """What departs from the mean, `(C, h, w)` a tap, of the coefficients `(size,)` of one picture."""
         maps, start = {}, 0
-        for (tap, shape), (down, across, weights) in zip(self.shapes.items(), self._axes, strict=True):
+        for (tap, shape), (down, across, weights) in zip(self.shapes.items(), self.cosines, strict=True):
             count = int(np.prod(shape))
             spectrum = coefficients[start : start + count].reshape(shape) / weights
             maps[tap] = np.matmul(np.matmul(down.T, spectrum), across.T)

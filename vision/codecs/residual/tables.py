@@ -19,13 +19,18 @@ SYMBOLS = 24
 EXACT = 16
 """Values below are symbols of their own; each symbol above stands for an octave and is followed by plain bits."""
 LARGEST = (EXACT << (SYMBOLS - EXACT)) - 1
-COMMON, GROUPED, FLAGS, NOTHING = 0, CLASSES, 2 * CLASSES, 3 * CLASSES
-"""First rows of tables: for coefficients by themselves, in groups that depart, for groups' flags, and for nothing."""
+VALUES, COMMON, GROUPED, FLAGS, NOTHING = (CLASSES * number for number in range(5))
+"""First rows of tables: for values other than zero, for masks of quads by themselves and of those in groups that
+depart, for masks of flags, and for nothing."""
 ROWS = NOTHING + 1
+MASKS = 16
+VALUE_SYMBOLS = SYMBOLS - 1
+"""A value is not zero, so its symbol is sent less 1."""
 LAGRANGIAN = 0.12
 """Squared steps that a bit is worth; the theory for fine steps says about 6 ln 2 / 36."""
 
 _PRIOR_COUNT = 40.0
+_ONES = np.array([mask.bit_count() for mask in range(MASKS)], dtype=np.float64)
 _RAREST = 1 / WHOLE
 _FIRST_THRESHOLD, _FIRST_ROUNDING = 0.6, 0.4
 
@@ -86,22 +91,40 @@ def frequencies_of(counts: Table) -> NDArray[np.uint16]:
     return rounded
 
 
-def tables_of(common: Table, grouped: Table, flags: Table) -> NDArray[np.uint16]:
+def tables_of(values: Table, common: Table, grouped: Table, flags: Table) -> NDArray[np.uint16]:
     """All tables, `(ROWS, SYMBOLS)`.
 
     Args:
-        common: `(CLASSES, SYMBOLS)` counts of symbols outside groups.
-        grouped: The same in groups that depart.
-        flags: `(CLASSES, 2)` counts of groups that do not and that do.
+        values: `(CLASSES, SYMBOLS)` counts of symbols of coefficients.
+        common: `(CLASSES, MASKS)` counts of masks of all quads.
+        grouped: The same of those in groups that depart.
+        flags: The same of masks of flags.
     """
-    tables = np.zeros((ROWS, SYMBOLS), dtype=np.uint16)
     prior = laplacian_counts()
-    tables[COMMON:GROUPED] = frequencies_of(common + prior)
-    tables[GROUPED:FLAGS] = frequencies_of(grouped + prior)
-    zero = np.minimum((prior[:, 0] / prior.sum(axis=1)) ** 16, 0.999)
-    tables[FLAGS:NOTHING, :2] = frequencies_of(flags + _PRIOR_COUNT * np.stack([zero, 1 - zero], axis=1))
+    zero = prior[:, 0] / prior.sum(axis=1)
+    tables = np.zeros((ROWS, SYMBOLS), dtype=np.uint16)
+    tables[VALUES:COMMON, :VALUE_SYMBOLS] = frequencies_of((values + prior)[:, 1:])
+    tables[COMMON:GROUPED, :MASKS] = frequencies_of(common + _PRIOR_COUNT * independent_masks(zero))
+    departing = independent_masks(zero)
+    departing[:, 0] *= (1 - zero**12) / (1 - zero**16)  # a group's other three quads must depart
+    tables[GROUPED:FLAGS, :MASKS] = frequencies_of(grouped + _PRIOR_COUNT * departing)
+    tables[FLAGS:NOTHING, :MASKS] = frequencies_of(
+        flags + _PRIOR_COUNT * independent_masks(np.minimum(zero**16, 0.999))
+    )
     tables[NOTHING, 0] = WHOLE
     return tables
+
+
+def occurrence_of(tables: NDArray[np.uint16]) -> Table:
+    """`(CLASSES,)`, the share of coefficients of each class that are not zero, of the tables."""
+    share: Table = tables[COMMON:GROUPED, :MASKS] @ _ONES / (4 * WHOLE)
+    return share
+
+
+def independent_masks(zero: Table) -> Table:
+    """How often each mask occurs, `(rows, MASKS)`, when each of its four is zero that often, `(rows,)`."""
+    shares: Table = (1 - zero)[:, None] ** _ONES * zero[:, None] ** (4 - _ONES)
+    return shares
 
 
 def quantiser_of(counts: Table, sums: Table) -> Quantiser:
