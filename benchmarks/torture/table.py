@@ -73,7 +73,7 @@ def shown(rows: Iterable[Row]) -> Table:
         if not row.rounds:
             table.add_row(row.fault, row.name, f"not injected: {row.not_injected or 'not yet'}")
             continue
-        recover = f"{row.recover_seconds['p50']:.1f} / {row.recover_seconds['max']:.1f}"
+        recover = _recovery(row)
         counts = (row.rounds, row.produced, row.judged, sum(row.dropped.values()), row.lost, row.duplicated)
         table.add_row(row.fault, row.name, *map(str, counts), recover, style="red" if row.violations else None)
     return table
@@ -91,10 +91,15 @@ def markdown(rows: Iterable[Row]) -> str:
             lines.append(f"{start} not injected: {row.not_injected} | | | | | | |")
             continue
         drops = ", ".join(f"{count} {reason}" for reason, count in row.dropped.items()) or "0"
-        recover = f"{row.recover_seconds['p50']:.1f} / {row.recover_seconds['max']:.1f}"
-        counts = f"{row.rounds} | {row.produced} | {row.judged} | {drops} | {row.lost} | {row.duplicated} | {recover} |"
-        lines.append(f"{start} {counts}")
+        counts = f"{row.rounds} | {row.produced} | {row.judged} | {drops} | {row.lost} | {row.duplicated}"
+        lines.append(f"{start} {counts} | {_recovery(row)} |")
     return "\n".join(lines) + "\n"
+
+
+def _recovery(row: Row) -> str:
+    """Median and longest; a line that was ended early may not have told them."""
+    told = row.recover_seconds
+    return f"{told['p50']:.1f} / {told['max']:.1f}" if told else "-"
 
 
 def read(path: Path) -> list[Row]:
