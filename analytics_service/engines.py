@@ -6,6 +6,7 @@ from pathlib import Path
 from analytics_service.artifacts import BackboneKey
 from vision.backbones import BACKBONES
 from vision.backbones.engine import Engine
+from vision.backbones.lookup import backbone_of
 from vision.backbones.onnx_engine import OnnxEngine
 from vision.backbones.spec import BackboneSpec
 from vision.backbones.store import StoredBackbone, find, find_by_sha256
@@ -27,7 +28,7 @@ def read_weights(key: BackboneKey) -> bytes | None:
     Raises:
         MisconfiguredError: It is gone, or was changed since it was found.
     """
-    spec = _spec(key.name, where="backbone")
+    spec = backbone_of(key.name)
     if spec.packaged and any(file.sha256 == key.sha256 for file in spec.files):
         return None
     stored = find_by_sha256(spec, key.sha256)
@@ -55,13 +56,13 @@ class EngineRoom:
         """The engine to commission with.
 
         Args:
-            backbone: A name of the registry.
+            backbone: A name of the registry, with `:int8` behind it for the quantised form.
             taps: Its default ones where none are named.
 
         Raises:
             MisconfiguredError: There is no such backbone or tap, or its weights were not found.
         """
-        spec = _spec(backbone, where="backbone")
+        spec = backbone_of(backbone)
         ordered = spec.ordered(taps)
         stored = find(spec, ordered)
         return BackboneKey(spec.name, stored.sha256, ordered), self._engine(stored, ordered)
@@ -72,7 +73,7 @@ class EngineRoom:
         Raises:
             MisconfiguredError: The weights are not here, or only others of the same name are; names both.
         """
-        spec = _spec(key.name, where=str(artifact))
+        spec = backbone_of(key.name, where=str(artifact))
         if (key.sha256, key.taps) in self._engines:
             return self._engines[key.sha256, key.taps]
         stored = find_by_sha256(spec, key.sha256)
@@ -94,14 +95,6 @@ class EngineRoom:
             raise missing_extra("torch", "torch") from error
         made: Engine = torch_engine.TorchEngine.of_model(stored.read(), taps, device=self._device)
         return made
-
-
-def _spec(backbone: str, *, where: str) -> BackboneSpec:
-    if backbone not in BACKBONES:
-        raise MisconfiguredError(
-            f"no backbone is called {backbone!r}", where=where, remedy=f"use one of: {', '.join(BACKBONES)}"
-        )
-    return BACKBONES[backbone]
 
 
 def _is_here(spec: BackboneSpec) -> bool:

@@ -14,12 +14,11 @@ from pictures.files import Category, open_mask, open_picture
 from pictures.labels import GOOD
 from vision import evaluation
 from vision.arrays import FeatureMaps, Pixels, Size
-from vision.backbones import BACKBONES
+from vision.backbones.lookup import backbone_of
 from vision.backbones.onnx_engine import OnnxEngine
 from vision.backbones.store import find
 from vision.detectors import DETECTORS
 from vision.preprocessing import normalise, resize
-from wire_contract.errors import MisconfiguredError
 
 HALF: dict[str, dict[str, Any]] = {"patchcore": {"bank_dtype": "float16"}}
 """Detector -> the parameters that make its artifact a float16 one."""
@@ -58,9 +57,7 @@ def contestant(name: str, file: Path | None, threads: int, taps: Sequence[str] =
     Raises:
         MisconfiguredError: There is no such backbone, or no file of it.
     """
-    if name not in BACKBONES:
-        raise MisconfiguredError(f"there is no backbone {name}", remedy=f"choose among {', '.join(BACKBONES)}")
-    spec = BACKBONES[name]
+    spec = backbone_of(name)
     taken = spec.ordered(tuple(taps))
     model = file.read_bytes() if file else find(spec, taken).read()
     return Contestant(name, model, taken, OnnxEngine(model, taken, threads=threads))

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from vision.backbones import BACKBONES
 from vision.backbones.engine import Engine
+from vision.backbones.lookup import backbone_of, every_backbone
+from vision.backbones.spec import BackboneSpec
 from vision.backbones.store import StoredBackbone, find, find_by_sha256
 from wire_contract.errors import MisconfiguredError, UnavailableError
 from wire_contract.messages import AssetReference, ProfileCodec
@@ -16,7 +17,7 @@ _UNKNOWN_BACKBONE = "this version of patchline knows no such backbone"
 
 def is_at_hand(asset: AssetReference) -> bool:
     """Whether an asset need not be fetched: it is a backbone, and one of this node's own folders of weights has it."""
-    return asset.name == BACKBONE and any(_stored(name, asset.sha256) is not None for name in BACKBONES)
+    return asset.name == BACKBONE and any(find_by_sha256(spec, asset.sha256) is not None for spec in every_backbone())
 
 
 class EdgeBackbones:
@@ -56,15 +57,20 @@ class EdgeBackbones:
 
 
 def _stored(backbone: str, sha256: str) -> StoredBackbone | None:
-    spec = BACKBONES.get(backbone)
+    spec = _known(backbone)
     return None if spec is None else find_by_sha256(spec, sha256)
+
+
+def _known(backbone: str) -> BackboneSpec | None:
+    return next((spec for spec in every_backbone() if spec.name == backbone), None)
 
 
 def _other_weights(rung: ProfileCodec) -> MisconfiguredError:
     wanted = f"the profile's codec {rung.codec} needs backbone {rung.backbone} ({rung.backbone_sha256[:12]})"
-    spec = BACKBONES.get(rung.backbone)
-    if spec is None:
-        return MisconfiguredError(f"{wanted}; {_UNKNOWN_BACKBONE}", remedy=f"use one of: {', '.join(BACKBONES)}")
+    try:
+        spec = backbone_of(rung.backbone)
+    except MisconfiguredError as error:
+        return MisconfiguredError(f"{wanted}; {_UNKNOWN_BACKBONE}", remedy=error.remedy)
     try:
         found = find(spec)
     except MisconfiguredError as error:

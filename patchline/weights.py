@@ -7,8 +7,10 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from patchline import quantise
 from patchline.errors import PlainErrors
 from vision.backbones import BACKBONES, download, store, torch_export
+from vision.backbones.lookup import every_backbone
 from vision.backbones.spec import BackboneSpec
 from wire_contract.errors import MisconfiguredError
 
@@ -33,7 +35,9 @@ def list_backbones() -> None:
     Example: patchline weights list
     """
     console = Console(soft_wrap=True, highlight=False)
-    for spec in BACKBONES.values():
+    for spec in every_backbone():
+        if spec.quantised and _is_away(spec):
+            continue
         console.print(f"[bold]{spec.name}[/bold] · {spec.licence} · {_state(spec)}")
         console.print(f"    default taps {', '.join(spec.default_taps)} of {', '.join(spec.taps)}")
 
@@ -88,6 +92,9 @@ def _export(spec: BackboneSpec, taps: tuple[str, ...], checkpoint: Path, folder:
     return store.save_export(model, spec, taps, checkpoint=checkpoint, folder=folder)
 
 
+app.command("quantise")(quantise.command)
+
+
 def _say_exported(path: Path) -> None:
     typer.echo(f"wrote {path}")
     if path.parent.resolve() not in [folder.resolve() for folder in store.folders()]:
@@ -100,6 +107,10 @@ def _spec(name: str) -> BackboneSpec:
             f"there is no backbone {name!r}", where="weights", remedy=f"choose one of {', '.join(BACKBONES)}"
         )
     return BACKBONES[name]
+
+
+def _is_away(spec: BackboneSpec) -> bool:
+    return not any(True for folder in store.folders() for _ in store.candidates(spec, folder))
 
 
 def _state(spec: BackboneSpec) -> str:

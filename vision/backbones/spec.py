@@ -7,6 +7,9 @@ from typing import Literal
 
 from wire_contract.errors import MisconfiguredError
 
+INT8 = ":int8"
+"""What a quantised backbone's name ends with."""
+
 
 @dataclass(frozen=True)
 class Tap:
@@ -73,6 +76,16 @@ class BackboneSpec:
     checkpoint: Checkpoint | None = None
     architecture: Literal["", "mobilenet_v2", "resnet18", "wide_resnet50_2"] = ""
     packaged: bool = False
+
+    @property
+    def quantised(self) -> bool:
+        """Whether it computes in 8-bit integers."""
+        return self.name.endswith(INT8)
+
+    @property
+    def stem(self) -> str:
+        """What its files' names begin with."""
+        return self.name.replace(":", "-")
 
     def ordered(self, taps: tuple[str, ...] | list[str] | None = None) -> tuple[str, ...]:
         """The taps asked for, shallow to deep and each once; the default ones where none are named.

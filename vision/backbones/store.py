@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from vision.backbones.spec import BackboneSpec
+from vision.backbones.spec import INT8, BackboneSpec
 from wire_contract.errors import MisconfiguredError
 
 PACKAGED = Path(__file__).parent / "packaged"
@@ -26,7 +26,7 @@ class Sidecar(msgspec.Struct, frozen=True, kw_only=True):
         backbone: Name of the spec it belongs to.
         taps: The outputs of the file.
         sha256: Of the file.
-        checkpoint_sha256: Of the weights it was exported from.
+        checkpoint_sha256: Of the weights it was exported from; of a quantised one, of the model with float weights.
     """
 
     backbone: str
@@ -131,7 +131,7 @@ def candidates(spec: BackboneSpec, folder: Path) -> Iterator[tuple[Path, tuple[s
         path = folder / file.name
         if path.is_file():
             yield path, file.taps, file.sha256
-    for note in sorted(folder.glob(f"{spec.name}*.onnx{SIDECAR}")):
+    for note in sorted(folder.glob(f"{spec.stem}*.onnx{SIDECAR}")):
         try:
             sidecar = msgspec.json.decode(_read(note), type=Sidecar)
         except (msgspec.MsgspecError, ValueError) as error:
@@ -145,6 +145,13 @@ def candidates(spec: BackboneSpec, folder: Path) -> Iterator[tuple[Path, tuple[s
 
 def save_export(model: bytes, spec: BackboneSpec, taps: Sequence[str], *, checkpoint: Path, folder: Path) -> Path:
     """Write an exported model and the sidecar by which `find` knows it; returns the model's path.
+
+    Args:
+        model: The ONNX file's bytes.
+        spec: The backbone it is.
+        taps: Its outputs.
+        checkpoint: The file it was made from.
+        folder: Where to write to.
 
     Raises:
         MisconfiguredError: The folder cannot be written to.
@@ -164,7 +171,7 @@ def save_export(model: bytes, spec: BackboneSpec, taps: Sequence[str], *, checkp
 def export_name(spec: BackboneSpec, taps: Sequence[str]) -> str:
     """The file name of an export: it tells the taps, or that it has all of them."""
     label = "all" if set(taps) == set(spec.taps) else "+".join(taps)
-    return f"{spec.name}.{label}.onnx"
+    return f"{spec.stem}.{label}.onnx"
 
 
 def write(path: Path, content: bytes) -> None:
@@ -222,7 +229,10 @@ def _fetch_remedy(spec: BackboneSpec) -> str:
 def _not_found(spec: BackboneSpec, asked: set[str]) -> MisconfiguredError:
     taps = ",".join(tap for tap in spec.taps if tap in asked)
     remedy = f"point {VARIABLE} at a folder that has one"
-    if spec.packaged:
+    if spec.quantised:
+        made = f"patchline weights quantise {spec.name.removesuffix(INT8)} --taps {taps} --data GOOD_PICTURES"
+        remedy += f", or run: {made}"
+    elif spec.packaged:
         remedy = "it comes with patchline: install it again"
     elif spec.checkpoint is not None:
         remedy += f", or run: patchline weights fetch {spec.name}"
