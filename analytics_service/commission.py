@@ -15,14 +15,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from analytics_service.artifacts import SUFFIX, Artifact, ArtifactHeader, BackboneKey, NormalScores, save, write_whole
-from analytics_service.assets import FOLDER
+from analytics_service.artifacts import SUFFIX, ArtifactHeader, NormalScores, save, write_whole
+from analytics_service.codec_choice import CodecChoice, ladder_of
+from analytics_service.codec_trial import Trial
+from analytics_service.commissioned import Commissioned, Rung
 from analytics_service.engines import EngineRoom, default_backbone
 from analytics_service.held_out import HeldOut, batches, score_held_out
 from analytics_service.normal_pictures import read_pictures
 from analytics_service.passage import AssetBudget, Passed
 from analytics_service.shelf import OLDER_FOLDER, PROFILE_FILE
 from analytics_service.stopwatch import Stopwatch
+from analytics_service.tuner import tune
+from analytics_service.tuning import Tuning
 from analytics_service.workbench import Chosen, Workbench, choose
 from vision.arrays import Progress
 from vision.calibration import calibrate
@@ -31,7 +35,7 @@ from vision.detectors import DETECTORS
 from vision.detectors.protocol import Detector
 from vision.drift import quantiles_of
 from wire_contract.errors import MisconfiguredError, UnavailableError
-from wire_contract.messages import AssetReference, Profile, ProfileCodec, pack, sealed, sha256_of
+from wire_contract.messages import Profile, ProfileCodec, pack, sealed, sha256_of
 from wire_contract.topics import Station
 
 DEFAULT_ASSET_BUDGET_BYTES = 16_000_000
@@ -63,6 +67,9 @@ class Request:
         edge_taps: Taken there; `taps` when empty, or the default ones of an `edge_backbone`.
         uplink_bytes_per_second: The station's; what the budget's seconds are told by.
         asset_budget_bytes: How much the station may have to fetch before it can encode.
+        false_loss: Of the codecs, put the smallest one first that loses at most this much image AUROC against the
+            original, and leave out those that are larger; see `codec_trial`. None takes the codecs as they come.
+        tune: Choose among the detector's options, those in `parameters` excepted, by what finds drawn defects best.
         skip_unreadable: Leave out pictures that cannot be read instead of refusing the folder.
         threads: CPU threads of the backbone.
     """
@@ -83,70 +90,10 @@ class Request:
     edge_taps: tuple[str, ...] = ()
     uplink_bytes_per_second: float = 100_000.0
     asset_budget_bytes: int = DEFAULT_ASSET_BUDGET_BYTES
+    false_loss: float | None = None
+    tune: bool = False
     skip_unreadable: bool = False
     threads: int = 1
-
-
-@dataclass(frozen=True)
-class Rung:
-    """One codec's artifact, as far as a person wants to know.
-
-    Attributes:
-        payload_bytes: Mean size of an encoded picture.
-        bank: Shapes of the detector's tensors.
-        facts: What the fit has found out, name -> number.
-        seconds: Phase -> seconds spent in it.
-        assets: What an edge node needs to encode like this.
-    """
-
-    codec: str
-    path: Path
-    artifact: Artifact
-    payload_bytes: float
-    bank: dict[str, tuple[int, ...]]
-    facts: dict[str, float]
-    seconds: dict[str, float]
-    assets: tuple[AssetReference, ...] = ()
-
-    @property
-    def backbone(self) -> BackboneKey:
-        """Whose feature maps it judges."""
-        return self.artifact.header.backbone
-
-
-@dataclass(frozen=True)
-class Commissioned:
-    """What commissioning has made.
-
-    Attributes:
-        out: The folder of all artifacts.
-        images: How many normal pictures it rests on.
-        skipped: Why pictures were left out, one sentence each.
-        read_seconds: For opening and resizing the pictures.
-    """
-
-    out: Path
-    profile: Profile
-    rungs: tuple[Rung, ...]
-    images: int
-    skipped: tuple[str, ...]
-    read_seconds: float
-
-    @property
-    def profile_path(self) -> Path:
-        """The profile's file."""
-        return self.out / self.profile.station / PROFILE_FILE
-
-    @property
-    def assets(self) -> dict[str, AssetReference]:
-        """What the station may have to fetch, by sha256."""
-        return {asset.sha256: asset for rung in self.rungs for asset in rung.assets}
-
-    @property
-    def paths(self) -> list[Path]:
-        """Every file written."""
-        assets = [self.out / FOLDER / sha256 for sha256 in self.assets]
-        return [*(rung.path for rung in self.rungs), *assets, self.profile_path]
 
 
 def commission(request: Request, *, on_progress: OnPhase) -> Commissioned:
@@ -156,7 +103,8 @@ def commission(request: Request, *, on_progress: OnPhase) -> Commissioned:
 
     Raises:
         MisconfiguredError: There are no or too few pictures, one cannot be read, a codec, backbone, detector or
-            parameter does not exist, or the station would have to fetch more than the budget allows.
+            parameter does not exist, the station would have to fetch more than the budget allows, or no codec's loss
+            is bounded as asked for.
         UnavailableError: The output folder cannot be written.
     """
     kind = _detector(request)
@@ -172,12 +120,14 @@ def commission(request: Request, *, on_progress: OnPhase) -> Commissioned:
     budget = AssetBudget(
         limit_bytes=request.asset_budget_bytes, uplink_bytes_per_second=request.uplink_bytes_per_second
     )
+    choice = _choice(request, Trial(pictures, chosen, kind, request.parameters, request.seed), on_progress)
     bench = Workbench(pictures, chosen, out=request.out, budget=budget, seed=request.seed)
-    rungs = tuple(_climb(request, name, kind, bench, on_progress) for name in request.codecs)
+    names = request.codecs if choice is None else ladder_of(choice, request.codecs)
+    rungs = tuple(_climb(request, name, kind, bench, on_progress, choice=choice) for name in names)
     ladder = tuple(_profile_codec(rung) for rung in rungs)
     profile = sealed(Profile(station=str(request.station), input_size=request.input_size, ladder=ladder))
     write_whole(request.out / str(request.station) / PROFILE_FILE, pack(profile))
-    return Commissioned(request.out, profile, rungs, len(pictures), tuple(skipped), watch.seconds["read"])
+    return Commissioned(request.out, profile, rungs, len(pictures), tuple(skipped), watch.seconds["read"], choice)
 
 
 def _chosen(request: Request) -> Chosen:
@@ -191,12 +141,32 @@ def _chosen(request: Request) -> Chosen:
     )
 
 
-def _climb(request: Request, name: str, kind: type[Detector], bench: Workbench, on_progress: OnPhase) -> Rung:
+def _choice(request: Request, trial: Trial, on_progress: OnPhase) -> CodecChoice | None:
+    """The outcome of a trial, where one was asked for."""
+    if request.false_loss is None:
+        return None
+    return trial.choose(
+        request.codecs, request.false_loss, phases=lambda phase: lambda done, total: on_progress(phase, done, total)
+    )
+
+
+def _climb(
+    request: Request,
+    name: str,
+    kind: type[Detector],
+    bench: Workbench,
+    on_progress: OnPhase,
+    *,
+    choice: CodecChoice | None,
+) -> Rung:
     def phases(phase: str) -> Progress:
         return lambda done, total: on_progress(f"{name}: {phase}", done, total)
 
     watch = Stopwatch()
     passed = bench.through(name, watch=watch, phases=phases)
+    with watch("tune"):
+        tuning = _tuning(request, kind, bench, passed, phases("tune")) if request.tune else None
+    parameters = {**request.parameters, **(tuning.chosen if tuning else {})}
     with watch("hold out"):
         held_out = score_held_out(
             kind,
@@ -204,7 +174,7 @@ def _climb(request: Request, name: str, kind: type[Detector], bench: Workbench, 
             size=request.input_size,
             folds=request.folds,
             seed=request.seed,
-            parameters=request.parameters,
+            parameters=parameters,
             on_progress=phases("hold out"),
         )
     with watch("fit"):
@@ -212,13 +182,26 @@ def _climb(request: Request, name: str, kind: type[Detector], bench: Workbench, 
             batches(passed.maps, np.arange(len(next(iter(passed.maps.values()))))),
             seed=request.seed,
             on_progress=phases("fit"),
-            **request.parameters,
+            **parameters,
         )
     path = request.out / str(request.station) / f"{name.replace(':', '-')}{SUFFIX}"
     _keep_older(path)
-    artifact = save(path, _header(request, passed, detector, held_out), detector)
+    header = _header(request, passed, detector, held_out, choice=choice, tuning=tuning)
+    artifact = save(path, header, detector)
     shapes = {tensor: array.shape for tensor, array in detector.tensors().items()}
     return Rung(name, path, artifact, passed.payload_bytes, shapes, detector.facts(), watch.seconds, passed.assets)
+
+
+def _tuning(request: Request, kind: type[Detector], bench: Workbench, passed: Passed, on_progress: Progress) -> Tuning:
+    return tune(
+        kind,
+        bench.pictures,
+        passed.maps,
+        lambda pictures: bench.send(passed.codec, pictures),
+        parameters=request.parameters,
+        seed=request.seed,
+        on_progress=on_progress,
+    )
 
 
 def _profile_codec(rung: Rung) -> ProfileCodec:
@@ -243,7 +226,15 @@ def _detector(request: Request) -> type[Detector]:
     return DETECTORS[request.detector]
 
 
-def _header(request: Request, passed: Passed, detector: Detector, held_out: HeldOut) -> ArtifactHeader:
+def _header(
+    request: Request,
+    passed: Passed,
+    detector: Detector,
+    held_out: HeldOut,
+    *,
+    choice: CodecChoice | None,
+    tuning: Tuning | None,
+) -> ArtifactHeader:
     return ArtifactHeader(
         station=str(request.station),
         codec=passed.codec,
@@ -255,6 +246,8 @@ def _header(request: Request, passed: Passed, detector: Detector, held_out: Held
         calibration=calibrate(held_out.scores, target_false_reject_rate=request.target_false_reject_rate),
         normal_scores=_normal_scores(held_out),
         map_range=held_out.map_range,
+        codec_choice=choice,
+        tuning=tuning,
         seed=request.seed,
         created=time.time(),
         versions={

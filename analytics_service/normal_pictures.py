@@ -96,3 +96,8 @@ def embed(engine: Engine, pictures: NDArray[np.uint8], on_progress: Progress) ->
         parts.append(engine.run(normalise(pictures[start : start + BATCH_PICTURES])))
     on_progress(len(pictures), len(pictures))
     return {tap: np.concatenate([part[tap] for part in parts]) for tap in engine.taps}
+
+
+def silently(done: int, total: int) -> None:
+    """Progress that nobody is told."""
+    del done, total

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from analytics_service.artifacts import BackboneKey
 from analytics_service.assets import BACKBONE, CODEC, keep
 from analytics_service.engines import read_weights
-from analytics_service.normal_pictures import embed, send_maps_through, send_through
+from analytics_service.normal_pictures import embed, send_maps_through, send_through, silently
 from analytics_service.stopwatch import Stopwatch
 from vision.arrays import FeatureMaps, Progress, Size
 from vision.backbones.engine import Engine
 from vision.codecs.asset import open_asset, pack_asset
+from vision.codecs.feature_protocol import FeatureCodec
 from vision.codecs.lookup import feature_codec_class
 from vision.codecs.protocol import ImageCodec
 from wire_contract.errors import MisconfiguredError
@@ -116,6 +117,7 @@ class EdgeBench:
         if self._weights is not None:
             budget.spend(f"backbone {key.name}", len(self._weights))
         self._maps: FeatureMaps = {}
+        self._codecs: dict[str, FeatureCodec] = {}
 
     def through(self, name: str, *, seed: int, watch: Stopwatch, phases: Phases) -> Passed:
         """Fit a feature codec to the pictures' maps, and send these through it.
@@ -133,12 +135,17 @@ class EdgeBench:
         self._budget.spend(f"codec {name}", len(content))
         with watch("encode"):
             # The codec as an edge node and a service will restore it, not the one that was fitted.
-            codec = open_asset(content).codec
+            codec = self._codecs[name] = open_asset(content).codec
             maps, payload_bytes = send_maps_through(codec, self._maps, phases("encode"))
         assets = [keep(self._out, CODEC, content)]
         if self._weights is not None:
             assets.append(keep(self._out, BACKBONE, self._weights))
         return Passed(codec.name, maps, payload_bytes, self._key, tuple(assets))
+
+    def send(self, name: str, pictures: NDArray[np.uint8]) -> FeatureMaps:
+        """Other pictures' maps as they come out of a codec that the good pictures went `through` before."""
+        maps = embed(self._engine, pictures, silently)
+        return send_maps_through(self._codecs[name], maps, silently)[0]
 
     @property
     def _size(self) -> Size:

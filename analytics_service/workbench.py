@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from analytics_service.artifacts import BackboneKey
 from analytics_service.engines import EngineRoom
+from analytics_service.normal_pictures import embed, send_through, silently
 from analytics_service.passage import AssetBudget, EdgeBench, Passed, Phases, through_pictures
 from analytics_service.stopwatch import Stopwatch
+from vision.arrays import FeatureMaps
 from vision.backbones.engine import Engine
 from vision.codecs.lookup import codec_of, feature_codec_class, is_feature_codec
 from wire_contract.errors import MisconfiguredError
@@ -84,7 +86,7 @@ class Workbench:
     def __init__(
         self, pictures: NDArray[np.uint8], chosen: Chosen, *, out: Path, budget: AssetBudget, seed: int
     ) -> None:
-        self._pictures, self._service, self._seed = pictures, chosen.service, seed
+        self.pictures, self._service, self._seed = pictures, chosen.service, seed
         self._edge = None if chosen.edge is None else EdgeBench(*chosen.edge, pictures, out=out, budget=budget)
 
     def through(self, name: str, *, watch: Stopwatch, phases: Phases) -> Passed:
@@ -98,7 +100,20 @@ class Workbench:
             return self._edge.through(name, seed=self._seed, watch=watch, phases=phases)
         assert self._service is not None, f"{name} was not among the codecs chosen"
         key, engine = self._service
-        return through_pictures(codec_of(name), self._pictures, key=key, engine=engine, watch=watch, phases=phases)
+        return through_pictures(codec_of(name), self.pictures, key=key, engine=engine, watch=watch, phases=phases)
+
+    def send(self, name: str, pictures: NDArray[np.uint8]) -> FeatureMaps:
+        """Other pictures as they come out of a codec that the good ones went through before.
+
+        Args:
+            name: Of the codec.
+            pictures: `(N, H, W, 3)` at the input size.
+        """
+        if self._edge is not None and is_feature_codec(name):
+            return self._edge.send(name, pictures)
+        assert self._service is not None, f"{name} was not among the codecs chosen"
+        decoded, _ = send_through(codec_of(name), pictures, silently)
+        return embed(self._service[1], decoded, silently)
 
 
 def _check(name: str) -> None:

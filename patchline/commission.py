@@ -15,7 +15,7 @@ from wire_contract.signing import SigningKey
 from wire_contract.topics import Station
 
 if TYPE_CHECKING:
-    from analytics_service.commission import Commissioned, Rung
+    from analytics_service.commissioned import Commissioned, Rung
 
 ASSET_BUDGET_BYTES = 16_000_000
 
@@ -31,7 +31,10 @@ def command(
         list[str] | None, typer.Option("--codec", help="Codec, such as webp:80; repeat it for a ladder.")
     ] = None,
     backbone: Annotated[
-        str, typer.Option("--backbone", help="Backbone; by default the packaged one, else mobilenet_v2.")
+        str,
+        typer.Option(
+            "--backbone", help="By default the packaged one, else mobilenet_v2; NAME:int8 for a quantised one."
+        ),
     ] = "",
     tap: Annotated[list[str] | None, typer.Option("--tap", "--taps", help="Feature map to take; repeat it.")] = None,
     detector: Annotated[str, typer.Option("--detector", help="Detector.")] = "patchcore",
@@ -67,6 +70,22 @@ def command(
         Path | None,
         typer.Option("--signing-key", help="Sign what is made; PEM of an Ed25519 key, such as provision made."),
     ] = None,
+    false_loss: Annotated[
+        float | None,
+        typer.Option(
+            "--false-loss",
+            min=0.0001,
+            max=0.5,
+            help="Take the smallest codec that loses at most this much image AUROC against the original, on drawn "
+            "defects; of those given, or of a ladder of WebP qualities.",
+        ),
+    ] = None,
+    tune: Annotated[
+        bool,
+        typer.Option(
+            "--tune", help="Choose among the detector's options by what finds defects drawn into good pictures."
+        ),
+    ] = False,
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave out pictures that cannot be read, and say which.")
     ] = False,
@@ -86,9 +105,12 @@ def command(
 
         patchline commission --data good/ --station plant/line1/cam1 --codec features --edge-backbone mobilenet_v2
         --edge-taps features.6,features.13 --uplink 100kB/s --out artifacts
+
+        patchline commission --data good/ --station plant/line1/cam1 --false-loss 0.01 --out artifacts
     """
     uplink_rate = bytes_per_second_of(uplink)
     bound_threads(threads)
+    from analytics_service.codec_choice import DEFAULT_LADDER  # noqa: PLC0415 - as below
     from analytics_service.commission import Request, commission  # noqa: PLC0415 - imports numpy; no part of the base
     from analytics_service.signatures import sign  # noqa: PLC0415 - as above
 
@@ -97,7 +119,8 @@ def command(
     request = Request(
         data=data,
         station=Station.parse(station),
-        codecs=tuple(codec or ["webp:80"]),
+        codecs=tuple(codec or (DEFAULT_LADDER if false_loss is not None else ["webp:80"])),
+        false_loss=false_loss,
         out=out,
         backbone=backbone,
         taps=names_of(tap),
@@ -111,6 +134,7 @@ def command(
         seed=seed,
         uplink_bytes_per_second=uplink_rate,
         asset_budget_bytes=asset_budget_bytes,
+        tune=tune,
         skip_unreadable=skip_unreadable,
         threads=threads,
     )
@@ -122,8 +146,14 @@ def command(
 
 
 def _summarise(made: "Commissioned", console: Console, uplink: float) -> None:
+    from analytics_service.codec_choice import told  # noqa: PLC0415 - imports numpy, as above
+
     for reason in made.skipped:
         console.print(f"left out: {reason}", style="yellow")
+    if made.choice is not None:
+        for tried in made.choice.tried:
+            console.print(told(tried), highlight=False)
+        console.print(made.choice.reason, highlight=False)
     table = Table(title=f"{made.profile.station}: {made.images} good pictures")
     table.add_column("codec")
     facts = [_facts(rung, uplink) for rung in made.rungs]
@@ -132,6 +162,9 @@ def _summarise(made: "Commissioned", console: Console, uplink: float) -> None:
     for fact in dict.fromkeys(name for each in facts for name in each):
         table.add_row(fact, *(each.get(fact, "") for each in facts))
     console.print(table)
+    for rung in made.rungs:
+        if (tuning := rung.artifact.header.tuning) is not None:
+            console.print(f"{rung.codec}: {tuning.reason}", highlight=False)
     calibration = made.rungs[0].artifact.calibration
     advice = _more_pictures(made.images, calibration.target_false_reject_rate, calibration.confidence)
     if advice:

@@ -1,0 +1,105 @@
+"""Trying a detector's options on normal pictures and on defects drawn into them, at commissioning."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analytics_service.held_out import batches, folds_of
+from analytics_service.tuning import SCORE, Outcome, Tuning, decide, fits_of, scores_of
+from pictures.products.plant import DEFECTS, plant_into
+from vision.arrays import FeatureMaps, Floats, Pixels, Progress
+from vision.detectors.protocol import Detector, PatchScores
+from vision.detectors.scoring import picture_scores
+from wire_contract.errors import MisconfiguredError
+
+FEWEST_PICTURES = 10
+MOST_PICTURES = 120
+"""More would take longer than they tell."""
+PLANTED = 200
+HALVES = 2
+_SIZES, _CONTRASTS = (0.06, 0.5), (0.2, 1.0)
+_PLAINER = 1.5
+
+
+def tune(
+    kind: type[Detector],
+    pictures: Pixels,
+    maps: FeatureMaps,
+    send: Callable[[Pixels], FeatureMaps],
+    *,
+    parameters: Mapping[str, Any],
+    seed: int,
+    on_progress: Progress,
+) -> Tuning:
+    """Choose among a detector's options by what finds defects drawn into normal pictures.
+
+    Each half of the pictures is judged, as it is and with defects, by detectors that learnt from the other half.
+
+    Args:
+        kind: The detector's class.
+        pictures: `(N, H, W, 3)`, normal, at the input size, not yet encoded.
+        maps: Their feature maps as the service will have them.
+        send: Gives such maps of other pictures.
+        parameters: Those that a person has decided on; they stay.
+        seed: Of the pictures taken, the defects, the halves and the fits.
+        on_progress: Called with fits done and fits in all.
+    """
+    if len(pictures) < FEWEST_PICTURES:
+        few = f"{len(pictures)} normal pictures are too few to tell options apart; it takes {FEWEST_PICTURES}"
+        return Tuning(chosen={}, reason=few, pictures=len(pictures), planted=0)
+    rng = np.random.default_rng(seed)
+    taken = np.sort(rng.permutation(len(pictures))[:MOST_PICTURES])
+    sources = np.arange(max(PLANTED, len(taken))) % len(taken)
+    planted = send(np.stack([draw_into(pictures[taken[source]], rng) for source in sources]))
+    normal = {tap: values[taken] for tap, values in maps.items()}
+    options, words = fits_of(kind.name, parameters), scores_of(kind.name, parameters)
+    halves = folds_of(len(taken), HALVES, seed=seed)
+    outcomes: list[Outcome] = []
+    for done, option in enumerate(options):
+        found = {word: (np.empty(len(taken)), np.empty(len(sources))) for word in words}
+        for half, held in enumerate(halves):
+            on_progress(done * HALVES + half, len(options) * HALVES)
+            others = np.setdiff1d(np.arange(len(taken)), held)
+            settings = {**parameters, **option, SCORE: words[0]}
+            detector = kind.fit(batches(normal, others), seed=seed, **settings)
+            hit = np.flatnonzero(np.isin(sources, held))
+            for several, places, at in ((normal, held, 0), (planted, hit, 1)):
+                for word, scores in _scores(detector, several, places, words).items():
+                    found[word][at][places] = scores
+        outcomes += [Outcome(_changed(option, word, words[0]), *scores) for word, scores in found.items()]
+    on_progress(len(options) * HALVES, len(options) * HALVES)
+    return decide(outcomes, sources, seed=seed)
+
+
+def draw_into(picture: Pixels, rng: np.random.Generator) -> Pixels:
+    """The picture with a defect of any kind, from faint and small to plain and half as large as the picture."""
+    kind = str(rng.choice(list(DEFECTS)))
+    size, contrast = (float(np.exp(rng.uniform(*np.log(span)))) for span in (_SIZES, _CONTRASTS))
+    while True:
+        try:
+            return plant_into(picture, kind, size=size, contrast=contrast, rng=rng)[0]
+        except MisconfiguredError:  # it cannot be seen
+            if size == contrast == 1:
+                return picture
+            size, contrast = min(1.0, size * _PLAINER), min(1.0, contrast * _PLAINER)
+
+
+def _changed(option: Mapping[str, Any], word: str, usual: str) -> dict[str, Any]:
+    return {**option, **({} if word == usual else {SCORE: word})}
+
+
+def _scores(
+    detector: Detector, maps: FeatureMaps, places: NDArray[np.intp], words: tuple[str, ...]
+) -> dict[str, Floats]:
+    """Scores of some pictures in every way, from one search."""
+    found = [detector.search(detector.embed(batch)) for batch in batches(maps, places)]
+    return {word: np.concatenate([_scored(each, word, words[0]) for each in found]) for word in words}
+
+
+def _scored(found: PatchScores, word: str, fitted: str) -> Floats:
+    if word == fitted:
+        return found.image
+    assert word in {"peak", "top", "contrast"}, f"{word} is the detector's own"
+    return picture_scores(found.patch, word)  # type: ignore[arg-type]

@@ -1,0 +1,79 @@
+"""Options are changed only where drawn defects say so for certain."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analytics_service.tuning import FIT_MARGIN, FITS, SCORES, Outcome, decide, fits_of, scores_of, told
+from vision.detectors import DETECTORS
+from vision.evaluation import image_auroc
+
+PICTURES, PLANTED = 60, 120
+SOURCES = np.arange(PLANTED) % PICTURES
+
+
+def outcome(shift: float, seed: int = 0, **parameters: object) -> Outcome:
+    """Scores whose planted pictures lie so many deviations above the normal ones."""
+    rng = np.random.default_rng(seed)
+    return Outcome(parameters, rng.normal(size=PICTURES), shift + rng.normal(size=PLANTED))
+
+
+def test_a_clear_gain_is_taken_with_its_reason() -> None:
+    tuning = decide([outcome(0.5), outcome(0.6, score="peak"), outcome(2.5, 1, score="top")], SOURCES, seed=0)
+    assert tuning.chosen == {"score": "top"}
+    assert tuning.reason.startswith("score=top gains +0.")
+    assert "120 defects drawn into 60 normal pictures" in tuning.reason
+    assert [tried.parameters["score"] for tried in tuning.tried] == ["top", "peak"]
+    assert tuning.tried[0].interval[0] < tuning.tried[0].gain < tuning.tried[0].interval[1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_changes_nothing(seed: int) -> None:
+    tuning = decide([outcome(1.0), outcome(1.0, 10 + seed, score="peak")], SOURCES, seed=seed)
+    assert tuning.chosen == {} or tuning.tried[0].interval[0] > 0
+    same = decide([outcome(1.0), outcome(1.0, score="peak")], SOURCES, seed=seed)
+    assert same.chosen == {}
+    assert same.reason.startswith("nothing is better for certain")
+
+
+def test_another_fit_must_gain_far_more_than_another_score() -> None:
+    base = outcome(1.0)
+    better = Outcome({}, base.normal, base.planted + 0.1)
+    for parameters, chosen in (({"score": "top"}, True), ({"whitening": "mean"}, False)):
+        tuning = decide([base, Outcome(parameters, better.normal, better.planted)], SOURCES, seed=0)
+        assert bool(tuning.chosen) is chosen, told(tuning.tried[0])
+        assert tuning.tried[0].gain < FIT_MARGIN + 0.02
+
+
+def test_the_best_of_several_convincing_ones_is_taken() -> None:
+    tuning = decide([outcome(0.3), outcome(1.5, 1, score="peak"), outcome(2.5, 2, whitening="full")], SOURCES, seed=0)
+    assert tuning.chosen == {"whitening": "full"}
+
+
+@given(st.integers(0, 100), st.floats(-2, 2))
+def test_the_gain_is_the_difference_of_two_image_aurocs(seed: int, shift: float) -> None:
+    first, second = outcome(0.5, seed), outcome(shift, seed + 1, score="top")
+    (tried,) = decide([first, second], SOURCES, seed=seed).tried
+    truth = [False] * PICTURES + [True] * PLANTED
+    aurocs = [image_auroc(truth, [*each.normal, *each.planted]) for each in (first, second)]
+    assert tried.gain == pytest.approx(aurocs[1] - aurocs[0])  # type: ignore[operator]
+    assert tried.interval[0] <= tried.interval[1]
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_every_option_tried_is_one_of_the_detector_s(detector: str) -> None:
+    rng = np.random.default_rng(0)
+    maps = {"tap": rng.normal(size=(4, 8, 4, 4)).astype(np.float32)}
+    for options in FITS.get(detector, ()):
+        for score in SCORES[detector]:
+            fitted = DETECTORS[detector].fit([maps], seed=0, **options, score=score)
+            assert fitted.parameters.items() >= options.items()
+    assert DETECTORS[detector].fit([maps], seed=0).parameters["score"] == SCORES[detector][0]
+
+
+def test_what_a_person_has_decided_is_not_tried() -> None:
+    assert fits_of("fapm", {"whitening": "off"}) == [{}, {"layer_scaling": "median"}, {"reach": 1}]
+    assert fits_of("patchcore", {}) == [{}]
+    assert scores_of("fapm", {"score": "top"}) == ("top",)
+    assert scores_of("padim", {}) == ("max", "top", "contrast")
