@@ -159,7 +159,8 @@ def command(
         console = Console(width=LOG_WIDTH)
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="patchline-transmission-")))
-        on_phase = stack.enter_context(phases(Console(stderr=True)))
+        news = Console(stderr=True)
+        on_phase = stack.enter_context(phases(news)) if news.is_terminal else _Milestones(news)
         outcome = measure(tuple(scenario or ()), terms, work, on_phase=on_phase)
     _tell(outcome, console)
     if json_file is not None:
@@ -168,6 +169,19 @@ def command(
         title = f"{outcome.configuration['category']} · {uplink}, edge {edge_slowdown:g} times slower"
         for path in draw(outcome.rows, plots, title=title):
             console.print(str(path), highlight=False)
+
+
+class _Milestones:
+    """Progress where nothing can be drawn over, such as in a log: a line a phase."""
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._told = console, set[tuple[str, int]]()
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        """Say what is done: of scenarios each one, of anything else the end."""
+        if (done == total or phase.startswith("scenarios")) and (phase, done) not in self._told:
+            self._told.add((phase, done))
+            self._console.print(f"{phase}: {done} of {total}", highlight=False)
 
 
 def _tell(outcome: Outcome, console: Console) -> None:
