@@ -1,5 +1,6 @@
 """The greedy k-centre coreset: few vectors that are near to all."""
 
+from itertools import pairwise
 from math import isqrt
 
 import numpy as np
@@ -87,9 +88,7 @@ class _Choice:
         self._norms: Floats = np.einsum("nc,nc->n", self._points, self._points)
         self._doubt = _DOUBT * 4 * float(self._norms.max())
         self._middle_keys = np.vstack([-2 * self._middles.T, np.einsum("kc,kc->k", self._middles, self._middles)])
-        away = self._middles[self._cell_of]
-        away -= self._points
-        self._radii = np.sqrt(np.maximum.reduceat(np.einsum("nc,nc->n", away, away), self._starts[:-1]))
+        self._radii = self._farthest()
         self._bounds = np.full(len(points), np.inf, dtype=np.float32)  # squared distances; of chosen points -1
         self._largest = np.full(len(self._middles), np.inf, dtype=np.float32)
         self._seen = np.zeros(len(self._middles), dtype=np.intp)  # how many centres each cell's bounds take account of
@@ -114,6 +113,14 @@ class _Choice:
             self._bring_up_to_date(cell)
         start, end = self._starts[cell], self._starts[cell + 1]
         self._choose(int(start + self._bounds[start:end].argmax()))
+
+    def _farthest(self) -> NDArray[np.floating]:
+        """How far each cell's points are from its middle at most; cell by cell, to save memory."""
+        farthest = np.empty(len(self._middles), dtype=np.float32)
+        for cell, (start, end) in enumerate(pairwise(self._starts.tolist())):
+            away = self._middles[cell] - self._points[start:end]
+            farthest[cell] = np.einsum("nc,nc->n", away, away).max()
+        return np.sqrt(farthest)
 
     def _choose(self, place: int) -> None:
         point = self._points[place]

@@ -57,7 +57,7 @@ OTHER_VALUES: dict[str, dict[str, Any]] = {
 """For every parameter a value that is not its default."""
 REFUSED: dict[str, dict[str, Any]] = {"patchcore": {"bank_budget_mb": 0.1}}
 """Parameters whose only effect is that a fit is refused, with a value that does it."""
-ELSEWHERE: dict[str, set[str]] = {"patchcore": {"search"}}
+ELSEWHERE: dict[str, set[str]] = {"patchcore": {"search", "thin"}}
 """Parameters that change no score of maps so easily told apart; their effect is shown in the detector's own tests."""
 BESIDE: dict[tuple[str, str], dict[str, Any]] = {("padim", "seed"): {"channels": 5}}
 """What a parameter needs beside it to have an effect on maps so small."""

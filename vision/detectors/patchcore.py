@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vision import anomaly_map
 from vision.arrays import FeatureMaps, Floats, Progress, Size
 from vision.coreset import greedy_k_centre
+from vision.detectors.fit_budget import Budget
 from vision.detectors.patch_collection import collect
 from vision.detectors.protocol import Embedded, Parameter, PatchScores, Rendering, all_finite, read_parameters
 from vision.detectors.scoring import Score, picture_scores
@@ -29,6 +30,8 @@ BANK_LIMIT = 5000
 _DEFAULT_RATIO = 0.1
 _LOSS_SAMPLE = 4096
 """Normal patches on which an approximate search is compared with the exact one."""
+_COPIES = {"exact": 0.0, "reduced": 0.5, "ivf": 2.0, "hnsw": 2.5, "pq": 2.0}
+"""Banks that each search holds or sets up beside the exact one's."""
 _PATCH = "patch"
 _BANK = "bank"
 
@@ -45,6 +48,8 @@ class PatchCoreParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
             columns of the coarsest: beyond that the search costs four times as much for what is mostly interpolated.
         bank_dtype: How the bank is kept in an artifact; float16 halves it.
         bank_budget_mb: Megabytes that all patches, the bank and its search may take while fitting; more is refused.
+        thin: Keep a random share of the patches, as many as the budget has room for, instead of refusing more; the
+            share is among the facts of the fit, and `coreset_ratio` is of what is kept. What is rare may be lost.
         search: `exact`, or one that may miss the nearest patch: `reduced`, or of faiss `ivf`, `hnsw` or `pq`. What it
             loses is among the facts of the fit. Building `hnsw` takes seconds at every start.
         score: How a picture is scored; "max" is the paper's eq. 7.
@@ -58,6 +63,7 @@ class PatchCoreParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     grid: tuple[Annotated[int, msgspec.Meta(ge=1)], Annotated[int, msgspec.Meta(ge=1)]] | None = None
     bank_dtype: Literal["float16", "float32"] = "float32"
     bank_budget_mb: Annotated[float, msgspec.Meta(gt=0)] = 4000.0
+    thin: bool = False
     search: Literal["exact", "reduced", "ivf", "hnsw", "pq"] = "exact"
     score: Score = "max"
     sigma: Annotated[float, msgspec.Meta(ge=0)] = 4.0
@@ -98,12 +104,14 @@ class PatchCore:
             MisconfiguredError: A parameter is unknown or out of range, or there is no picture.
         """
         settings = read_parameters(cls.name, {**parameters, "seed": seed}, PatchCoreParameters)
-        vectors = collect(
-            batches,
-            lambda maps: _patches(maps, settings.grid),
-            ratio=lambda patches: _bank_rows(patches, settings.coreset_ratio) / patches,
-            projection_dimensions=settings.projection_dimensions,
-            budget_mb=settings.bank_budget_mb,
+        budget = Budget(
+            settings.bank_budget_mb,
+            lambda patches: _bank_rows(patches, settings.coreset_ratio),
+            settings.projection_dimensions,
+            _COPIES[settings.search] + (settings.bank_dtype == "float16") / 2,
+        )
+        vectors, share = collect(
+            batches, lambda maps: _patches(maps, settings.grid), budget, thin=settings.thin, seed=seed
         )
         chosen = greedy_k_centre(
             vectors,
@@ -112,11 +120,15 @@ class PatchCore:
             projection_dimensions=settings.projection_dimensions,
             on_progress=on_progress,
         )
-        detector = cls(vectors[np.sort(chosen)].astype(settings.bank_dtype), settings)
+        others = np.delete(np.arange(len(vectors)), chosen)
+        sample = vectors[np.random.default_rng(seed).permutation(others)[:_LOSS_SAMPLE]]
+        bank = vectors[np.sort(chosen)].astype(settings.bank_dtype, copy=False)
+        del vectors  # before the search is built, which takes twice the bank for a while
+        detector = cls(bank, settings)
         if settings.search != "exact":
-            others = np.delete(np.arange(len(vectors)), chosen)
-            sample = np.random.default_rng(seed).permutation(others)[:_LOSS_SAMPLE]
-            detector._facts = search_loss(detector._search, detector._exact, vectors[sample])
+            detector._facts = search_loss(detector._search, detector._exact, sample)
+        if share < 1:
+            detector._facts["share_of_patches_kept"] = share
         return detector
 
     @property
@@ -160,7 +172,7 @@ class PatchCore:
         return {_BANK: self._bank}
 
     def facts(self) -> dict[str, float]:
-        """What an approximate search loses, on normal patches that the bank does not hold."""
+        """What an approximate search loses on normal patches not in the bank; the share of them kept, if thinned."""
         return dict(self._facts)
 
     @classmethod

@@ -1,5 +1,6 @@
 """A bank divided into cells of near vectors, so that whole cells can be ruled out by the triangle inequality."""
 
+from itertools import pairwise
 from math import isqrt
 
 import numpy as np
@@ -38,12 +39,17 @@ class Cells:
         assignment, _ = divide(reduced[:, :_LEADING].astype(np.float32), count)
         self.rows = np.argsort(assignment, kind="stable")
         self.starts = np.concatenate([[0], np.cumsum(np.bincount(assignment))])
-        ordered = reduced[self.rows]
-        centres = np.add.reduceat(ordered, self.starts[:-1]) / np.diff(self.starts)[:, np.newaxis]
-        away = ordered - np.repeat(centres, np.diff(self.starts), axis=0)
-        self.radii = np.sqrt(np.maximum.reduceat(np.einsum("nd,nd->n", away, away), self.starts[:-1]))
-        self.centres = _keys(centres)
-        self.blocks = [_keys(ordered[start:end]) for start, end in zip(self.starts[:-1], self.starts[1:], strict=True)]
+        centres, radii = [], []
+        self.blocks: list[Floats] = []
+        for start, end in pairwise(self.starts.tolist()):  # one by one: a bank in float64 is large enough once
+            vectors = reduced[self.rows[start:end]]
+            centre = vectors.mean(axis=0)
+            away = vectors - centre
+            centres.append(centre)
+            radii.append(np.einsum("nd,nd->n", away, away).max())
+            self.blocks.append(_keys(vectors))
+        self.radii: NDArray[np.float64] = np.sqrt(np.array(radii))
+        self.centres = _keys(np.stack(centres))
 
     @property
     def sizes(self) -> NDArray[np.intp]:

@@ -8,6 +8,7 @@ from vision.arrays import Floats
 _SAMPLE = 4096
 """Vectors of which the principal axes are taken: any orthonormal axes are right, and better ones change little."""
 _ROUNDS = 3
+_BLOCK = 8192
 
 
 class Reduction:
@@ -30,11 +31,13 @@ class Reduction:
 
     def reduce(self, vectors: Floats) -> NDArray[np.float64]:
         """`(M, C)` to `(M, dimensions + 1)`."""
-        centred = vectors - self._centre
         reduced = np.empty((len(vectors), self.dimensions + 1))
-        leading = np.matmul(centred, self._axes, out=reduced[:, :-1])
-        rest = np.einsum("mc,mc->m", centred, centred) - np.einsum("mc,mc->m", leading, leading)
-        np.sqrt(np.maximum(rest, 0), out=reduced[:, -1])
+        for start in range(0, len(vectors), _BLOCK):  # a bank in float64 is twice as large
+            block = slice(start, start + _BLOCK)
+            centred = vectors[block] - self._centre
+            leading = np.matmul(centred, self._axes, out=reduced[block, :-1])
+            rest = np.einsum("mc,mc->m", centred, centred) - np.einsum("mc,mc->m", leading, leading)
+            np.sqrt(np.maximum(rest, 0), out=reduced[block, -1])
         return reduced
 
 

@@ -23,6 +23,7 @@ CARRIED: dict[str, tuple[Any, ...] | None] = {
     "grid": None,
     "bank_dtype": None,
     "bank_budget_mb": None,
+    "thin": None,
     "search": ("exact",),
     "score": scores.SCORES,
     "sigma": None,
