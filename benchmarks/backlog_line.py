@@ -3,7 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -28,6 +28,14 @@ _START_SECONDS = 120.0
 _POLL_SECONDS = 0.25
 
 
+def journal_of(outbox: Path) -> list[JournalLine]:
+    """What a station has closed; nothing while it is still making its outbox."""
+    if outbox.is_file():
+        with suppress(UnavailableError):
+            return list(read_journal(outbox))
+    return []
+
+
 class BacklogLine:
     """Broker and service, up; stations come one after the other."""
 
@@ -42,7 +50,7 @@ class BacklogLine:
 
     def closed(self, name: str) -> list[JournalLine]:
         """What a station has closed so far."""
-        return list(read_journal(self.outbox(name))) if self.outbox(name).is_file() else []
+        return journal_of(self.outbox(name))
 
     def fill(self, name: str, count: int, on_phase: Callable[[str, int, int], None]) -> list[str]:
         """Let an earlier boot of a station have kept so many frames; their inspection ids."""

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -140,7 +140,10 @@ class Rig:
 
     def journal(self) -> list[JournalLine]:
         """The station's own account."""
-        return list(read_journal(self.outbox)) if self.outbox.is_file() else []
+        if self.outbox.is_file():
+            with suppress(UnavailableError):  # killed while it made its outbox
+                return list(read_journal(self.outbox))
+        return []
 
     def numbered(self) -> set[str]:
         """Parts that the station has given a number."""
