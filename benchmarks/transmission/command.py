@@ -22,6 +22,7 @@ from benchmarks.stamp import stamp
 from benchmarks.transmission import paper
 from benchmarks.transmission.accuracy import EdgeMaps, Examined, examine
 from benchmarks.transmission.commissioned import Ready, make_ready, taps_at_hand
+from benchmarks.transmission.page import put
 from benchmarks.transmission.plots import draw
 from benchmarks.transmission.rows import row_of
 from benchmarks.transmission.scenarios import SCENARIOS, chosen
@@ -128,6 +129,10 @@ def command(
     ] = 40,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
     plots: Annotated[Path | None, typer.Option("--plots", help="Draw them into this folder (bench extra).")] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option("--page", help="Put the tables into this Markdown page, between the category's marks."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the codecs, the parts' order and the resamples.")] = 0,
 ) -> None:
     """What each way of sending a part finds and costs: the compression paper's tables for a category.
@@ -165,6 +170,8 @@ def command(
     _tell(outcome, console)
     if json_file is not None:
         json_file.write_bytes(_as_json(outcome, seed))
+    if page is not None:
+        put(page, outcome.configuration["category"], outcome.rows, _stamped(outcome, seed))
     if plots is not None:
         title = f"{outcome.configuration['category']} · {uplink}, edge {edge_slowdown:g} times slower"
         for path in draw(outcome.rows, plots, title=title):
@@ -192,6 +199,14 @@ def _tell(outcome: Outcome, console: Console) -> None:
     faults = [f"{row['scenario']}: {fault}" for row in outcome.rows for fault in row.get("faults", ())]
     for sentence in [*outcome.notes, *faults]:
         console.print(sentence, style="yellow", highlight=False)
+
+
+def _stamped(outcome: Outcome, seed: int) -> str:
+    """One line below a page's tables: what they were measured on."""
+    made = stamp(seed=seed, broker=outcome.broker or None)
+    constraints = [str(value) for key, value in outcome.configuration.items() if key.endswith("_by")]
+    machine = f"{made.machine['processor']}, {made.machine['cores']} cores"
+    return f"Measured at {made.commit} on {machine}; {'; '.join([made.versions.get('broker', ''), *constraints])}."
 
 
 def _as_json(outcome: Outcome, seed: int) -> bytes:

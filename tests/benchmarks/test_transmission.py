@@ -14,6 +14,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from benchmarks.transmission import paper, scenarios, tables
+from benchmarks.transmission.page import put
 from benchmarks.transmission.plots import draw, front, parts_of
 from benchmarks.transmission.wire import FEWEST_PARTS, Terms, packet_bytes, seconds_of, takt_for
 from edge_node.journal import JournalLine
@@ -178,3 +179,20 @@ def test_two_scenarios_on_a_real_line(tmp_path: Path) -> None:
     assert original["transmission_seconds"]["p50"] > 0.5 * original["wire_bytes"]["mean"] / 1e5
     assert document["configuration"]["uplink_shaped_by"].startswith("a token bucket in front of the sockets")
     assert document["versions"]["broker"].startswith("mosquitto") or "osquitto" in document["versions"]["broker"]
+
+
+def test_a_page_gets_its_tables_between_the_marks_of_its_category(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- transmission bottle -->\nold\n<!-- end bottle -->\nafter\n")
+    put(page, "bottle", [row()], "Measured here.")
+    once = page.read_text()
+    put(page, "bottle", [row()], "Measured here.")
+    assert page.read_text() == once
+    assert "old" not in once
+    assert "| webp-80-fast | `webp:80` | 0.9800 (0.982) | +0.0100 [-0.0100 +0.0200] |" in once
+    assert once.startswith("before\n")
+    assert once.endswith("<!-- end bottle -->\nafter\n")
+    with pytest.raises(MisconfiguredError, match="has no marks"):
+        put(page, "pigeon", [row()], "")
+    with pytest.raises(MisconfiguredError, match="cannot be read"):
+        put(tmp_path / "nowhere.md", "bottle", [row()], "")
