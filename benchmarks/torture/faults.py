@@ -123,9 +123,9 @@ FAULTS: dict[str, Fault] = {
     ),
     "F15s": Fault(
         name="copies with a flipped bit",
-        how="recorded messages published with one bit of the picture flipped",
+        how="recorded messages again, one bit of the picture flipped; a judged part is answered from the records",
         strike=strangers.flipped,
-        strangers=True, letters=True,
+        strangers=True,
     ),
     "F16": Fault(
         name="decompression bomb", how="a WebP of 40 bytes that claims 268 Mpx", strike=strangers.bomb,

@@ -16,7 +16,7 @@ from benchmarks.torture.rounds import rounds_of
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
-FAST = {"F01": 1, "F04": 2, "F05": 3, "F06": 4, "F07": 5, "F08k": 6, "F15": 7, "K146": 8}
+FAST = {"F01": 1, "F05": 3, "F06": 4, "F07": 5, "F08k": 6, "F15": 7, "K146": 8}
 """Fault -> seed. All of them, again and again: make torture."""
 
 
@@ -37,9 +37,12 @@ def test_every_fault_of_the_list_is_there() -> None:
     assert len(set(names)) == len(names)
 
 
-def _forget_a_part(rig: Rig, rng: Random) -> None:
-    """The ledger has one part more than ever was: what a lost part looks like."""
+def _forget_a_part_and_move_a_gate_twice(rig: Rig, rng: Random) -> None:
+    """The ledger has one part more than ever was, and the gate's own paper one movement."""
     rig.deal(1)
+    rig.until(rig.moved)
+    with (rig.folder / "moved.txt").open("a") as paper:
+        paper.write(f"{rig.moved()[0]} part reject verdict\n")
 
 
 def _judge_a_part_twice(rig: Rig, rng: Random) -> None:
@@ -48,27 +51,20 @@ def _judge_a_part_twice(rig: Rig, rng: Random) -> None:
     rig.boot_edge([*rig.ledger[:1], *rig.deal(1)])
 
 
-def _move_a_gate_twice(rig: Rig, rng: Random) -> None:
-    """The gate's own paper says so."""
-    rig.until(rig.moved)
-    with (rig.folder / "moved.txt").open("a") as paper:
-        paper.write(f"{rig.moved()[0]} part reject verdict\n")
-
-
 @pytest.mark.parametrize(
-    ("strike", "sentence"),
+    ("strike", "sentences"),
     [
-        (_forget_a_part, "have no verdict"),
-        (_judge_a_part_twice, "was inspected 2 times"),
-        (_move_a_gate_twice, "gate moved more than once"),
+        (_forget_a_part_and_move_a_gate_twice, ["have no verdict", "gate moved more than once"]),
+        (_judge_a_part_twice, ["was inspected 2 times"]),
     ],
-    ids=["lost", "double", "gate"],
+    ids=["lost and moved twice", "judged twice"],
 )
-def test_the_books_notice(ground: Ground, strike: Callable[[Rig, Random], None], sentence: str) -> None:
+def test_the_books_notice(ground: Ground, strike: Callable[[Rig, Random], None], sentences: list[str]) -> None:
     fault = Fault(name="a broken promise", how="by hand", strike=strike, parts=4)
     (played,) = rounds_of("none", fault, ground, count=1, seed=0)
-    assert any(sentence in each for each in played.violations), played.violations
-    assert played.lost + played.duplicated > 0
+    for sentence in sentences:
+        assert any(sentence in each for each in played.violations), played.violations
+    assert played.lost + played.duplicated >= len(sentences)
 
 
 @contextmanager
@@ -107,7 +103,7 @@ def test_a_disk_that_breaks_takes_nothing_more_and_has_what_it_had(tmp_path) -> 
 
 def test_a_line_that_does_not_start_is_a_violation_and_not_a_success(ground: Ground) -> None:
     fault = Fault(
-        name="no broker", how="a configuration nobody can read", strike=_forget_a_part,
+        name="no broker", how="a configuration nobody can read", strike=_judge_a_part_twice,
         needs=Needs(broker_lines=("listener none",)),
     )  # fmt: skip
     (played,) = rounds_of("none", fault, ground, count=1, seed=0)
