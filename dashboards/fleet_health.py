@@ -2,6 +2,7 @@
 
 from dashboards.grafana_model import ONE_IS_GOOD, ZERO_IS_GOOD, Dashboard, Panel, Query, Row
 
+NOT_ENCRYPTED = {0: ("no TLS", "blue")}
 YES_IS_GOOD = {1: ("yes", "green"), 0: ("NO", "red")}
 
 
@@ -59,6 +60,7 @@ UP = Row(
             description="0 where no link is encrypted. `patchline provision` renews.",
             width=4,
             thresholds=((None, "red"), (2592000, "green")),
+            words=NOT_ENCRYPTED,
         ),
         Panel(
             title="Broker drops, 5 min",

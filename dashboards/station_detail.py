@@ -4,6 +4,7 @@ from dashboards.grafana_model import NO_THRESHOLDS, ONE_IS_GOOD, ZERO_IS_GOOD, D
 
 OF = '{station=~"$station"}'
 LATENCIES = f"sum by (station, le) (rate(vad_edge_latency_seconds_bucket{OF}[1m]))"
+NOT_ENCRYPTED = {0: ("no TLS", "blue")}
 YES_IS_GOOD = {1: ("yes", "green"), 0: ("NO", "red")}
 YES_IS_BAD = {1: ("YES", "red"), 0: ("no", "green")}
 
@@ -74,6 +75,7 @@ STATE = Row(
             description="Until the first certificate the link depends on expires. 0 where the link is not encrypted.",
             width=4,
             thresholds=((None, "red"), (2592000, "green")),
+            words=NOT_ENCRYPTED,
         ),
         Panel(
             title="Profile and codec in use",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -287,6 +288,29 @@ def test_the_metrics_tell_what_happened(line: Any, plant: Any) -> None:
     assert "vad_analytics_unaccounted_parts" in text
     assert 'vad_analytics_connected{link="backlog"} 1.0' in text
     assert f'artifact="{plant.made.rungs[0].artifact.fingerprint[:12]}"' in text
+
+
+def test_readiness_tells_of_a_broker_that_is_away_and_liveness_does_not(
+    line: Any, plant: Any, mosquitto: Broker, eventually: Callable[..., None]
+) -> None:
+    service, edge = line
+    edge.send_until_judged([plant.frame(0)])
+
+    def says(path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{service.metrics_port}/{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    eventually(lambda: says("readyz") == (200, "ok\n"), 30)
+    mosquitto.kill()
+    away = "not connected to the broker\nthe backlog's link is not connected\n"
+    eventually(lambda: says("readyz") == (503, away), 30)
+    assert says("healthz") == (200, "ok\n")
+    mosquitto.restart()
+    eventually(lambda: says("readyz") == (200, "ok\n"), 60)
 
 
 def test_a_running_service_takes_up_new_artifacts_and_still_judges_for_the_old_ones(

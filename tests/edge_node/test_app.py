@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -228,3 +229,33 @@ def test_the_embedded_broker_of_a_demonstration_serves_as_well(
         )
         assert start_edge(settings).wait() == 0
         assert sorted(set(service.parts())) == [f"part-{number}" for number in range(8)]
+
+
+def test_readiness_says_what_a_station_waits_for_and_liveness_does_not(
+    mosquitto: Broker,
+    start_edge: Any,
+    settings_for: SettingsFor,
+    eventually: Eventually,
+    new_service: Any,
+    make_profile: Any,
+) -> None:
+    port = free_port()
+    start_edge(settings_for({"kind": "synthetic", "product": "washer"}, metrics={"port": port}))
+
+    def says(path: str) -> str:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
+                return f"{answer.status} {answer.read().decode()}"
+        except urllib.error.HTTPError as error:
+            with error:
+                return f"{error.code} {error.read().decode()}"
+        except OSError:
+            return ""
+
+    eventually(lambda: says("readyz") == "503 no profile yet, neither cached nor published\n", 30)
+    new_service().publish_profile(make_profile())
+    eventually(lambda: says("readyz") == "200 ok\n", 30)
+    mosquitto.kill()
+    eventually(lambda: says("readyz") == "503 not connected to the broker\n", 30)
+    assert says("healthz") == "200 ok\n"
+    mosquitto.restart()

@@ -1,0 +1,34 @@
+"""A real Mosquitto's own figures are among the metrics while it is there."""
+
+from collections.abc import Callable
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from analytics_service.broker_figures import BrokerFigures
+from line_replay.broker import Broker
+from wire_contract.link.settings import LinkSettings
+
+pytestmark = pytest.mark.broker
+
+
+def test_figures_come_with_the_broker_and_go_with_it(mosquitto: Broker, eventually: Callable[..., None]) -> None:
+    registry = CollectorRegistry()
+    figures = BrokerFigures(LinkSettings(port=mosquitto.port, client_id="service"), registry)
+    figures.start()
+    try:
+        eventually(lambda: registry.get_sample_value("vad_analytics_broker_clients") is not None, 30)
+        eventually(lambda: registry.get_sample_value("vad_analytics_broker_dropped_messages_total") == 0, 30)
+        eventually(lambda: registry.get_sample_value("vad_analytics_broker_received_bytes_total"), 30)
+        mosquitto.kill()
+        eventually(lambda: registry.get_sample_value("vad_analytics_broker_clients") is None, 30)
+    finally:
+        figures.stop(2.0)
+
+
+def test_a_broker_that_refuses_is_told_of_with_the_remedy(caplog: pytest.LogCaptureFixture) -> None:
+    """Mosquitto's access list grants and delivers nothing; its dynamic security refuses, as other brokers do."""
+    figures = BrokerFigures(LinkSettings(client_id="service"), CollectorRegistry())
+    with caplog.at_level("INFO"):
+        figures._disconnected("the broker refuses the subscription to $SYS/broker/# (Not authorized)")
+    assert "set broker.figures = false" in caplog.text
