@@ -53,7 +53,7 @@ class WatchedLine:
             stack.callback(service.stop)
             service.start()
             self._await(f"http://127.0.0.1:{self._ports['analytics']}/readyz")
-            stack.callback(self._start_prometheus().terminate)
+            stack.callback(_end, self._start_prometheus())
             for name, product in STATIONS.items():
                 edge = self._program(name, "edge", self._edge_file(name, product))
                 stack.callback(edge.stop)
@@ -151,3 +151,8 @@ class WatchedLine:
                 if time.monotonic() > deadline:
                     raise UnavailableError(f"{address} does not answer: {error}") from error
                 time.sleep(0.2)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.wait(_START_SECONDS)
