@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PYTEST_FLAGS ?=
+# One worker a core; the tests of a file stay together, since they share what takes long to set up.
+PYTEST_FLAGS ?= --numprocesses auto --dist loadfile
 TORTURE_SECONDS ?= 3600
 MODULES := patchline wire_contract vision pictures edge_node analytics_service line_replay broker_config benchmarks distillation
 

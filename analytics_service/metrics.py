@@ -62,8 +62,8 @@ class Metrics:
             ["station", "codec"], buckets=_RATIOS, registry=registry,
         )  # fmt: skip
         self.score_drift = Gauge(
-            "vad_analytics_score_drift_ratio", "Kolmogorov-Smirnov distance of the last 200 scores from those at "
-            "commissioning", ["station", "codec"], registry=registry,
+            "vad_analytics_score_drift_ratio", "How far the last 200 scores rose above those at commissioning: "
+            "one-sided Kolmogorov-Smirnov distance", ["station", "codec"], registry=registry,
         )  # fmt: skip
         self.score_drift_limit = Gauge(
             "vad_analytics_score_drift_limit_ratio", "The distance that chance exceeds once in a thousand times",

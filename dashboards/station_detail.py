@@ -222,8 +222,8 @@ CAMERA = Row(
                 Query(f"vad_analytics_score_drift_limit_ratio{OF}", "what chance explains"),
             ],
             unit="percentunit",
-            description="Kolmogorov-Smirnov distance of the last 200 scores from those at commissioning. Above what "
-            "chance explains: camera, light, product or defect rate have changed. From 50 scores on.",
+            description="How far the last 200 scores rose above those at commissioning, one-sided Kolmogorov-Smirnov "
+            "distance. Above what chance explains: camera, light, product or defect rate changed. From 50 scores on.",
         ),
         Panel(
             title="Scores, as shares of the threshold",

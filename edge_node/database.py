@@ -4,7 +4,7 @@ import fcntl
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -129,13 +129,26 @@ def lock(path: Path) -> int:
     return descriptor
 
 
-def open_database(path: Path, station: str) -> sqlite3.Connection:
+def open_database(path: Path, station: str, *, make_room: Callable[[], object]) -> sqlite3.Connection:
     """Open or create the file for one station; every commit is on the disk when it returns.
+
+    Args:
+        path: The file.
+        station: Whose it is.
+        make_room: Frees what is kept aside on its disk, which may have been full already when the last boot ended.
 
     Raises:
         MisconfiguredError: The file is another station's, of a newer patchline, damaged, or no database.
         UnavailableError: The disk is full or failing.
     """
+    try:
+        return _open(path, station)
+    except UnavailableError:
+        make_room()
+        return _open(path, station)
+
+
+def _open(path: Path, station: str) -> sqlite3.Connection:
     with translated(path):
         connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")

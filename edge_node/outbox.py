@@ -71,7 +71,7 @@ class Outbox:
         self._lock = lock(path)
         self._ballast = Ballast(path.with_name(path.name + ".ballast"), _BALLAST_BYTES)
         try:
-            self._connection = open_database(path, station)
+            self._connection = open_database(path, station, make_room=self._ballast.release)
             with translated(path):
                 self._log = FrameLog(path, self._connection)
             self._reader = open_reader(path)

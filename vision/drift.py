@@ -1,4 +1,9 @@
-"""Whether scores still look as they did at commissioning: the Kolmogorov-Smirnov distance, and what chance explains."""
+"""Whether scores have risen since commissioning: the one-sided Kolmogorov-Smirnov distance, and what chance explains.
+
+One side only, because the other is no news: the reference scores come from detectors that had not seen their pictures,
+and the final one, which has seen them all, scores the same parts a little lower. Measured on drawn boards, 40 pictures,
+nothing changed: 0.60 lower, 0.01 higher.
+"""
 
 from collections.abc import Sequence
 
@@ -21,7 +26,7 @@ def quantiles_of(scores: ArrayLike) -> tuple[float, ...]:
 
 
 def distance(scores: ArrayLike, quantiles: Sequence[float]) -> float:
-    """The largest difference between two distribution functions, 0 to 1.
+    """How far the scores' distribution function falls below the reference's, 0 to 1: 0 where no score is too high.
 
     The scores' own is a staircase, the reference's is straight between its quantiles.
 
@@ -31,29 +36,22 @@ def distance(scores: ArrayLike, quantiles: Sequence[float]) -> float:
     """
     values: NDArray[np.float64] = np.sort(np.asarray(scores, dtype=np.float64))
     steps = np.arange(len(values) + 1) / len(values)
-    before, upto = _reference(values, np.asarray(quantiles))
-    return float(max(np.max(steps[1:] - upto), np.max(before - steps[:-1]), 0.0))
+    return float(max(np.max(_share_below(values, np.asarray(quantiles)) - steps[:-1]), 0.0))
 
 
-def _reference(
-    values: NDArray[np.float64], quantiles: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The reference's share below each value, and up to it; they differ where several quantiles are one value."""
+def _share_below(values: NDArray[np.float64], quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The reference's share below each value; where several quantiles are that one value, below the first of them."""
     shares = np.linspace(0, 1, len(quantiles))
-    between = np.interp(values, quantiles, shares, left=0.0, right=1.0)
     first = np.searchsorted(quantiles, values)
-    last = np.searchsorted(quantiles, values, side="right") - 1
-    on_one = last >= first
-    return (
-        np.where(on_one, shares[first.clip(max=len(shares) - 1)], between),
-        np.where(on_one, shares[last.clip(min=0)], between),
-    )
+    on_one = np.searchsorted(quantiles, values, side="right") > first
+    between = np.interp(values, quantiles, shares, left=0.0, right=1.0)
+    return np.where(on_one, shares[first.clip(max=len(shares) - 1)], between)
 
 
 def critical(scores: int, reference: int) -> float:
     """The distance that samples of these sizes from one distribution exceed once in a thousand times.
 
-    Two-sample test of Smirnov, large-sample form: sqrt(-ln(alpha / 2) / 2 * (n + m) / (n m)).
+    Two-sample test of Smirnov, one-sided, large-sample form: sqrt(-ln(alpha) / 2 * (n + m) / (n m)).
     """
-    factor = np.sqrt(-np.log(_SIGNIFICANCE / 2) / 2)
+    factor = np.sqrt(-np.log(_SIGNIFICANCE) / 2)
     return float(min(1.0, factor * np.sqrt((scores + reference) / (scores * reference))))

@@ -7,7 +7,7 @@ _SECRET_NAMES = ("password", "secret", "token", "key", "url", "device")
 
 
 def redacted(text: str) -> str:
-    """The same text, with `***` for the password of every `scheme://user:password@host` in it, the scheme missing or not."""
+    """The same text, with `***` for the password of every `scheme://user:password@host`, the scheme missing or not."""
     return _PASSWORD_IN_URL.sub(r"\g<head>***", text)
 
 

@@ -66,7 +66,7 @@ def test_a_quarter_of_the_pixels_costs_a_quarter_of_the_multiply_adds() -> None:
 
 
 def test_a_backbone_that_does_not_exist_and_a_folder_without_categories_are_named(tmp_path: Path) -> None:
-    with pytest.raises(MisconfiguredError, match="no backbone resnet7"):
+    with pytest.raises(MisconfiguredError, match=r"no backbone is called .resnet7."):
         contestant("resnet7", None, 1)
     with pytest.raises(MisconfiguredError, match="train/good"):
         categories(tmp_path)
