@@ -1,7 +1,8 @@
 """Every fault the torture knows, by the numbers of the fault list it started from; combinations stand behind."""
 
 from benchmarks.torture import disks, keys, kills, postgres, strangers, wires
-from benchmarks.torture.fault import Fault, Needs
+from benchmarks.torture.fault import Fault
+from benchmarks.torture.needs import Needs
 from benchmarks.torture.places import why_no_disks, why_no_mounts
 from line_replay import namespaces
 

@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Self
 
 from benchmarks.torture import postgres, settings, site
-from benchmarks.torture.fault import Needs
 from benchmarks.torture.ground import STATION, Ground
+from benchmarks.torture.needs import Needs
 from benchmarks.torture.places import PLACES, Place
 from benchmarks.torture.settings import KEEPALIVE_SECONDS, PATIENCE_SECONDS
 from benchmarks.torture.witnesses import lines_of, open_parts

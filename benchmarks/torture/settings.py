@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.torture.fault import Needs
 from benchmarks.torture.ground import STATION
+from benchmarks.torture.needs import Needs
 from broker_config.demo import write_configuration
 from line_replay.broker import Broker
 from line_replay.settings_files import toml

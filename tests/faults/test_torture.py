@@ -7,9 +7,10 @@ from random import Random
 
 import pytest
 
-from benchmarks.torture.fault import Fault, Needs
+from benchmarks.torture.fault import Fault
 from benchmarks.torture.faults import FAULTS
 from benchmarks.torture.ground import STATION, Ground
+from benchmarks.torture.needs import Needs
 from benchmarks.torture.places import RealDisk, why_no_disks
 from benchmarks.torture.rig import Rig
 from benchmarks.torture.rounds import rounds_of
