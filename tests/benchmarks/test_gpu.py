@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.gpu.timing import seconds_a_call
-
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="the torch extra is not installed")
 
 from benchmarks.gpu.command import main  # noqa: E402 - needs torch
+from benchmarks.gpu.timing import seconds_a_call  # noqa: E402 - needs torch
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["--size", "64", "--normal", "3", "--test", "4", "--seconds", "0.005", "--rounds", "1", "--device", "cpu"]
