@@ -53,6 +53,7 @@ def provision(folder: Path, wish: Wish, *, now: datetime) -> Provisioned:
         _make_signing_key(folder)
     else:
         authority = Authority.open(authority_folder(folder))
+        _take_back_settings(folder, before, site)
     write_site(folder, site)
     issued = read_issued(folder)
     known = {certificate.name for certificate in issued}
@@ -169,6 +170,20 @@ def _write_settings(folder: Path, site: Site, name: str) -> None:
             private_files.write(place / file, text.encode())
     verify_key = (signing_folder(folder) / node_files.SIGNED_BY).read_bytes()
     private_files.write(place / node_files.SIGNED_BY, verify_key)
+
+
+def _take_back_settings(folder: Path, before: Site, site: Site) -> None:
+    """Remove the broker's settings where they changed, so that they are written anew; never ones edited by hand."""
+    file = folder / BROKER / "mosquitto.conf"
+    if node_files.broker_settings(before) == node_files.broker_settings(site) or not file.exists():
+        return
+    if file.read_text(encoding="utf-8") != node_files.broker_settings(before):
+        raise MisconfiguredError(
+            "the broker's settings were edited by hand and are not written over",
+            where=str(file),
+            remedy=f"move it away and run this again, or change its folders to {site.broker_folder} there",
+        )
+    file.unlink()
 
 
 def _write_broker(

@@ -103,8 +103,12 @@ def more_of(site: Site, wish: Wish) -> Site:
     changed = [name for name, role in clients.items() if site.clients.get(name, role) != role]
     if changed:
         raise MisconfiguredError(f"{changed[0]} has another role already", where="--client", remedy="choose a new name")
+    folder = wish.broker_folder or site.broker_folder
+    beside = site.data_folder == f"{site.broker_folder}/data"
     return msgspec.structs.replace(
         site,
+        broker_folder=folder,
+        data_folder=wish.data_folder or (f"{folder}/data" if beside else site.data_folder),
         stations=tuple(dict.fromkeys([*site.stations, *stations])),
         clients=site.clients | clients,
     )

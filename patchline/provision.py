@@ -192,7 +192,7 @@ def _state(certificate: Certificate, days: float) -> str:
 
 def _say_done(out: Path, site: Site, added: tuple[str, ...]) -> None:
     _say(f"site {site.name}: {len(site.stations)} stations, {len(added)} new certificates in {out}")
-    _say(f"  {out}/broker      to the broker's machine, as {site.broker_folder}")
+    _say(f"  {out}/broker      to the broker's machine, as {site.broker_folder}, owned by its user: chown -R mosquitto")
     _say(f"  {out}/services    to the analytics service's machine")
     _say(f"  {out}/stations    each folder to its edge node")
     _say(f"  {out}/authority   off this machine: its key makes a stranger one of yours")

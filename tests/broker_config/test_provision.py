@@ -199,3 +199,12 @@ def test_rules_name_topics_of_the_sites_own_prefix(tmp_path: Path) -> None:
     topic = Topics("acme/v2").of(Station.parse("north/l/s"), "frame")
     assert f"topic write {topic}\n" in (tmp_path / "site/broker/site.acl").read_text()
     assert EdgeSettings.load(tmp_path / "site/stations/l/s/edge.toml").prefix == "acme/v2"
+
+
+def test_the_broker_may_move_to_another_folder_later(tmp_path: Path) -> None:
+    provision(tmp_path, Wish(name="north", hosts=("localhost",), stations=("press-2/top",)), now=utc_now())
+    provision(tmp_path, Wish(broker_folder="/etc/mosquitto/north"), now=utc_now())
+    text = (tmp_path / "broker" / "mosquitto.conf").read_text()
+    assert "acl_file /etc/mosquitto/north/site.acl" in text
+    assert "persistence_location /etc/mosquitto/north/data/" in text
+    assert str(tmp_path) not in text
