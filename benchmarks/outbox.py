@@ -26,6 +26,7 @@ from rich.table import Table
 from benchmarks.stamp import stamp
 from edge_node.outbox import Outbox
 from edge_node.rows import Closing, Row, Trigger
+from wire_contract.errors import MisconfiguredError
 
 SIZES = (2_000, 60_000, 400_000)
 WRITERS = (1, 4)
@@ -210,6 +211,8 @@ def command(
         patchline bench outbox --folder /var/lib/patchline --json outbox.json
     """
     rates = []
+    if not folder.is_dir():
+        raise MisconfiguredError("there is no such folder", where=str(folder), remedy="name one on the disk to measure")
     with tempfile.TemporaryDirectory(prefix="patchline-outbox-", dir=folder) as place, Console(stderr=True).status(""):
         for size, threads in itertools.product(sizes or SIZES, writers or WRITERS):
             rates.append(measure(Path(place), size, threads, seconds=seconds, rounds=rounds, seed=seed))
