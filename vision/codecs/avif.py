@@ -8,7 +8,7 @@ from PIL import Image, features
 
 from vision.arrays import Size
 from vision.codecs.avif_header import declared_size
-from vision.codecs.lossy import check_quality, decode_picture, read_quality
+from vision.codecs.lossy import LossyCodec, decode_picture
 from vision.codecs.protocol import Pixels, check_size, checked_pixels
 from wire_contract.errors import MisconfiguredError
 
@@ -21,22 +21,12 @@ LONGEST_SIDE = 16384
 
 
 @dataclass(frozen=True)
-class AvifCodec:
-    """Pixels as AVIF, colours at half the resolution. Damage inside may decode to other pixels.
-
-    Attributes:
-        quality: 1 (smallest) to 100 (best, still lossy).
-    """
-
-    quality: int
+class AvifCodec(LossyCodec):
+    """Pixels as AVIF, colours at half the resolution. Damage inside may decode to other pixels."""
 
     family: ClassVar[str] = "avif"
     usage: ClassVar[str] = "avif:QUALITY (1 to 100)"
     content_type: ClassVar[str] = "image/avif"
-    lossless: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_quality(self.family, self.quality)
 
     @classmethod
     def parse(cls, parameter: str | None) -> Self:
@@ -45,7 +35,7 @@ class AvifCodec:
         Raises:
             MisconfiguredError: Also where Pillow was built without AVIF.
         """
-        codec = cls(read_quality(cls.family, parameter))
+        codec = super().parse(parameter)
         if not features.check("avif"):
             raise MisconfiguredError(
                 "this machine's Pillow cannot read or write AVIF",
@@ -53,11 +43,6 @@ class AvifCodec:
                 remedy="install a Pillow of 11.3 or newer from a wheel, or choose webp:QUALITY",
             )
         return codec
-
-    @property
-    def name(self) -> str:
-        """Such as `avif:60`."""
-        return f"{self.family}:{self.quality}"
 
     def encode(self, pixels: Pixels) -> bytes:
         """See `ImageCodec.encode`; on one thread, for more would make other bytes."""

@@ -2,12 +2,12 @@
 
 import io
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from PIL import Image
 
 from vision.arrays import Size
-from vision.codecs.lossy import check_quality, decode_picture, read_quality
+from vision.codecs.lossy import LossyCodec, decode_picture
 from vision.codecs.protocol import CHANNELS, Pixels, check_size, checked_pixels
 from wire_contract.errors import UnreadableError
 
@@ -26,35 +26,16 @@ _FRAME_BYTES = 10
 
 
 @dataclass(frozen=True)
-class JpegCodec:
+class JpegCodec(LossyCodec):
     """Pixels as baseline JPEG, colours at half the resolution. Damage inside decodes to other pixels.
 
     The Huffman codes are made for each picture: measured on 224x224 photographs at quality 80, 6.4 kB in 0.3 ms
     instead of 6.7 kB in 0.2 ms; a progressive picture is no smaller at that size.
-
-    Attributes:
-        quality: 1 (smallest) to 100 (best, still lossy).
     """
-
-    quality: int
 
     family: ClassVar[str] = "jpeg"
     usage: ClassVar[str] = "jpeg:QUALITY (1 to 100)"
     content_type: ClassVar[str] = "image/jpeg"
-    lossless: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_quality(self.family, self.quality)
-
-    @classmethod
-    def parse(cls, parameter: str | None) -> Self:
-        """The codec of one quality, written in plain decimal digits; see `ImageCodec.parse`."""
-        return cls(read_quality(cls.family, parameter))
-
-    @property
-    def name(self) -> str:
-        """Such as `jpeg:80`."""
-        return f"{self.family}:{self.quality}"
 
     def encode(self, pixels: Pixels) -> bytes:
         """See `ImageCodec.encode`."""

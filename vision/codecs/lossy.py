@@ -1,6 +1,8 @@
-"""What the lossy image codecs share: how a quality is written, and the last step of decoding."""
+"""What the lossy image codecs share: a quality and how it is written, and the last step of decoding."""
 
 import io
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 from PIL import Image
@@ -12,28 +14,35 @@ from wire_contract.errors import MisconfiguredError, UnreadableError
 BEST = 100
 
 
-def read_quality(family: str, parameter: str | None) -> int:
-    """A quality written in plain decimal digits.
+@dataclass(frozen=True)
+class LossyCodec:
+    """An image codec that is told nothing but a quality.
 
-    Raises:
-        MisconfiguredError: It is not one from 1 to 100.
+    Attributes:
+        quality: 1 (smallest) to 100 (best, still lossy).
     """
-    text = parameter or ""
-    if not (text.isascii() and text.isdigit()) or text.startswith("0"):
-        raise _bad_quality(family, text)
-    quality = int(text[:4])
-    check_quality(family, quality)
-    return quality
 
+    quality: int
 
-def check_quality(family: str, quality: int) -> None:
-    """Make sure that a number is a quality.
+    family: ClassVar[str]
+    lossless: ClassVar[bool] = False
 
-    Raises:
-        MisconfiguredError: It is not one from 1 to 100.
-    """
-    if not 1 <= quality <= BEST:
-        raise _bad_quality(family, str(quality))
+    def __post_init__(self) -> None:
+        if not 1 <= self.quality <= BEST:
+            raise _bad_quality(self.family, str(self.quality))
+
+    @classmethod
+    def parse(cls, parameter: str | None) -> Self:
+        """The codec of one quality, written in plain decimal digits; see `ImageCodec.parse`."""
+        text = parameter or ""
+        if not (text.isascii() and text.isdigit()) or text.startswith("0"):
+            raise _bad_quality(cls.family, text)
+        return cls(int(text[:4]))
+
+    @property
+    def name(self) -> str:
+        """Such as `webp:80`."""
+        return f"{self.family}:{self.quality}"
 
 
 def decode_picture(payload: bytes, form: str, size: Size) -> Pixels:

@@ -3,11 +3,11 @@
 import io
 import struct
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from PIL import Image
 
-from vision.codecs.lossy import check_quality, decode_picture, read_quality
+from vision.codecs.lossy import LossyCodec, decode_picture
 from vision.codecs.protocol import Pixels, check_size, checked_pixels
 from wire_contract.errors import UnreadableError
 
@@ -24,34 +24,18 @@ _SIDE_BITS = 0x3FFF
 
 
 @dataclass(frozen=True)
-class WebpCodec:
+class WebpCodec(LossyCodec):
     """Pixels as lossy WebP. Damage inside the picture may decode to other pixels: the envelope's sha256 finds it.
 
     Attributes:
-        quality: 1 (smallest) to 100 (best, still lossy).
         method: libwebp's effort, 0 to 6; no part of the name, for a decoder needs not know it.
     """
 
-    quality: int
     method: int = METHOD
 
     family: ClassVar[str] = "webp"
     usage: ClassVar[str] = "webp:QUALITY (1 to 100)"
     content_type: ClassVar[str] = "image/webp"
-    lossless: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        check_quality(self.family, self.quality)
-
-    @classmethod
-    def parse(cls, parameter: str | None) -> Self:
-        """The codec of one quality, written in plain decimal digits; see `ImageCodec.parse`."""
-        return cls(read_quality(cls.family, parameter))
-
-    @property
-    def name(self) -> str:
-        """Such as `webp:80`."""
-        return f"{self.family}:{self.quality}"
 
     def encode(self, pixels: Pixels) -> bytes:
         """See `ImageCodec.encode`."""
