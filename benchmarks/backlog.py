@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from analytics_service.commission import Request, commission
-from benchmarks.backlog_line import CODEC, EARLIER_BOOT, STATION, BacklogLine, service_of
+from benchmarks.backlog_line import CODEC, EARLIER_BOOT, STATION, BacklogLine, settings_of
+from benchmarks.service_process import service_of
 from benchmarks.stamp import stamp
 from edge_node.journal import JournalLine, read_books
 from line_replay.broker import Broker
@@ -147,7 +148,7 @@ def command(
             input_size=(input_size, input_size),
         )
         made = commission(request, on_progress=on_phase)
-        with Broker(folder / "broker", kind="mosquitto") as broker, service_of(folder, broker):
+        with Broker(folder / "broker", kind="mosquitto") as broker, service_of(folder, settings_of(folder, broker)):
             line = BacklogLine(folder, category, made.profile, broker, takt)
             drained = measure(line, waiting=frames, quiet_parts=quiet, on_phase=on_phase)
     console.print(shown(drained))

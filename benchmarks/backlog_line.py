@@ -2,9 +2,10 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from edge_node.journal import JournalLine, read_journal
@@ -24,7 +25,6 @@ from wire_contract.topics import Station
 CODEC = "webp:80"
 STATION = Station("backlog", "line", "one")
 EARLIER_BOOT = "an earlier boot"
-_START_SECONDS = 120.0
 _POLL_SECONDS = 0.25
 
 
@@ -137,28 +137,10 @@ def records_url(folder: Path) -> str:
     return f"sqlite:///{folder / 'records.db'}"
 
 
-@contextmanager
-def service_of(folder: Path, broker: Broker) -> Iterator[None]:
-    """The service, up while inside.
-
-    Raises:
-        UnavailableError: It does not start.
-    """
-    settings, log = folder / "analytics.toml", folder / "service.log"
-    content = {
+def settings_of(folder: Path, broker: Broker) -> dict[str, Any]:
+    """What the service is told."""
+    return {
         "artifacts": folder / "artifacts",
         "broker": {"port": broker.port},
         "records": {"url": records_url(folder)},
     }
-    settings.write_text(toml(content), encoding="utf-8")
-    service = Program("service", ["serve", "--config", str(settings)], log, {"OMP_NUM_THREADS": "1"})
-    with ExitStack() as stack:
-        stack.callback(service.stop)
-        service.start()
-        deadline = time.monotonic() + _START_SECONDS
-        while "connected" not in (log.read_text(encoding="utf-8") if log.exists() else ""):
-            service.check()
-            if time.monotonic() > deadline:
-                raise UnavailableError(f"the service did not start: {service.last_words()}")
-            time.sleep(0.1)
-        yield

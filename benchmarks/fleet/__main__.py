@@ -21,23 +21,20 @@ from rich.console import Console
 from analytics_service.commission import Request, commission
 from benchmarks.fleet.devices import Orders, Told
 from benchmarks.fleet.memory import Memory, Sampler
+from benchmarks.service_process import service_of
 from benchmarks.stamp import stamp
 from line_replay.broker import Broker
 from line_replay.broker_version import broker_version
-from line_replay.processes import Program
 from line_replay.records import recorded_verdicts
-from line_replay.settings_files import toml
 from line_replay.shared_bank import share
 from pictures.files import open_picture
 from pictures.products import PRODUCTS
 from pictures.products.category import write_category
 from vision.codecs.lookup import codec_of
 from vision.preprocessing import resize
-from wire_contract.errors import UnavailableError
 from wire_contract.topics import Station
 
 CODEC = "webp:80"
-_START_SECONDS = 120.0
 _PATIENCE_SECONDS = 60.0
 _GOOD_PICTURES = 16
 
@@ -111,8 +108,10 @@ def _play(
     folder: Path, frames: dict[str, str], *, processes: int, parts: int, takt_seconds: float, seed: int
 ) -> dict[str, Any]:
     url = f"sqlite:///{folder / 'records.db'}"
-    with Broker(folder / "broker", kind="mosquitto") as broker:
-        service = _service(folder, broker.port, url)
+    with (
+        Broker(folder / "broker", kind="mosquitto") as broker,
+        service_of(folder, _settings(folder, broker.port, url)) as service,
+    ):
         playing = []
         try:
             names = list(frames)
@@ -140,16 +139,14 @@ def _play(
             for process in playing:
                 process.kill()
                 process.wait()
-            service.stop()
     told = [
         msgspec.json.decode((folder / f"told-{number}.json").read_bytes(), type=Told) for number in range(processes)
     ]
     return {**_books(told, url), **_memory(sampler.memories()), "seconds": seconds}
 
 
-def _service(folder: Path, port: int, url: str) -> Program:
-    settings = folder / "analytics.toml"
-    content = {
+def _settings(folder: Path, port: int, url: str) -> dict[str, Any]:
+    return {
         "artifacts": folder / "artifacts",
         "site": "fleet",
         "broker": {"port": port},
@@ -157,17 +154,6 @@ def _service(folder: Path, port: int, url: str) -> Program:
         "records": {"url": url},
         "reload_seconds": 60.0,
     }
-    settings.write_text(toml(content), encoding="utf-8")
-    log = folder / "service.log"
-    service = Program("service", ["serve", "--config", str(settings)], log, {"OMP_NUM_THREADS": "1"})
-    service.start()
-    deadline = time.monotonic() + _START_SECONDS
-    while "connected" not in (log.read_text(encoding="utf-8") if log.exists() else ""):
-        service.check()
-        if time.monotonic() > deadline:
-            raise UnavailableError(f"the service did not start: {service.last_words()}")
-        time.sleep(0.1)
-    return service
 
 
 def _books(told: list[Told], url: str) -> dict[str, Any]:
