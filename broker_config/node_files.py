@@ -10,6 +10,19 @@ from wire_contract.topics import DEFAULT_PREFIX, Topics
 
 SIGNED_BY = "verify.pem"
 
+_BROKER = """\
+[broker]
+host = {host}
+port = {port}
+
+# The broker must show a certificate of this site's authority, and sees ours: it is who we are there.
+[broker.tls]
+ca = "tls/ca.crt"
+certificate = "tls/client.crt"
+key = "tls/client.key"
+minimum_version = "1.3"
+"""
+
 _EDGE = """\
 # Station {station}. Take this folder to the edge node as it is and start it there: paths count from here.
 #   patchline edge --config edge.toml --check && patchline edge --config edge.toml
@@ -23,17 +36,7 @@ product = "washer"
 [trigger]
 takt_seconds = 1.0
 
-[broker]
-host = {host}
-port = {port}
-
-# The broker must show a certificate of this site's authority, and sees ours: it is who we are there.
-[broker.tls]
-ca = "tls/ca.crt"
-certificate = "tls/client.crt"
-key = "tls/client.key"
-minimum_version = "1.3"
-
+{broker}
 # Only a profile that the owner of the site's signing key has signed is taken (pip install 'patchline[site]').
 [profile]
 directory = "profile"
@@ -54,17 +57,7 @@ artifacts = "artifacts"
 # Only artifacts and profiles that the owner of the site's signing key has signed are loaded.
 verify_key = "{verify_key}"
 
-[broker]
-host = {host}
-port = {port}
-
-# The broker must show a certificate of this site's authority, and sees ours: it is who we are there.
-[broker.tls]
-ca = "tls/ca.crt"
-certificate = "tls/client.crt"
-key = "tls/client.key"
-minimum_version = "1.3"
-"""
+{broker}"""
 
 LOCAL_RULES = """\
 # Rules of your own for the broker, taken over into site.acl by the next `patchline provision`. Such as a topic on which
@@ -100,7 +93,7 @@ def analytics_settings(site: Site, name: str) -> str:
 
 def _shared(site: Site) -> dict[str, str]:
     prefix = "" if site.prefix == DEFAULT_PREFIX else f"prefix = {_text(site.prefix)}\n"
-    return {"host": _text(site.hosts[0]), "port": str(site.port), "prefix": prefix}
+    return {"broker": _BROKER.format(host=_text(site.hosts[0]), port=site.port), "prefix": prefix}
 
 
 def _text(text: str) -> str:
