@@ -19,10 +19,11 @@ from rich.table import Table
 from benchmarks.backbone_duel import Contestant, Pair, Resampled, contestant, duel, mean_differences
 from benchmarks.multiply_adds import multiply_adds
 from benchmarks.stamp import stamp
+from benchmarks.standalone import run
 from pictures.files import Category, read_category
 from vision.arrays import Size
 from vision.backbones.graph import cut
-from wire_contract.errors import EXIT_MISCONFIGURED, MisconfiguredError
+from wire_contract.errors import MisconfiguredError
 
 ROUNDS, WARM_UP = 100, 5
 LOG_WIDTH = 150
@@ -135,14 +136,5 @@ def _names(text: str) -> list[str]:
     return [name for name in text.split(",") if name]
 
 
-def main() -> None:
-    """Run the command; a wrong setting ends it with one sentence and exit code 2."""
-    try:
-        typer.run(command)
-    except MisconfiguredError as error:
-        Console(stderr=True).print(str(error))
-        raise SystemExit(EXIT_MISCONFIGURED) from error
-
-
 if __name__ == "__main__":
-    main()
+    run(command)

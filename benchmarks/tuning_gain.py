@@ -20,13 +20,13 @@ from benchmarks.backbone import categories
 from benchmarks.detectors.embeddings import engine_of, open_all
 from benchmarks.detectors.row import accuracy_of
 from benchmarks.stamp import stamp
+from benchmarks.standalone import run
 from line_replay.phases import phases
 from pictures.files import Category
 from vision.arrays import FeatureMaps, Progress, Size
 from vision.backbones import BACKBONES
 from vision.backbones.onnx_engine import OnnxEngine
 from vision.detectors import DETECTORS
-from wire_contract.errors import EXIT_MISCONFIGURED, MisconfiguredError
 
 BATCH = 8
 MEASURES = ("image_auroc", "pixel_f1")
@@ -129,14 +129,5 @@ def command(
         json_file.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def main() -> None:
-    """Run the command; a wrong setting ends it with one sentence and exit code 2."""
-    try:
-        typer.run(command)
-    except MisconfiguredError as error:
-        Console(stderr=True).print(str(error))
-        raise SystemExit(EXIT_MISCONFIGURED) from error
-
-
 if __name__ == "__main__":
-    main()
+    run(command)
