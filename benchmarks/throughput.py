@@ -84,7 +84,7 @@ def probe_line(options: ReplayOptions, offered: float, *, seconds: float) -> Pro
     with tempfile.TemporaryDirectory(prefix="patchline-throughput-") as folder:
         told = replace(options, report=Path(folder) / "run", takt_seconds=takt, limit=parts, maps="anomalous")
         scenario = prepare(told, on_phase=_silently)
-        seen = Line(scenario, on_view=_silently).run()
+        seen = Line(scenario, on_view=None).run()
         account, faults = balance(scenario, seen)
     lines = [line for journal in seen.journals.values() for line in journal]
     rate = parts_per_second(account.fates) or 0.0

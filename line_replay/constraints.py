@@ -105,7 +105,7 @@ class Constraints:
         return Terms(
             prefix=tuple(network.prefix) if network else (),
             broker_host=network.outside if network else Terms.broker_host,
-            metrics_host=network.inside if network else Terms.metrics_host,
+            metrics_host=network.watched if network else Terms.metrics_host,
             broker={"uplink_bytes_per_second": self._uplink} if in_program else {},
             slowdown=1.0 if share else self._slowdown,
             on_started=share.take if share else _nothing,

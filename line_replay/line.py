@@ -28,6 +28,8 @@ from wire_contract.topics import Topics
 
 _POLL_SECONDS = 0.05
 _VIEW_EVERY_SECONDS = 0.25
+_SLOW_VIEW_EVERY_SECONDS = 1.0
+"""Between looks at stations that are held back: answering takes a slow computer time that its parts have to wait."""
 _SERVICE_START_SECONDS = 60.0
 _LAST_MESSAGES_SECONDS = 3.0
 _BETWEEN_CONNECTS_SECONDS = 1.0
@@ -61,13 +63,13 @@ class Line:
 
     Args:
         scenario: What to run.
-        on_view: Called a few times a second with what the line looks like.
+        on_view: Called a few times a second with what the line looks like; None to leave the stations unwatched.
 
     Raises:
         MisconfiguredError: There is no broker on this machine, or a part stands twice in the ledger.
     """
 
-    def __init__(self, scenario: Scenario, *, on_view: Callable[[View], None]) -> None:
+    def __init__(self, scenario: Scenario, *, on_view: Callable[[View], None] | None) -> None:
         check_ledger(scenario.entries)
         self._scenario, self._on_view = scenario, on_view
         self._broker = broker = Broker(scenario.directory / "broker")
@@ -79,6 +81,8 @@ class Line:
             listens_anywhere=broker.kind == "mosquitto",
         )
         broker.addresses = self._constraints.addresses
+        held_back = scenario.edge_slowdown > 1.0 or scenario.uplink_bytes_per_second is not None
+        self._view_every_seconds = _SLOW_VIEW_EVERY_SECONDS if held_back else _VIEW_EVERY_SECONDS
         self._watcher = Watcher(
             LinkSettings(port=broker.port, client_id="patchline-watcher", protocol=broker.protocol),
             Topics(),
@@ -170,15 +174,15 @@ class Line:
                 edge.check_settings()
             if self._timetable.over:
                 self._service.check()
-            if now - viewed >= _VIEW_EVERY_SECONDS:
+            if now - viewed >= self._view_every_seconds:
                 viewed = now
-                self._on_view(self._view(now))
+                self._look(now)
             if now > self._scenario.time_limit_seconds:
                 return [f"the line did not end within {self._scenario.time_limit_seconds:.0f} seconds"]
             time.sleep(_POLL_SECONDS)
         for edge in self._edges.values():
             edge.check_settings()
-        self._on_view(self._view(time.monotonic() - began))
+        self._look(time.monotonic() - began)
         return [
             f"station {station} ended with code {edge.exit_code}: {edge.last_words()}"
             for station, edge in self._edges.items()
@@ -201,6 +205,10 @@ class Line:
             for inspection_id, receipt in receipts.items()
             if isinstance(receipt, Verdict) and receipt.outcome in wanted[self._scenario.maps]
         )
+
+    def _look(self, seconds: float) -> None:
+        if self._on_view is not None:
+            self._on_view(self._view(seconds))
 
     def _view(self, seconds: float) -> View:
         tallies = self._watcher.tallies()

@@ -1,4 +1,4 @@
-"""A network of its own for a station: one wire to this machine, its uplink held to a rate by the kernel."""
+"""A network of its own for a station: a wire to this machine that the kernel keeps thin, and another to watch it by."""
 
 import contextlib
 import os
@@ -15,7 +15,9 @@ WAY = "a token bucket filter (tbf) on the wire out of a network namespace of eac
 _NAME = re.compile(r"patchline-(\d+)-\d+", re.ASCII)
 _NETWORK = (198 << 24) | (18 << 16)
 """198.18.0.0/15, which RFC 2544 keeps for measurements: nobody's own network is there."""
-_SUBNETS = 1 << 15
+_SUBNETS = 1 << 14
+_SUBNET_ADDRESSES = 8
+"""Two wires with four addresses each."""
 _STATIONS_A_RUN = 64
 _BITS_A_BYTE = 8
 _BURST_SECONDS = 0.01
@@ -34,17 +36,21 @@ class Namespace:
 
     Attributes:
         name: As `ip netns` knows it.
-        outside: This machine's address on the wire: where a broker must listen for the station.
-        inside: The station's address.
+        outside: This machine's address on the thin wire: where a broker must listen for the station.
+        inside: The station's address there.
+        watched: The station's address on a wire of any speed. Whoever looks at the station's metrics must look here:
+            an answer of 16 kB on the thin wire would delay the parts that the look is about.
     """
 
     def __init__(self, place: int, uplink_bytes_per_second: float) -> None:
         process = os.getpid()
         self.name = f"patchline-{process}-{place}"
         self._rate = uplink_bytes_per_second
-        self._ends = (f"pl{process}o{place}", f"pl{process}i{place}")
-        subnet = _NETWORK + 4 * ((process * _STATIONS_A_RUN + place) % _SUBNETS)
+        self._thin = (f"pl{process}o{place}", f"pl{process}i{place}")
+        self._wide = (f"pw{process}o{place}", f"pw{process}i{place}")
+        subnet = _NETWORK + _SUBNET_ADDRESSES * ((process * _STATIONS_A_RUN + place) % _SUBNETS)
         self.outside, self.inside = _written(subnet + 1), _written(subnet + 2)
+        self._watcher, self.watched = _written(subnet + 5), _written(subnet + 6)
 
     @property
     def prefix(self) -> list[str]:
@@ -52,20 +58,15 @@ class Namespace:
         return ["ip", "netns", "exec", self.name]
 
     def __enter__(self) -> Self:
-        outer, inner = self._ends
         burst = max(_FEWEST_BURST_BYTES, int(_BURST_SECONDS * self._rate))
         limit = max(_FEWEST_QUEUE_BYTES, int(_QUEUE_SECONDS * self._rate))
         rate = f"{int(self._rate * _BITS_A_BYTE)}bit"
-        inside = ["-n", self.name]
         try:
             _do("ip", "netns", "add", self.name)
-            _do("ip", "link", "add", outer, "type", "veth", "peer", "name", inner, "netns", self.name)
-            _do("ip", "addr", "add", f"{self.outside}/30", "dev", outer)
-            _do("ip", "link", "set", outer, "up")
-            _do("ip", *inside, "addr", "add", f"{self.inside}/30", "dev", inner)
-            _do("ip", *inside, "link", "set", inner, "up")
-            _do("ip", *inside, "link", "set", "lo", "up")
-            _do("tc", *inside, "qdisc", "add", "dev", inner, "root", "tbf",
+            _do("ip", "-n", self.name, "link", "set", "lo", "up")
+            self._wire(self._thin, self.outside, self.inside)
+            self._wire(self._wide, self._watcher, self.watched)
+            _do("tc", "-n", self.name, "qdisc", "add", "dev", self._thin[1], "root", "tbf",
                 "rate", rate, "burst", str(burst), "limit", str(limit))  # fmt: skip
         except BaseException:
             self._remove()
@@ -77,9 +78,18 @@ class Namespace:
     ) -> None:
         self._remove()
 
+    def _wire(self, ends: tuple[str, str], outside: str, inside: str) -> None:
+        outer, inner = ends
+        _do("ip", "link", "add", outer, "type", "veth", "peer", "name", inner, "netns", self.name)
+        _do("ip", "addr", "add", f"{outside}/30", "dev", outer)
+        _do("ip", "link", "set", outer, "up")
+        _do("ip", "-n", self.name, "addr", "add", f"{inside}/30", "dev", inner)
+        _do("ip", "-n", self.name, "link", "set", inner, "up")
+
     def _remove(self) -> None:
-        # The outer end goes first: a namespace with a process left in it lives on, but its wire must not.
-        for command in (("ip", "link", "del", self._ends[0]), ("ip", "netns", "del", self.name)):
+        # The outer ends go first: a namespace with a process left in it lives on, but its wires must not.
+        wires = [("ip", "link", "del", outer) for outer, _ in (self._thin, self._wide)]
+        for command in (*wires, ("ip", "netns", "del", self.name)):
             with contextlib.suppress(UnavailableError):
                 _do(*command)
 

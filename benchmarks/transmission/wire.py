@@ -111,7 +111,7 @@ def play(codec: str, artifacts: Path, folder: Path, terms: Terms, *, takt_second
         constrained_by=terms.constrained_by,
     )
     scenario = prepare(options, on_phase=_silently)
-    seen = Line(scenario, on_view=_silently).run()
+    seen = Line(scenario, on_view=None).run()
     _, faults = balance(scenario, seen)
     lines = [line for line in next(iter(seen.journals.values())) if line.outcome != "dropped"]
     station = Station.parse(scenario.stations[0].station)

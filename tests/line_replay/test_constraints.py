@@ -1,5 +1,6 @@
 """Thin lines and slow computers: asked of the kernel where it allows them, and nothing is left behind."""
 
+import json
 import os
 import resource
 import socket
@@ -132,6 +133,30 @@ def test_what_leaves_a_namespace_takes_its_time_and_the_network_is_gone_afterwar
     )
 
 
+def test_whoever_looks_at_a_station_does_not_load_its_thin_wire(networks: None) -> None:
+    with Namespace(0, 100_000.0) as network:
+        program = (
+            "import socket, sys; s = socket.create_server((sys.argv[1], 0)); print(s.getsockname()[1], flush=True);"
+            "c, _ = s.accept(); c.sendall(bytes(100_000)); c.close()"
+        )
+        arguments = [*network.prefix, sys.executable, "-c", program, network.watched]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as server:
+            assert server.stdout is not None
+            port = int(server.stdout.readline())
+            received = 0
+            with socket.create_connection((network.watched, port), timeout=20) as looking:
+                while piece := looking.recv(65536):
+                    received += len(piece)
+        assert received == 100_000
+        wires = subprocess.run(["ip", "-n", network.name, "-s", "-j", "link"], capture_output=True, check=True).stdout
+        sent = {wire["ifname"]: wire["stats64"]["tx"]["bytes"] for wire in json.loads(wires)}
+        assert sent[network._thin[1]] < 10_000
+        assert sent[network._wide[1]] > 100_000
+    left = subprocess.run(["ip", "link"], capture_output=True, text=True, check=True).stdout
+    assert network._thin[0] not in left
+    assert network._wide[0] not in left
+
+
 def test_networks_of_runs_that_were_killed_are_swept(networks: None) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
@@ -144,7 +169,7 @@ def test_networks_of_runs_that_were_killed_are_swept(networks: None) -> None:
 def test_everything_goes_when_one_of_several_cannot_be_made(networks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     constraints = Constraints(2, uplink_bytes_per_second=1e5, by="kernel")
     first, second = constraints._namespaces
-    monkeypatch.setattr(second, "_ends", ("a-name-that-is-too-long-for-a-wire", "b"))
+    monkeypatch.setattr(second, "_thin", ("a-name-that-is-too-long-for-a-wire", "b"))
     with pytest.raises(UnavailableError), constraints:
         pytest.fail("it was made")
     left = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
