@@ -1,14 +1,15 @@
 """One delivery on its way through the worker, and what has become of it so far."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from analytics_service.decisions import DeadLetter, Decisions, Judged, Standing
 from analytics_service.inspector import Finding
 from analytics_service.intake import Envelope, Inspection
 from analytics_service.judgement import receipt_of
-from analytics_service.records import DeadLetter, Decisions, Judged, Standing
 from wire_contract.errors import UnreadableError
 from wire_contract.link.delivery import Delivery
-from wire_contract.messages import DropMessage, FrameMessage, Verdict, to_json
+from wire_contract.messages import DropMessage, DropReason, EdgeMessage, FrameMessage, Verdict, to_json
 from wire_contract.topics import Station
 
 
@@ -89,15 +90,32 @@ def decisions_of(cases: list[Case], *, at: float) -> Decisions:
 
 
 def adopt(cases: list[Case], standing: Standing) -> None:
-    """Give every case the answer that stands; a part that came twice in one batch gets the same bytes twice."""
+    """Give every case the answer that stands; a part that came twice in one batch gets the same bytes twice.
+
+    Whoever decided otherwise than another worker did before publishes that one's end: it closes the part at the edge
+    as well as the own one would have.
+    """
+    uncounted = set(standing.fresh & standing.dropped.keys())
     for case in cases:
         if case.answer:
             continue
-        if case.drop is not None:
-            case.answer, case.fresh = to_json(receipt_of(case.drop, case.drop.reason)), True
-        elif case.error is not None:
+        if case.error is not None:
             case.answer = standing.letters.get((case.received_sha256, case.delivery.topic), b"")
-        else:
-            case.answer = standing.verdicts[case.inspection_id]
+        elif case.envelope is not None:
+            case.answer = answer_to(case.envelope.message, standing.verdicts, standing.dropped)
         if case.judged is not None:
             case.fresh = case.answer == case.judged.encoded
+        elif case.drop is not None and case.inspection_id in uncounted:
+            case.fresh = True
+            uncounted.remove(case.inspection_id)
+
+
+def answer_to(message: EdgeMessage, verdicts: Mapping[str, bytes], dropped: Mapping[str, DropReason]) -> bytes:
+    """What to publish for a message: its part's verdict, the receipt of its part's drop, or nothing if it has no end.
+
+    A picture that gave way in a full outbox may still come, from a broker that kept it: its part stays dropped.
+    """
+    verdict = verdicts.get(message.inspection_id, b"")
+    if verdict or message.inspection_id not in dropped:
+        return verdict
+    return to_json(receipt_of(message, dropped[message.inspection_id]))

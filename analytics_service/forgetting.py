@@ -3,7 +3,7 @@
 from operator import itemgetter
 from typing import Any
 
-from analytics_service.tables import DEAD_LETTERS, DROPS, FORGOTTEN, INSPECTIONS, insert_once
+from analytics_service.tables import DEAD_LETTERS, DROPS, ENDS, FORGOTTEN, INSPECTIONS, insert_once
 
 try:
     import sqlalchemy as sql
@@ -32,6 +32,25 @@ def note_forgotten(engine: sql.Engine, older_than: float) -> None:
             connection.execute(insert_once(engine, FORGOTTEN), row)
             lower = (FORGOTTEN.c.station == row["station"]) & (FORGOTTEN.c.sequence < row["sequence"])
             connection.execute(sql.update(FORGOTTEN).where(lower).values(sequence=row["sequence"]))
+
+
+def forget_ends(engine: sql.Engine, older_than: float) -> int:
+    """Delete how parts ended before a time, with all that says so, the oldest first; how many ends are gone.
+
+    An end and its details go in one step: a part that comes again meanwhile has both or neither. Ends that a worker
+    is looking at are left for the next sweep.
+    """
+    oldest = sql.select(ENDS.c.inspection_id).where(ENDS.c.at < older_than).order_by(ENDS.c.at).limit(FORGET_ROWS)
+    gone = 0
+    while True:
+        with engine.begin() as connection:
+            doomed = connection.execute(oldest.with_for_update(skip_locked=True)).scalars().all()
+            for table in (INSPECTIONS, DROPS, ENDS):
+                this = table.c.inspection_id.in_(doomed) & (table.c.at < older_than)
+                connection.execute(sql.delete(table).where(this))
+        gone += len(doomed)
+        if len(doomed) < FORGET_ROWS:
+            return gone
 
 
 def delete_oldest(engine: sql.Engine, table: sql.Table, condition: Any) -> int:

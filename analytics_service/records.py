@@ -1,4 +1,4 @@
-"""What has been decided, for ever: the unique inspection id in here is what makes a verdict the only one.
+"""What has been decided, for ever: the unique inspection id in here is what makes a part's end the only one.
 
 SQLite by default, any database SQLAlchemy knows by URL. Verdicts are kept byte for byte as published, so that a part
 that comes twice gets the same answer twice. A micro-batch is one transaction.
@@ -9,21 +9,22 @@ and that frame's verdict must not be shut out by a damaged copy of it.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from operator import itemgetter
-from typing import Any
 
-from analytics_service.forgetting import delete_oldest, note_forgotten
+from analytics_service.admission import reasons_of, record_ends, verdicts_of
+from analytics_service.decisions import DeadLetter, Decisions, Standing, letter_row
+from analytics_service.forgetting import delete_oldest, forget_ends, note_forgotten
+from analytics_service.migration import create_tables
 from analytics_service.tables import (
     DEAD_LETTERS,
     DROPS,
     INSPECTIONS,
-    create_tables,
     insert_once,
     open_engine,
 )
 from wire_contract.errors import UnavailableError
-from wire_contract.messages import DropMessage, DropReason, Verdict
+from wire_contract.messages import DropReason
 
 try:
     import sqlalchemy as sql
@@ -32,51 +33,6 @@ except ModuleNotFoundError as missing:  # pragma: no cover - the base install ha
     from wire_contract.errors import missing_extra
 
     raise missing_extra("sqlalchemy", "analytics") from missing
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A verdict and the bytes it is published as."""
-
-    verdict: Verdict
-    encoded: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """An unreadable message: its bytes, its topic, and the verdict that says what is wrong with it.
-
-    Attributes:
-        identified: The envelope could be read, so the verdict names the part the message claims to be about.
-    """
-
-    topic: str
-    received: bytes
-    code: str
-    judged: Judged
-    identified: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Decisions:
-    """What one micro-batch decided, to be recorded together."""
-
-    judged: list[Judged] = field(default_factory=list)
-    dropped: list[tuple[DropMessage, float]] = field(default_factory=list)
-    dead: list[DeadLetter] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """The published bytes that stand, whoever decided first.
-
-    Attributes:
-        verdicts: By inspection id.
-        letters: By digest and topic of the unreadable message.
-    """
-
-    verdicts: dict[str, bytes] = field(default_factory=dict)
-    letters: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
 
 class Records:
@@ -94,8 +50,12 @@ class Records:
     def __init__(self, url: str, *, max_letter_bytes: int = 1024 * 1024) -> None:
         self._max_letter_bytes = max_letter_bytes
         self._engine = open_engine(url)
-        with _translated():
-            create_tables(self._engine)
+        try:
+            with _translated():
+                create_tables(self._engine)
+        except BaseException:
+            self._engine.dispose()
+            raise
 
     def verdicts_of(self, inspection_ids: Sequence[str]) -> dict[str, bytes]:
         """The published bytes of those parts that have been judged already.
@@ -106,7 +66,7 @@ class Records:
         if not inspection_ids:
             return {}
         with _translated(), self._engine.connect() as connection:
-            return _standing(connection, inspection_ids)
+            return verdicts_of(connection, inspection_ids)
 
     def drop_reasons_of(self, inspection_ids: Sequence[str]) -> dict[str, DropReason]:
         """Why those parts that were told as drops were dropped.
@@ -116,9 +76,8 @@ class Records:
         """
         if not inspection_ids:
             return {}
-        query = sql.select(DROPS.c.inspection_id, DROPS.c.reason).where(DROPS.c.inspection_id.in_(inspection_ids))
         with self.reading() as connection:
-            return {row.inspection_id: row.reason for row in connection.execute(query)}
+            return reasons_of(connection, inspection_ids)
 
     @contextmanager
     def reading(self) -> Iterator[sql.Connection]:
@@ -131,28 +90,22 @@ class Records:
             yield connection
 
     def store(self, decisions: Decisions) -> Standing:
-        """Record a micro-batch in one transaction; the first decision about a part stands.
+        """Record a micro-batch in one transaction; the first end of a part stands, be it a verdict or a drop.
 
         Returns:
-            For everything judged or unreadable the bytes to publish: ours, or what another worker stored before.
+            For everything decided what to publish: our end of it, or the one that another worker recorded before.
 
         Raises:
             UnavailableError: The database is away or full; nothing of the batch has been recorded.
         """
-        rows = {
-            INSPECTIONS: [_judged_row(judged) for judged in decisions.judged],
-            DROPS: [_drop_row(drop, at) for drop, at in decisions.dropped],
-            DEAD_LETTERS: [_letter_row(letter, self._max_letter_bytes) for letter in decisions.dead],
-        }
+        letters = [letter_row(letter, self._max_letter_bytes) for letter in decisions.dead]
+        # In one order for all workers: two that hold each other's letters would wait for each other.
+        letters.sort(key=itemgetter("received_sha256", "topic"))
         with _translated(), self._engine.begin() as connection:
-            for table, new in rows.items():
-                if new:
-                    # In one order for all workers: two that hold each other's parts would wait for each other.
-                    connection.execute(insert_once(self._engine, table), sorted(new, key=itemgetter(*_key_of(table))))
-            return Standing(
-                _standing(connection, [judged.verdict.inspection_id for judged in decisions.judged]),
-                _standing_letters(connection, decisions.dead),
-            )
+            standing = record_ends(self._engine, connection, decisions)
+            if letters:
+                connection.execute(insert_once(self._engine, DEAD_LETTERS), letters)
+            return replace(standing, letters=_standing_letters(connection, decisions.dead))
 
     def forget(self, *, older_than: float) -> int:
         """Delete every record made before a time, a few hundred rows a transaction.
@@ -161,14 +114,15 @@ class Records:
             older_than: Seconds since the epoch. Keep records longer than any outbox may send a part again.
 
         Returns:
-            How many rows are gone.
+            How many verdicts, drops and unreadable messages are gone.
 
         Raises:
             UnavailableError: The database is away.
         """
         with _translated():
             note_forgotten(self._engine, older_than)
-            return sum(
+            return forget_ends(self._engine, older_than) + sum(
+                # Of verdicts and drops only those are left that an older patchline recorded without admitting them.
                 delete_oldest(self._engine, table, table.c.at < older_than)
                 for table in (INSPECTIONS, DROPS, DEAD_LETTERS)
             )
@@ -204,16 +158,6 @@ class Records:
         self._engine.dispose()
 
 
-def _key_of(table: sql.Table) -> list[str]:
-    return [column.name for column in table.primary_key.columns]
-
-
-def _standing(connection: sql.Connection, inspection_ids: Sequence[str]) -> dict[str, bytes]:
-    query = sql.select(INSPECTIONS.c.inspection_id, INSPECTIONS.c.verdict)
-    rows = connection.execute(query.where(INSPECTIONS.c.inspection_id.in_(inspection_ids)))
-    return {row.inspection_id: bytes(row.verdict) for row in rows}
-
-
 def _standing_letters(connection: sql.Connection, letters: Sequence[DeadLetter]) -> dict[tuple[str, str], bytes]:
     if not letters:
         return {}
@@ -221,52 +165,6 @@ def _standing_letters(connection: sql.Connection, letters: Sequence[DeadLetter])
     query = sql.select(DEAD_LETTERS.c.received_sha256, DEAD_LETTERS.c.topic, DEAD_LETTERS.c.verdict)
     rows = connection.execute(query.where(DEAD_LETTERS.c.received_sha256.in_(digests)))
     return {(row.received_sha256, row.topic): bytes(row.verdict) for row in rows}
-
-
-def _judged_row(judged: Judged) -> dict[str, Any]:
-    verdict = judged.verdict
-    return {
-        "inspection_id": verdict.inspection_id,
-        "station": verdict.station,
-        "boot_id": verdict.boot_id,
-        "sequence": verdict.sequence,
-        "part_id": verdict.part_id,
-        "outcome": verdict.outcome,
-        "score": verdict.score,
-        "historical": verdict.historical,
-        "verdict": judged.encoded,
-        "at": verdict.judged_at,
-    }
-
-
-def _drop_row(drop: DropMessage, at: float) -> dict[str, Any]:
-    return {
-        "inspection_id": drop.inspection_id,
-        "station": drop.station,
-        "boot_id": drop.boot_id,
-        "sequence": drop.sequence,
-        "part_id": drop.part_id,
-        "reason": drop.reason,
-        "detail": drop.detail,
-        "at": at,
-    }
-
-
-def _letter_row(letter: DeadLetter, max_bytes: int) -> dict[str, Any]:
-    verdict = letter.judged.verdict
-    return {
-        "received_sha256": verdict.received_sha256,
-        "topic": letter.topic,
-        "station": verdict.station,
-        "inspection_id": verdict.inspection_id,
-        "sequence": verdict.sequence if letter.identified else None,
-        "code": letter.code,
-        "reason": verdict.reason,
-        "received_bytes": len(letter.received),
-        "received": letter.received[:max_bytes],
-        "verdict": letter.judged.encoded,
-        "at": verdict.judged_at,
-    }
 
 
 @contextmanager

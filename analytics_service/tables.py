@@ -1,7 +1,7 @@
 """The records' tables, and how a database is opened so that what it acknowledges is on its disk."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from wire_contract.errors import MisconfiguredError, UnavailableError, missing_extra
 from wire_contract.redaction import redacted
@@ -9,8 +9,7 @@ from wire_contract.redaction import redacted
 try:
     import sqlalchemy as sql
     from sqlalchemy.dialects import postgresql, sqlite
-    from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
-    from sqlalchemy.schema import CreateIndex, CreateTable
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 except ModuleNotFoundError as missing:  # pragma: no cover - the base install has no analytics
     raise missing_extra("sqlalchemy", "analytics") from missing
 
@@ -27,6 +26,18 @@ def _identity() -> tuple[sql.Column[Any], ...]:
         sql.Column("part_id", sql.String(256), nullable=False),
     )
 
+
+End = Literal["inspections", "drops"]
+"""How a part ended, called after the table that says more."""
+
+ENDS = sql.Table(
+    "ends",
+    METADATA,
+    sql.Column("inspection_id", sql.String(36), primary_key=True),
+    sql.Column("kind", sql.String(16), nullable=False),
+    sql.Column("at", sql.Float, nullable=False, index=True),
+)
+"""Every part that has ended, once, however it ended: what makes an end the only one. Written first, forgotten last."""
 
 INSPECTIONS = sql.Table(
     "inspections",
@@ -112,23 +123,6 @@ def open_engine(url: str) -> sql.Engine:
         cause = getattr(error, "orig", None) or error
         raise UnavailableError(f"the records at {engine.url!r} cannot be opened: {redacted(str(cause))}") from error
     return engine
-
-
-def create_tables(engine: sql.Engine) -> None:
-    """Make what is not there yet; several workers may start on an empty database at once."""
-    try:
-        _create(engine)
-    except DBAPIError:
-        # PostgreSQL's IF NOT EXISTS loses a race against another worker's; the second look finds that one's tables.
-        _create(engine)
-
-
-def _create(engine: sql.Engine) -> None:
-    with engine.begin() as connection:
-        for table in METADATA.sorted_tables:
-            connection.execute(CreateTable(table, if_not_exists=True))
-            for index in sorted(table.indexes, key=lambda index: str(index.name)):
-                connection.execute(CreateIndex(index, if_not_exists=True))
 
 
 _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}

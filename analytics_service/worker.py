@@ -12,17 +12,17 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from analytics_service.arrivals import Arrivals
-from analytics_service.case import Case, adopt, decisions_of
+from analytics_service.case import Case, adopt, answer_to, decisions_of
+from analytics_service.decisions import Decisions, Standing
 from analytics_service.inspector import inspect
 from analytics_service.intake import ArtifactLookup, admit, open_envelope
-from analytics_service.judgement import judge, judge_unreadable, receipt_of
+from analytics_service.judgement import judge, judge_unreadable
 from analytics_service.metrics import Metrics
 from analytics_service.post import Post
-from analytics_service.records import Decisions, Standing
 from analytics_service.score_watch import ScoreWatch
 from wire_contract.errors import UnavailableError, UnreadableError
 from wire_contract.link.delivery import Delivery
-from wire_contract.messages import DropReason, sha256_of, to_json
+from wire_contract.messages import DropReason, sha256_of
 from wire_contract.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class RecordsBook(Protocol):
         """Why those parts that were told as drops were dropped."""
 
     def store(self, decisions: Decisions) -> Standing:
-        """Record a micro-batch in one transaction; the first decision about a part stands."""
+        """Record a micro-batch in one transaction; the first end of a part stands."""
 
 
 class StoppedError(Exception):
@@ -125,22 +125,20 @@ class Worker:
         return case
 
     def _recall(self, cases: Sequence[Case]) -> None:
-        """Give every part that has its verdict already the very same bytes again, and a dropped one its receipt.
-
-        A picture that gave way in a full outbox may still come, from a broker that kept it: it stays dropped.
-        """
+        """Give every part that has its verdict already the very same bytes again, and a dropped one its receipt."""
         ids = [case.inspection_id for case in cases if case.envelope is not None]
         known = self._insist(lambda: self._records.verdicts_of(ids))
         dropped = self._insist(lambda: self._records.drop_reasons_of(ids))
-        dropped |= {case.inspection_id: case.drop.reason for case in cases if case.drop is not None}
         for case in cases:
-            case.answer = known.get(case.inspection_id, b"")
-            if not case.answer and case.frame is not None and case.inspection_id in dropped:
-                case.answer = to_json(receipt_of(case.frame, dropped[case.inspection_id]))
+            if case.envelope is not None:
+                case.answer = answer_to(case.envelope.message, known, dropped)
 
     def _admit_all(self, cases: Sequence[Case]) -> None:
-        """Decode every frame that has no answer yet; of a part that came twice, the first copy that is whole."""
-        decoded: set[str] = set()
+        """Decode every frame that has no answer yet; of a part that came twice, the first copy that is whole.
+
+        A part whose drop came in the same batch is not judged: its picture gets the answer of the drop.
+        """
+        decoded = {case.inspection_id for case in cases if case.drop is not None}
         for case in cases:
             if case.envelope is None or case.frame is None or case.answer or case.inspection_id in decoded:
                 continue

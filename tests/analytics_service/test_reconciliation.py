@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import pytest
 
 from analytics_service.auditor import Auditor
+from analytics_service.decisions import DeadLetter, Decisions, Judged
 from analytics_service.number_line import Gap
 from analytics_service.reconciliation import books_of
-from analytics_service.records import DeadLetter, Decisions, Judged, Records
+from analytics_service.records import Records
 from wire_contract.link.delivery import Delivery
 from wire_contract.messages import DropMessage, EdgeStatus, Outcome, Verdict, to_json
 from wire_contract.topics import Station, Topics

@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from analytics_service.records import DeadLetter, Decisions, Judged, Records
+from analytics_service.decisions import DeadLetter, Decisions, Judged
+from analytics_service.records import Records
 from wire_contract.errors import MisconfiguredError, UnavailableError
 from wire_contract.messages import DropMessage, Verdict, to_json
 
@@ -137,7 +138,7 @@ def test_of_a_long_dead_letter_only_the_beginning_is_kept(records: Records) -> N
 
 def test_what_is_older_is_forgotten_and_the_rest_is_not(records: Records) -> None:
     old = [judged(number, at=50.0) for number in range(1200)]
-    records.store(Decisions(judged=[*old, judged(2000)], dropped=[(drop(1), 50.0), (drop(2), 100.0)]))
+    records.store(Decisions(judged=[*old, judged(2000)], dropped=[(drop(3001), 50.0), (drop(3002), 100.0)]))
     records.store(Decisions(dead=[letter(1, at=50.0), letter(2)]))
     assert records.forget(older_than=75.0) == 1202
     assert records.counts() == {"inspections": 1, "drops": 1, "dead_letters": 1}

@@ -10,21 +10,25 @@ from prometheus_client import CollectorRegistry
 
 from analytics_service import worker as worker_module
 from analytics_service.arrivals import Arrivals
+from analytics_service.decisions import Decisions, Judged, Standing
+from analytics_service.judgement import identity_of
 from analytics_service.metrics import Metrics
 from analytics_service.post import MapPolicy, Post
-from analytics_service.records import Decisions, Records, Standing
+from analytics_service.records import Records
 from analytics_service.worker import Worker
 from wire_contract.errors import MisconfiguredError, UnavailableError
 from wire_contract.link.delivery import Acknowledged, Delivery
 from wire_contract.messages import (
     DropReason,
     DropReceipt,
+    FrameMessage,
     MapMessage,
     Receipt,
     Verdict,
     from_json,
     pack,
     sha256_of,
+    to_json,
     unpack,
 )
 
@@ -61,11 +65,16 @@ class FakeOutlet:
 
 
 class DiaryRecords:
-    """Real records that note when they were asked; away as often as they are told to."""
+    """Real records that note when they were asked; away as often as they are told to.
+
+    Attributes:
+        overtaken_by: What another worker records between our look at the records and our own decisions.
+    """
 
     def __init__(self, records: Records, diary: list[str]) -> None:
         self._records, self._diary = records, diary
         self.absences = 0
+        self.overtaken_by = Decisions()
 
     def verdicts_of(self, inspection_ids: Sequence[str]) -> dict[str, bytes]:
         return self._records.verdicts_of(inspection_ids)
@@ -78,6 +87,7 @@ class DiaryRecords:
             self.absences -= 1
             raise UnavailableError("the disk is full")
         self._diary.append("store")
+        self._records.store(self.overtaken_by)
         return self._records.store(decisions)
 
 
@@ -381,3 +391,54 @@ def test_a_picture_and_its_drop_in_one_micro_batch_are_one_decision(hall: Hall, 
     receipts = hall.work(pack(frame), pack(drop))
     assert [type(receipt) for receipt in receipts] == [DropReceipt, DropReceipt]
     assert records.counts() == {"inspections": 0, "drops": 1, "dead_letters": 0}
+
+
+def test_a_worker_whose_verdict_comes_after_another_workers_drop_publishes_the_drops_receipt(
+    hall: Hall, plant: Any, records: Records
+) -> None:
+    frame = plant.frame(1, defect=True)
+    drop = msgspec.structs.replace(plant.drop(1), inspection_id=frame.inspection_id, reason="superseded")
+    hall.book.overtaken_by = Decisions(dropped=[(drop, 1000.0)])
+    (receipt,) = hall.work(pack(frame))
+    assert isinstance(receipt, DropReceipt)
+    assert (receipt.inspection_id, receipt.reason) == (frame.inspection_id, "superseded")
+    assert records.counts() == {"inspections": 0, "drops": 1, "dead_letters": 0}
+    assert hall.outlet.channel("map") == []
+    assert hall.sample("verdicts_total", outcome="anomalous") == hall.sample("drops_total", reason="superseded") == 0
+    assert hall.sample("repeats_total") == 1
+
+
+def test_a_worker_whose_drop_comes_after_another_workers_verdict_publishes_the_verdict(
+    hall: Hall, plant: Any, records: Records
+) -> None:
+    frame = plant.frame(1)
+    drop = msgspec.structs.replace(plant.drop(1), inspection_id=frame.inspection_id)
+    hall.book.overtaken_by = Decisions(judged=[verdict_of_another_worker(frame)])
+    assert hall.work(pack(drop)) == [hall.book.overtaken_by.judged[0].verdict]
+    assert records.counts() == {"inspections": 1, "drops": 0, "dead_letters": 0}
+    assert hall.sample("drops_total", reason="capture_failed") == 0
+
+
+def test_a_picture_and_its_drop_in_one_batch_get_the_verdict_of_a_worker_that_was_first(
+    hall: Hall, plant: Any, records: Records
+) -> None:
+    frame = plant.frame(1)
+    drop = msgspec.structs.replace(plant.drop(1), inspection_id=frame.inspection_id)
+    hall.book.overtaken_by = Decisions(judged=[verdict_of_another_worker(frame)])
+    assert hall.work(pack(frame), pack(drop)) == 2 * [hall.book.overtaken_by.judged[0].verdict]
+    assert records.counts() == {"inspections": 1, "drops": 0, "dead_letters": 0}
+
+
+def test_a_drop_that_comes_again_is_counted_once(hall: Hall, plant: Any) -> None:
+    drop = pack(plant.drop(1))
+    hall.work(drop, drop)
+    hall.work(drop)
+    assert hall.sample("drops_total", reason="capture_failed") == 1
+    assert hall.sample("repeats_total") == 2
+
+
+def verdict_of_another_worker(frame: FrameMessage) -> Judged:
+    verdict = Verdict(
+        **identity_of(frame), outcome="normal", received_sha256=sha256_of(pack(frame)), score=0.5, judged_at=1000.0
+    )
+    return Judged(verdict, to_json(verdict))

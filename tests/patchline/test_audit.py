@@ -9,7 +9,8 @@ from uuid import uuid4
 import pytest
 from typer.testing import CliRunner
 
-from analytics_service.records import Decisions, Judged, Records
+from analytics_service.decisions import Decisions, Judged
+from analytics_service.records import Records
 from edge_node.outbox import Outbox
 from edge_node.rows import Closing, Row, Trigger
 from patchline.app import app
