@@ -52,10 +52,15 @@ class Carrier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How often an inspection was sent in this boot, and the seconds its row took to keep."""
+    """How often an inspection was sent in this boot, and the seconds its row took to keep and to reach the broker.
+
+    Attributes:
+        uplink_seconds: Of the last sending; None while the broker has not acknowledged it.
+    """
 
     sends: int = 0
     keep_seconds: float = 0.0
+    uplink_seconds: float | None = None
 
 
 class Publisher:
@@ -118,7 +123,7 @@ class Publisher:
         """How far an open inspection is."""
         with self._changed:
             ticket = self._schedule.ticket(inspection_id)
-            return Progress(ticket.sends, ticket.keep_seconds) if ticket else Progress()
+            return Progress(ticket.sends, ticket.keep_seconds, ticket.uplink_seconds) if ticket else Progress()
 
     def closed(self, inspection_id: str) -> None:
         """A row is closed."""

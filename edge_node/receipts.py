@@ -98,6 +98,8 @@ class Receipts:
         if latency is not None:
             at_edge = sum(row.stages.values()) + progress.keep_seconds
             stages["transmission"] = max(0.0, latency - at_edge - receipt.server_seconds)
+            if progress.uplink_seconds is not None:
+                stages["uplink"] = progress.uplink_seconds
         return Closing(
             outcome=receipt.outcome,
             reason=receipt.reason,

@@ -36,6 +36,7 @@ class Ticket:
         sends: How often it was sent in this boot.
         sent_at: When it was sent last.
         keep_seconds: What it took to keep it; carried along for the journal.
+        uplink_seconds: From its last sending to the broker's acknowledgement, once that came; for the journal too.
         disturbed: Its answer's time says nothing: a link or a service came back meanwhile.
     """
 
@@ -48,6 +49,7 @@ class Ticket:
     sends: int = 0
     sent_at: float = 0.0
     keep_seconds: float = 0.0
+    uplink_seconds: float | None = None
     disturbed: bool = False
 
 
@@ -136,7 +138,7 @@ class Schedule:
 
     def sent(self, ticket: Ticket, size_bytes: int, now: float) -> None:
         """The link took the ticket's message."""
-        ticket.state, ticket.sent_at = "in_flight", now
+        ticket.state, ticket.sent_at, ticket.uplink_seconds = "in_flight", now, None
         ticket.sends += 1
         lane = self._lanes[ticket.channel]
         lane.unanswered.add(ticket.inspection_id)
@@ -161,7 +163,7 @@ class Schedule:
             return
         self.resume(ticket.channel)
         if ticket.state == "in_flight":
-            ticket.state = "awaiting"
+            ticket.state, ticket.uplink_seconds = "awaiting", now - ticket.sent_at
             ticket.due = now + self._resend_seconds(ticket.sends)
             heapq.heappush(self._awaiting, (ticket.due, ticket.sequence, inspection_id))
 

@@ -11,6 +11,8 @@ WHOLE = "server"
 """The journal's name for all of the service's stages together; it is no stage of its own."""
 TRANSMISSION = "transmission"
 """What is left of the end-to-end time after the edge's and the service's own stages: the link, both ways."""
+UPLINK = "uplink"
+"""Of the transmission, what passed until the broker acknowledged the message: a thin link's own time."""
 
 PLACES = ("edge", "link", "service")
 
@@ -33,7 +35,8 @@ def stage_times(lines: Iterable[JournalLine], service_stages: Collection[str]) -
     for line in lines:
         for name, seconds in line.stages.items():
             gathered.setdefault(name, []).append(seconds)
-    gathered.pop(WHOLE, None)
+    for whole_or_part in (WHOLE, UPLINK):
+        gathered.pop(whole_or_part, None)
     found: dict[str, StageTimes] = {}
     for place in PLACES:
         for name, values in gathered.items():

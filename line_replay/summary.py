@@ -10,7 +10,7 @@ from edge_node.journal import JournalLine
 from line_replay.accuracy import Accuracy, PeakTally
 from line_replay.distribution import Distribution, distribution_of
 from line_replay.join import Account, Fate
-from line_replay.stages import TRANSMISSION, StageTimes, stage_times
+from line_replay.stages import TRANSMISSION, UPLINK, StageTimes, stage_times
 from pictures.labels import GOOD
 from wire_contract.messages import OUTCOMES
 
@@ -57,6 +57,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         proven: Whether every part of the ledger has exactly one verdict.
         verdicts: Label -> parts accepted and rejected; `defect` sums all labels but `good`.
         transmission_seconds: End to end, less what the edge and the service say they took: the link, both ways.
+        uplink_seconds: Of it, from sending to the broker's acknowledgement, where that came before the verdict.
         stage_seconds: Stage -> where it was spent and how long it took.
         late: Parts whose gate acted on the deadline's default, before their verdict came.
         unwitnessed: Verdicts the independent watcher missed, read from the service's records instead.
@@ -88,6 +89,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: dict[str, Passed]
     stations: dict[str, StationSummary]
     transmission_seconds: Distribution | None = None
+    uplink_seconds: Distribution | None = None
     stage_seconds: dict[str, StageTimes]
     server_seconds: Distribution | None
     wire_bytes: Distribution | None
@@ -214,9 +216,8 @@ def summarise(
         verdicts=verdict_table(account.fates),
         stations=station_table(account.fates, journals, by_station),
         stage_seconds=stage_times(lines, service_stages),
-        transmission_seconds=distribution_of(
-            line.stages[TRANSMISSION] for line in lines if TRANSMISSION in line.stages
-        ),
+        transmission_seconds=_of_stage(TRANSMISSION, lines),
+        uplink_seconds=_of_stage(UPLINK, lines),
         server_seconds=distribution_of(verdict.server_seconds for verdict in verdicts),
         wire_bytes=distribution_of(line.wire_bytes for line in lines if line.payload_bytes),
         late=late(lines),
@@ -227,6 +228,10 @@ def summarise(
         maps_missing=accuracy.maps_missing,
         duration_seconds=duration_seconds,
     )
+
+
+def _of_stage(stage: str, lines: Sequence[JournalLine]) -> Distribution | None:
+    return distribution_of(line.stages[stage] for line in lines if stage in line.stages)
 
 
 def write_summary(summary: Summary) -> bytes:

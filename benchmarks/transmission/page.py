@@ -11,7 +11,7 @@ Row = dict[str, Any]
 
 ACCURACY = ("scenario", "codec", "image AUROC", "lost", "pixel F1", "lost", "against")
 TIMES = (
-    "scenario", "payload kB", "MQTT kB (p95)", "edge ms", "(b + e) / b", "transmission s", "server ms",
+    "scenario", "payload kB", "MQTT kB (p95)", "edge ms", "(b + e) / b", "transmission s", "of it up", "server ms",
     "search ms", "total s, p50 / p95", "vs. original",
 )  # fmt: skip
 
@@ -67,6 +67,7 @@ def _costs(row: Row) -> list[str]:
         with_paper(edge, row, "edge_seconds", scale=1000, form="{:.0f}"),
         f"{row['edge_ratio']:.2f}" if "edge_ratio" in row else "",
         with_paper(f"{row['transmission_seconds']['p50']:.3f}", row, "transmission_seconds", form="{:.2f}"),
+        f"{row['uplink_seconds']['p50']:.3f}" if "uplink_seconds" in row else "",
         f"{row['server_seconds']['p50'] * 1000:.0f}",
         with_paper(f"{row['search_seconds']['p50'] * 1000:.1f}", row, "detection_seconds", scale=1000, form="{:.0f}"),
         with_paper(f"{total['p50']:.3f} / {total['p95']:.3f}", row, "total_seconds", form="{:.2f}"),

@@ -12,7 +12,7 @@ from line_replay.constraints import By
 from line_replay.distribution import Distribution, distribution_of
 from line_replay.line import Line
 from line_replay.replay import ReplayOptions, prepare
-from line_replay.stages import TRANSMISSION, WHOLE
+from line_replay.stages import TRANSMISSION, UPLINK, WHOLE
 from wire_contract.link.packets import publication
 from wire_contract.link.settings import LinkSettings
 from wire_contract.messages import CONTENT_TYPE_FRAME
@@ -152,6 +152,7 @@ def seconds_of(lines: Iterable[JournalLine]) -> dict[str, Distribution]:
             "encode_seconds": stages.get("encode"),
             "backbone_seconds": stages.get("backbone", stages.get("embed")),
             "transmission_seconds": stages.get(TRANSMISSION),
+            "uplink_seconds": stages.get(UPLINK),
             "server_seconds": stages.get(WHOLE),
             "total_seconds": line.latency_seconds,
             **{figure: stages.get(stage) for figure, stage in STAGES.items()},

@@ -101,6 +101,16 @@ def test_a_verdict_closes_its_row_and_its_stages_add_up(desk: Desk, row: Row) ->
     assert desk.count("latency_seconds_count") == 1
 
 
+def test_what_the_uplink_took_of_the_transmission_is_told_once_the_broker_acknowledged(desk: Desk, row: Row) -> None:
+    ticket = desk.schedule.ticket(row.inspection_id)
+    assert ticket is not None
+    desk.schedule.sent(ticket, 100, 0.25)
+    desk.schedule.accepted(row.inspection_id, 0.625)
+    desk.receive(verdict(row, server_seconds=0.125), received_at=1.0)
+    (line,) = desk.journal()
+    assert (line.stages["uplink"], line.stages["transmission"]) == (0.375, 0.5)
+
+
 def test_a_repeated_verdict_is_counted_and_changes_nothing(desk: Desk, row: Row) -> None:
     for _ in range(3):
         desk.receive(verdict(row))

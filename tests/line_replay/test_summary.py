@@ -39,7 +39,14 @@ def line(verdict, **changes):
         "latency_seconds": 0.1,
         "payload_bytes": 5000,
         "wire_bytes": 5500,
-        "stages": {"capture": 0.01, "encode": 0.02, **verdict.stages, "server": 0.05, "transmission": 0.02},
+        "stages": {
+            "capture": 0.01,
+            "encode": 0.02,
+            **verdict.stages,
+            "server": 0.05,
+            "transmission": 0.02,
+            "uplink": 0.01,
+        },
     }
     return JournalLine(**{**fields, **changes})
 
@@ -106,6 +113,10 @@ def test_stages_are_told_in_the_order_of_a_parts_journey(summary):
         ("embed", "service"),
         ("score", "service"),
     ]
+
+
+def test_the_uplinks_share_stands_beside_the_transmission_and_is_no_stage(summary):
+    assert (summary.transmission_seconds.p50, summary.uplink_seconds.p50) == (0.02, 0.01)
 
 
 def test_the_rate_runs_from_the_first_capture_to_the_last_verdict(entries, verdicts, sighting_of):
