@@ -12,6 +12,7 @@ from line_replay.constraints import By
 from line_replay.ledger import deal
 from line_replay.scenario import Kill, MapPolicy, Scenario, StationPlan
 from line_replay.shared_bank import adopt, commission_for
+from line_replay.signer import Signer, signer_of
 from pictures.files import read_category
 from wire_contract.errors import MisconfiguredError
 from wire_contract.topics import Station
@@ -37,6 +38,8 @@ class ReplayOptions:
         uplink_bytes_per_second: What each station can send; as much as it likes where None.
         constrained_by: Who holds the stations back so.
         limit: Play so many parts; beyond the number of pictures, these come again.
+        signed: Sign artifacts and profiles, and have service and stations ask for it; with a key made for the run
+            unless there is a `signing_key`.
     """
 
     data: Path
@@ -62,6 +65,8 @@ class ReplayOptions:
     edge_slowdown: float = 1.0
     uplink_bytes_per_second: float | None = None
     constrained_by: By = "auto"
+    signed: bool = False
+    signing_key: Path | None = None
 
 
 def prepare(options: ReplayOptions, *, on_phase: OnPhase) -> Scenario:
@@ -76,7 +81,9 @@ def prepare(options: ReplayOptions, *, on_phase: OnPhase) -> Scenario:
     stations = [str(Station("replay", line, f"station-{place + 1}")) for place in range(options.stations)]
     entries = deal(category, stations, seed=options.seed, limit=options.limit)
     new_folder(options.report)
-    artifact = _artifact(options, stations, on_phase)
+    wanted = options.signed or options.signing_key is not None
+    signer = signer_of(options.report, options.signing_key) if wanted else None
+    artifact = _artifact(options, stations, on_phase, signer)
     return Scenario(
         title=f"Replay of {category.name} on {len(stations)} station{'s' if len(stations) > 1 else ''}",
         directory=options.report,
@@ -93,6 +100,7 @@ def prepare(options: ReplayOptions, *, on_phase: OnPhase) -> Scenario:
         edge_slowdown=options.edge_slowdown,
         uplink_bytes_per_second=options.uplink_bytes_per_second,
         constrained_by=options.constrained_by,
+        verify_key=signer.verify_key if signer is not None else None,
         grace_seconds=_grace_seconds(options, len(entries)),
         configuration=_configuration(options, category.name, artifact),
     )
@@ -125,10 +133,10 @@ def new_folder(path: Path) -> None:
         )
 
 
-def _artifact(options: ReplayOptions, stations: list[str], on_phase: OnPhase) -> Artifact:
+def _artifact(options: ReplayOptions, stations: list[str], on_phase: OnPhase, signer: Signer | None) -> Artifact:
     out = options.report / "artifacts"
     if options.artifact is not None:
-        return adopt(options.artifact, stations, out, codec=options.codec)
+        return adopt(options.artifact, stations, out, codec=options.codec, signer=signer)
     request = Request(
         data=options.data,
         station=Station.parse(stations[0]),
@@ -146,7 +154,7 @@ def _artifact(options: ReplayOptions, stations: list[str], on_phase: OnPhase) ->
         seed=options.seed,
         threads=options.backbone_threads,
     )
-    return commission_for(request, stations, on_phase=on_phase)
+    return commission_for(request, stations, on_phase=on_phase, signer=signer)
 
 
 def described(artifact: Artifact) -> dict[str, Any]:
@@ -179,5 +187,6 @@ def _configuration(options: ReplayOptions, category: str, artifact: Artifact) ->
         "maps": options.maps,
         "deadline_seconds": options.deadline_seconds,
         "edge_slowdown": options.edge_slowdown,
+        "signed": options.signed or options.signing_key is not None,
         "kills": [f"{kill.victim} at {kill.at_seconds:g} s" for kill in options.kills],
     }

@@ -84,6 +84,7 @@ class Scenario:
         deadline_seconds: After how long a station's gate acts without a verdict.
         grace_seconds: How long the line may take beyond its own takt before it is given up.
         drops_allowed: Whether the scenario makes parts drop.
+        verify_key: The file of the key that service and stations ask a signature of; None where they take anything.
         configuration: What the report shows as the run's configuration.
     """
 
@@ -101,6 +102,7 @@ class Scenario:
     deadline_seconds: float = 2.0
     grace_seconds: float = 120.0
     drops_allowed: bool = False
+    verify_key: Path | None = None
     configuration: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
 

@@ -25,6 +25,7 @@ def analytics_file(scenario: Scenario, *, port: int, protocol: Protocol) -> Path
         {
             "artifacts": scenario.artifacts.resolve(),
             "site": site,
+            **_verified(scenario),
             "broker": {"port": port, "protocol": protocol},
             "worker": {"threads": scenario.backbone_threads, "maps": scenario.maps},
             "records": {"url": records_url(scenario)},
@@ -66,7 +67,7 @@ def edge_file(
             "broker": {"host": terms.broker_host, "port": port, "protocol": protocol, **terms.broker},
             "outbox": {"path": outbox_file(scenario, plan).resolve()},
             "gate": {"kind": "log", "deadline_seconds": scenario.deadline_seconds},
-            "profile": {"directory": (folder / "profile").resolve()},
+            "profile": {"directory": (folder / "profile").resolve(), **_verified(scenario)},
             "metrics": {"port": metrics_port, "host": terms.metrics_host},
         },
     )
@@ -80,6 +81,11 @@ def edge_folder(scenario: Scenario, plan: StationPlan) -> Path:
 def outbox_file(scenario: Scenario, plan: StationPlan) -> Path:
     """A station's outbox, with its journal."""
     return edge_folder(scenario, plan) / "outbox.sqlite"
+
+
+def _verified(scenario: Scenario) -> Table:
+    """Whose signature the program asks for."""
+    return {} if scenario.verify_key is None else {"verify_key": scenario.verify_key.resolve()}
 
 
 def _write(path: Path, settings: Table) -> Path:

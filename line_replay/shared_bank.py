@@ -10,28 +10,35 @@ from analytics_service.artifacts import SUFFIX, Artifact, load, write_whole
 from analytics_service.assets import FOLDER
 from analytics_service.commission import OnPhase, Request, commission
 from analytics_service.shelf import OLDER_FOLDER, PROFILE_FILE
+from analytics_service.signatures import sign
+from line_replay.signer import Signer
 from wire_contract.errors import MisconfiguredError, UnreadableError
 from wire_contract.messages import Profile, ProfileCodec, pack, sealed, unpack
 
 
-def commission_for(request: Request, stations: Sequence[str], *, on_phase: OnPhase) -> Artifact:
+def commission_for(
+    request: Request, stations: Sequence[str], *, on_phase: OnPhase, signer: Signer | None = None
+) -> Artifact:
     """Commission one station and let the others share what was made.
 
     Args:
         request: What to commission; its station is the first of `stations`.
         stations: Every station of the product.
         on_phase: Told of the progress.
+        signer: Signs what is made.
 
     Raises:
         MisconfiguredError: See `analytics_service.commission.commission`.
         UnavailableError: The output folder cannot be written.
     """
     made = commission(request, on_progress=on_phase)
-    share(made.profile, stations, request.out)
+    share(made.profile, stations, request.out, signer=signer)
     return made.rungs[0].artifact
 
 
-def adopt(source: Path, stations: Sequence[str], out: Path, *, codec: str | None = None) -> Artifact:
+def adopt(
+    source: Path, stations: Sequence[str], out: Path, *, codec: str | None = None, signer: Signer | None = None
+) -> Artifact:
     """Take an artifact that was commissioned before for some stations of a simulated line.
 
     Args:
@@ -39,31 +46,38 @@ def adopt(source: Path, stations: Sequence[str], out: Path, *, codec: str | None
         stations: Who shall use it.
         out: The folder of the line's artifacts.
         codec: Which one of a folder with several to take.
+        signer: Signs the profiles; must have signed the artifact, unless its key was made for this line.
 
     Raises:
-        MisconfiguredError: There is no such artifact, more than one, or it is damaged.
+        MisconfiguredError: There is no such artifact, more than one, it is damaged, or not signed by the signer.
     """
     path = _find(source, codec)
     artifact = load(path)
+    if signer is not None:
+        signer.check(path, artifact.fingerprint)
     copy = out / stations[0] / path.name
     write_whole(copy, path.read_bytes())
     assets = next((folder / FOLDER for folder in path.parents if (folder / FOLDER).is_dir()), None)
     if assets is not None:
         shutil.copytree(assets, out / FOLDER, dirs_exist_ok=True)
     profile = Profile(station=stations[0], input_size=artifact.header.input_size, ladder=(_rung(path, artifact),))
-    share(profile, stations, out)
+    share(profile, stations, out, signer=signer)
     return artifact
 
 
-def share(profile: Profile, stations: Sequence[str], out: Path) -> None:
-    """Write the same profile for every station, each under its own name.
+def share(profile: Profile, stations: Sequence[str], out: Path, *, signer: Signer | None = None) -> None:
+    """Write the same profile for every station, each under its own name, signed where somebody signs.
 
     Raises:
         UnavailableError: The folder cannot be written.
     """
     for station in stations:
         own = sealed(msgspec.structs.replace(profile, station=station))
-        write_whole(out / station / PROFILE_FILE, pack(own))
+        path = out / station / PROFILE_FILE
+        if signer is None:
+            write_whole(path, pack(own))
+        else:
+            sign(out, own, path, (rung.artifact for rung in own.ladder), signer.key)
 
 
 def _find(source: Path, codec: str | None) -> Path:

@@ -68,6 +68,13 @@ def command(
         str,
         typer.Option("--constrained-by", help=f"Who plays thin lines and slow computers: {', '.join(CONSTRAINED)}."),
     ] = "auto",
+    signed: Annotated[
+        bool, typer.Option("--signed", help="Sign artifacts and profiles, with a key made for the run; all ask for it.")
+    ] = False,
+    signing_key: Annotated[
+        Path | None,
+        typer.Option("--signing-key", help="The same with a site's key; it must have signed an --artifact."),
+    ] = None,
     kill: Annotated[
         list[str] | None, typer.Option("--kill", help="SIGKILL and restart: analytics@SECONDS or broker@SECONDS.")
     ] = None,
@@ -88,6 +95,9 @@ def command(
         --report report
 
         patchline replay --data pictures/bottle --artifact artifacts --codec webp:60 --limit 20 --report report
+
+        patchline replay --data pictures/bottle --artifact artifacts --signing-key site/signing/signing.key
+        --report report
     """
     bound_threads(backbone_threads)
     from line_replay.replay import ReplayOptions, prepare  # noqa: PLC0415 - `--help` must not load a neural network
@@ -126,6 +136,8 @@ def command(
         edge_slowdown=edge_slowdown,
         uplink_bytes_per_second=bytes_per_second_of(uplink) if uplink else None,
         constrained_by=cast("By", constrained_by),
+        signed=signed,
+        signing_key=signing_key,
     )
     with phases(console) as on_phase:
         scenario = prepare(options, on_phase=on_phase)

@@ -48,6 +48,10 @@ class SigningKey:
         """The 64 bytes of a signature."""
         return self._key.sign(statement(subject, sha256))
 
+    def verify_pem(self) -> bytes:
+        """The public half, as the PEM file that `VerifyKey` takes."""
+        return _public_pem(self._key)
+
 
 class VerifyKey:
     """The public half.
@@ -95,15 +99,11 @@ def generate() -> tuple[bytes, bytes]:
             Encoding,
             NoEncryption,
             PrivateFormat,
-            PublicFormat,
         )
     except ImportError as error:
         raise missing_extra("cryptography", "site") from error
     key = Ed25519PrivateKey.generate()
-    return (
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
-        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
-    )
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), _public_pem(key)
 
 
 def to_file(signature: bytes) -> bytes:
@@ -128,6 +128,12 @@ def from_file(path: Path) -> bytes:
     if len(signature) != SIGNATURE_BYTES:
         raise UnreadableError(f"{path} holds no signature", code="signature")
     return signature
+
+
+def _public_pem(key: "Ed25519PrivateKey") -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415 - as above
+
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _private_key(path: Path) -> "Ed25519PrivateKey":

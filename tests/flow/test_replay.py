@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from line_replay import cpu_share, namespaces
+from wire_contract import signing
 
 SHARED_KEYS = {
     "produced",
@@ -71,6 +72,26 @@ def test_the_same_seed_gives_the_same_verdicts(patchline, category):
     assert second.report["outcomes"] == first.report["outcomes"]
     for figure in ("image_auroc", "pixel_auroc", "pixel_f1", "aupro"):
         assert second.report[figure] == pytest.approx(first.report[figure], rel=1e-3)
+
+
+def test_a_signed_line_runs_with_a_key_of_its_own_or_the_sites_and_takes_nothing_else(patchline, category, tmp_path):
+    """With a throwaway key; then with a site's, which did not sign what the throwaway one did."""
+    arguments = ("--stations", "2", "--takt", "0.1", "--limit", "4")
+    first = replay(patchline, category, *arguments, "--signed", report="first")
+    assert first.code == 0, first.output
+    assert first.report["judged"] == first.report["produced"] == 4
+    assert first.report["configuration"]["signed"]
+    programs = [*first.directory.rglob("edge.toml"), *first.directory.rglob("analytics.toml")]
+    assert len(programs) == 3
+    assert all("verify_key" in path.read_text() for path in programs)
+    assert not list(first.directory.rglob("*signing.key"))
+
+    key = tmp_path / "signing.key"
+    key.write_bytes(signing.generate()[0])
+    made_before = ("--artifact", str(first.directory / "artifacts"), "--signing-key", str(key))
+    refused = replay(patchline, category, *arguments, *made_before, report="refused")
+    assert refused.code == 2
+    assert "is not signed by the owner" in " ".join(refused.output.split())
 
 
 @pytest.mark.parametrize("victims", [["analytics@1.5"], ["broker@1.5"], ["analytics@1", "broker@2"]], ids=" ".join)

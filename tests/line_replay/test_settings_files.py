@@ -1,6 +1,7 @@
 """The settings a simulated line writes are ones that its programs take."""
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,14 @@ def test_the_service_takes_its_file(scenario):
     assert settings.site == "plant"
     assert settings.worker.maps == "all"
     assert settings.records.url == records_url(scenario)
+
+
+def test_a_signed_lines_programs_are_told_whose_signature_to_ask_for(scenario, tmp_path):
+    signed = replace(scenario, verify_key=tmp_path / "verify.pem")
+    (tmp_path / "verify.pem").touch()
+    edge = edge_file(signed, signed.stations[0], port=1, protocol="5", metrics_port=9000, delay_seconds=0)
+    assert EdgeSettings.load(edge).profile.verify_key == tmp_path / "verify.pem"
+    assert read_settings(analytics_file(signed, port=1, protocol="5")).verify_key == tmp_path / "verify.pem"
 
 
 def test_the_plan_of_a_station_has_no_truth_in_it(scenario):

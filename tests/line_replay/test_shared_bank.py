@@ -7,11 +7,16 @@ import pytest
 from analytics_service.artifacts import ArtifactHeader, BackboneKey, NormalScores, load, save
 from analytics_service.assets import FOLDER
 from analytics_service.shelf import PROFILE_FILE
+from analytics_service.signatures import check_artifact, sign
+from edge_node.profile_cache import read_profile
 from line_replay.shared_bank import adopt
+from line_replay.signer import signer_of
 from vision.calibration import calibrate
 from vision.detectors import DETECTORS
+from wire_contract import signing
 from wire_contract.errors import MisconfiguredError
 from wire_contract.messages import Profile, ProfileCodec, check_profile, pack, sealed, unpack
+from wire_contract.signing import SigningKey, VerifyKey
 
 STATIONS = ["replay/bottle/one", "replay/bottle/two"]
 
@@ -105,3 +110,38 @@ def test_an_older_artifact_is_not_mistaken_for_the_one_in_use(commissioned, tmp_
     artifact = adopt(commissioned, STATIONS, tmp_path / "line", codec="png")
     assert artifact.header.codec == "png"
     assert msgspec.to_builtins(artifact.header)["codec"] == "png"
+
+
+def key_file(folder):
+    path = folder / "signing.key"
+    path.write_bytes(signing.generate()[0])
+    return path
+
+
+@pytest.mark.parametrize("with_a_key", [True, False])
+def test_what_a_signer_shares_is_what_a_verifying_service_and_station_take(commissioned, tmp_path, with_a_key):
+    key = key_file(tmp_path) if with_a_key else None
+    signer = signer_of(tmp_path, key)
+    if key is not None:
+        fingerprints = [load(path).fingerprint for path in commissioned.rglob("*.safetensors")]
+        own = profile_of(commissioned, "plant/line/cam")
+        sign(commissioned, own, commissioned / "plant/line/cam" / PROFILE_FILE, fingerprints, SigningKey(key))
+    out = tmp_path / "line"
+    artifact = adopt(commissioned, STATIONS, out, codec="png", signer=signer)
+    verify_key = VerifyKey(signer.verify_key)
+    check_artifact(out, out / "png.safetensors", artifact.fingerprint, verify_key)
+    for station in STATIONS:
+        assert read_profile((out / station / PROFILE_FILE).read_bytes(), station, verify_key).station == station
+
+
+def test_a_key_does_not_vouch_for_what_its_owner_did_not_sign(commissioned, tmp_path):
+    signer = signer_of(tmp_path, key_file(tmp_path))
+    with pytest.raises(MisconfiguredError, match=r"is not signed.*png\.safetensors"):
+        adopt(commissioned, STATIONS, tmp_path / "line", codec="png", signer=signer)
+    assert not (tmp_path / "line").exists()
+
+
+def test_a_key_that_is_none_is_refused(tmp_path):
+    (tmp_path / "signing.key").write_bytes(b"no key")
+    with pytest.raises(MisconfiguredError, match="no signing key"):
+        signer_of(tmp_path, tmp_path / "signing.key")
