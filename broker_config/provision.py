@@ -48,7 +48,7 @@ def provision(folder: Path, wish: Wish, *, now: datetime) -> Provisioned:
     before = read_site(folder)
     site = new_site(folder, wish) if before is None else more_of(before, wish)
     if before is None:
-        private_files.private_folder(folder)
+        private_files.private_folder(folder, private_files.PASSAGE_MODE)
         authority = Authority.create(authority_folder(folder), site.name, now=now)
         _make_signing_key(folder)
     else:

@@ -159,7 +159,12 @@ def _listed(path: Path | None) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise MisconfiguredError(f"the list of stations cannot be read: {error}", where=str(path)) from error
+        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise MisconfiguredError(
+            f"the list of stations cannot be read: {why}",
+            where=str(path),
+            remedy="name a file with a LINE/STATION a line",
+        ) from error
     return [text for line in lines if (text := line.partition("#")[0].strip())]
 
 
@@ -192,7 +197,9 @@ def _state(certificate: Certificate, days: float) -> str:
 
 def _say_done(out: Path, site: Site, added: tuple[str, ...]) -> None:
     _say(f"site {site.name}: {len(site.stations)} stations, {len(added)} new certificates in {out}")
-    _say(f"  {out}/broker      to the broker's machine, as {site.broker_folder}, owned by its user: chown -R mosquitto")
+    _say(
+        f"  {out}/broker      to the broker's machine, as {site.broker_folder}, given to its user: chown -R mosquitto:"
+    )
     _say(f"  {out}/services    to the analytics service's machine")
     _say(f"  {out}/stations    each folder to its edge node")
     _say(f"  {out}/authority   off this machine: its key makes a stranger one of yours")

@@ -1,5 +1,6 @@
 """What `provision` leaves on the disk, and what running it again does to it."""
 
+import os
 import stat
 import subprocess
 from collections.abc import Callable
@@ -47,6 +48,24 @@ def test_keys_are_their_owners_alone(site: Path) -> None:
     assert len(keys) == 1 + 1 + 1 + 5 + 2 + 1
     assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
     assert {stat.S_IMODE(path.parent.stat().st_mode) for path in keys if path.suffix == ".key"} == {0o700}
+
+
+def test_others_may_go_through_a_site_to_a_folder_of_their_own_and_list_nothing(site: Path) -> None:
+    assert stat.S_IMODE(site.stat().st_mode) == 0o711
+    assert stat.S_IMODE((site / "authority").stat().st_mode) == 0o700
+    assert stat.S_IMODE((site / "signing").stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_was_given_to_the_brokers_user_stays_readable_to_it(site: Path) -> None:
+    nobody = 65534
+    for path in (site / "broker", *(site / "broker").rglob("*")):
+        os.chown(path, nobody, nobody)
+    revoke(site, TOP, now=utc_now())
+    provision(site, Wish(stations=("press-2/later",)), now=utc_now())
+    renew(site, "broker", now=utc_now())
+    assert {path.stat().st_uid for path in (site / "broker").rglob("*")} == {nobody}
+    assert (site / "authority" / "issued.json").stat().st_uid == 0
 
 
 def test_the_authoritys_key_is_in_no_folder_that_leaves_the_site(site: Path) -> None:
