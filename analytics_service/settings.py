@@ -76,7 +76,12 @@ class WorkerSection(_Section):
     """How parts are judged."""
 
     batch_parts: int = Field(8, ge=1, le=256, description="Parts judged together at most")
-    wait_seconds: float = Field(0.01, ge=0, le=1, description="How long a part waits for others to be judged with")
+    wait_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="How long a part waits for others; those that come while one is judged go together anyway",
+    )
     queue_messages: int = Field(256, ge=1, description="Messages that may wait for the worker")
     queue_bytes: int = Field(256 * 1024 * 1024, ge=1, description="Bytes they may have together")
     threads: int = Field(1, ge=1, le=256, description="CPU threads of backbone and search")

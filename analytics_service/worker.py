@@ -58,7 +58,8 @@ class Worker:
         post: What publishes answers, maps and unreadable messages.
         stopped: Once set, records and broker are not waited for any more.
         batch_parts: Messages in one micro-batch at most.
-        wait_seconds: How long the first message of a micro-batch waits for company.
+        wait_seconds: How long the first message of a micro-batch waits for company. None waits by default: what comes
+            while a batch is judged is the next one, so that company is found when the service is busy.
         clock: Monotonic seconds, the clock of `Delivery.received_at`.
         wall: Seconds since the epoch.
     """
@@ -74,7 +75,7 @@ class Worker:
         metrics: Metrics,
         stopped: threading.Event,
         batch_parts: int = 8,
-        wait_seconds: float = 0.01,
+        wait_seconds: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
