@@ -67,6 +67,7 @@ class ArtifactHeader(msgspec.Struct, frozen=True, kw_only=True):
         map_range: Distances drawn as black and as white in this artifact's anomaly maps.
         codec_choice: Why this codec was chosen among others, where it was.
         tuning: Why the detector's parameters are as they are, where they were tuned.
+        input_tuning: Why the input size is what it is, where others were tried.
         created: Seconds since the epoch.
         versions: Versions of the programs that made it.
     """
@@ -84,6 +85,7 @@ class ArtifactHeader(msgspec.Struct, frozen=True, kw_only=True):
     map_range: tuple[float, float]
     codec_choice: CodecChoice | None = None
     tuning: Tuning | None = None
+    input_tuning: Tuning | None = None
     seed: int
     created: float
     versions: dict[str, str] = {}

@@ -9,7 +9,7 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,21 +21,23 @@ from analytics_service.codec_trial import Trial
 from analytics_service.commissioned import Commissioned, Rung
 from analytics_service.engines import EngineRoom, default_backbone
 from analytics_service.held_out import HeldOut, batches, score_held_out
+from analytics_service.input_trial import InputTrial, Sizing, way_of
 from analytics_service.normal_pictures import read_pictures
 from analytics_service.passage import AssetBudget, Passed
-from analytics_service.shelf import OLDER_FOLDER, PROFILE_FILE
+from analytics_service.shelf import PROFILE_FILE, keep_older
 from analytics_service.stopwatch import Stopwatch
 from analytics_service.tuner import tune
 from analytics_service.tuning import Tuning
 from analytics_service.workbench import Chosen, Workbench, choose
+from pictures.files import read_category
 from vision.arrays import Progress
 from vision.calibration import calibrate
 from vision.codecs.lookup import is_feature_codec
 from vision.detectors import DETECTORS
 from vision.detectors.protocol import Detector
 from vision.drift import quantiles_of
-from wire_contract.errors import MisconfiguredError, UnavailableError
-from wire_contract.messages import Profile, ProfileCodec, pack, sealed, sha256_of
+from wire_contract.errors import MisconfiguredError
+from wire_contract.messages import Profile, ProfileCodec, pack, sealed
 from wire_contract.topics import Station
 
 DEFAULT_ASSET_BUDGET_BYTES = 16_000_000
@@ -70,6 +72,7 @@ class Request:
         false_loss: Of the codecs, put the smallest one first that loses at most this much image AUROC against the
             original, and leave out those that are larger; see `codec_trial`. None takes the codecs as they come.
         tune: Choose among the detector's options, those in `parameters` excepted, by what finds drawn defects best.
+        tune_input: Before that, choose another input size than `input_size` where it is worth what it costs.
         skip_unreadable: Leave out pictures that cannot be read instead of refusing the folder.
         threads: CPU threads of the backbone.
     """
@@ -92,6 +95,7 @@ class Request:
     asset_budget_bytes: int = DEFAULT_ASSET_BUDGET_BYTES
     false_loss: float | None = None
     tune: bool = False
+    tune_input: bool = False
     skip_unreadable: bool = False
     threads: int = 1
 
@@ -110,6 +114,8 @@ def commission(request: Request, *, on_progress: OnPhase) -> Commissioned:
     kind = _detector(request)
     chosen = _chosen(request)
     watch = Stopwatch()
+    sizing = _sizing(request, kind, chosen, on_progress) if request.tune_input else None
+    request = request if sizing is None else replace(request, input_size=sizing.size)
     with watch("read"):
         pictures, skipped = read_pictures(
             request.data,
@@ -123,11 +129,13 @@ def commission(request: Request, *, on_progress: OnPhase) -> Commissioned:
     choice = _choice(request, Trial(pictures, chosen, kind, request.parameters, request.seed), on_progress)
     bench = Workbench(pictures, chosen, out=request.out, budget=budget, seed=request.seed)
     names = request.codecs if choice is None else ladder_of(choice, request.codecs)
-    rungs = tuple(_climb(request, name, kind, bench, on_progress, choice=choice) for name in names)
+    rungs = tuple(_climb(request, name, kind, bench, on_progress, choice=choice, sizing=sizing) for name in names)
     ladder = tuple(_profile_codec(rung) for rung in rungs)
     profile = sealed(Profile(station=str(request.station), input_size=request.input_size, ladder=ladder))
     write_whole(request.out / str(request.station) / PROFILE_FILE, pack(profile))
-    return Commissioned(request.out, profile, rungs, len(pictures), tuple(skipped), watch.seconds["read"], choice)
+    return Commissioned(
+        request.out, profile, rungs, len(pictures), tuple(skipped), watch.seconds["read"], choice, sizing
+    )
 
 
 def _chosen(request: Request) -> Chosen:
@@ -138,6 +146,22 @@ def _chosen(request: Request) -> Chosen:
         taps=request.taps,
         edge_backbone=request.edge_backbone,
         edge_taps=request.edge_taps,
+    )
+
+
+def _sizing(request: Request, kind: type[Detector], chosen: Chosen, on_progress: OnPhase) -> Sizing:
+    """The input size worth its cost, by the first codec where it is known and one of pictures."""
+    stride, send = way_of(chosen, request.codecs[0] if request.false_loss is None else "")
+    trial = InputTrial(
+        asked=request.input_size,
+        stride=stride,
+        kind=kind,
+        parameters=request.parameters,
+        send=send,
+        seed=request.seed,
+    )
+    return trial.choose(
+        read_category(request.data).train, lambda done, total: on_progress("try input sizes", done, total)
     )
 
 
@@ -158,6 +182,7 @@ def _climb(
     on_progress: OnPhase,
     *,
     choice: CodecChoice | None,
+    sizing: Sizing | None,
 ) -> Rung:
     def phases(phase: str) -> Progress:
         return lambda done, total: on_progress(f"{name}: {phase}", done, total)
@@ -185,8 +210,8 @@ def _climb(
             **parameters,
         )
     path = request.out / str(request.station) / f"{name.replace(':', '-')}{SUFFIX}"
-    _keep_older(path)
-    header = _header(request, passed, detector, held_out, choice=choice, tuning=tuning)
+    keep_older(path)
+    header = _header(request, passed, detector, held_out, choice=choice, tuning=tuning, sizing=sizing)
     artifact = save(path, header, detector)
     shapes = {tensor: array.shape for tensor, array in detector.tensors().items()}
     return Rung(name, path, artifact, passed.payload_bytes, shapes, detector.facts(), watch.seconds, passed.assets)
@@ -234,6 +259,7 @@ def _header(
     *,
     choice: CodecChoice | None,
     tuning: Tuning | None,
+    sizing: Sizing | None,
 ) -> ArtifactHeader:
     return ArtifactHeader(
         station=str(request.station),
@@ -248,6 +274,7 @@ def _header(
         map_range=held_out.map_range,
         codec_choice=choice,
         tuning=tuning,
+        input_tuning=None if sizing is None else sizing.tuning,
         seed=request.seed,
         created=time.time(),
         versions={
@@ -268,14 +295,3 @@ def _normal_scores(held_out: HeldOut) -> NormalScores:
         highest=float(scores.max()),
         quantiles=quantiles_of(scores),
     )
-
-
-def _keep_older(path: Path) -> None:
-    try:
-        if path.exists():
-            fingerprint = sha256_of(path.read_bytes())
-            older = path.parent / OLDER_FOLDER / f"{path.stem}-{fingerprint[:12]}{SUFFIX}"
-            older.parent.mkdir(exist_ok=True)
-            path.replace(older)
-    except OSError as error:
-        raise UnavailableError(f"the older artifact {path} cannot be kept: {error.strerror}") from error

@@ -6,6 +6,7 @@ from pathlib import Path
 from analytics_service.artifacts import Artifact, BackboneKey
 from analytics_service.assets import FOLDER
 from analytics_service.codec_choice import CodecChoice
+from analytics_service.input_trial import Sizing
 from analytics_service.shelf import PROFILE_FILE
 from wire_contract.messages import AssetReference, Profile
 
@@ -47,6 +48,7 @@ class Commissioned:
         skipped: Why pictures were left out, one sentence each.
         read_seconds: For opening and resizing the pictures.
         choice: Why the first codec is the first one, where it was chosen by its loss.
+        sizing: The input size that was chosen among others, where they were tried.
     """
 
     out: Path
@@ -56,6 +58,7 @@ class Commissioned:
     skipped: tuple[str, ...]
     read_seconds: float
     choice: CodecChoice | None = None
+    sizing: Sizing | None = None
 
     @property
     def profile_path(self) -> Path:

@@ -19,8 +19,8 @@ from vision.backbones.engine import Engine
 from vision.calibration import Calibration
 from vision.codecs.lookup import codec_of, is_feature_codec
 from vision.detectors.protocol import Detector
-from wire_contract.errors import MisconfiguredError, UnreadableError
-from wire_contract.messages import MAX_PROFILE_BYTES, Profile, check_profile, unpack
+from wire_contract.errors import MisconfiguredError, UnavailableError, UnreadableError
+from wire_contract.messages import MAX_PROFILE_BYTES, Profile, check_profile, sha256_of, unpack
 from wire_contract.signing import VerifyKey
 from wire_contract.topics import Station
 
@@ -163,6 +163,21 @@ def open_shelf(
     )
     _check_complete(shelf, folder)
     return shelf
+
+
+def keep_older(path: Path) -> None:
+    """Put an artifact that is about to be replaced where parts in an outbox that name it will find it.
+
+    Raises:
+        UnavailableError: The folder cannot be written.
+    """
+    try:
+        if path.exists():
+            older = path.parent / OLDER_FOLDER / f"{path.stem}-{sha256_of(path.read_bytes())[:12]}{SUFFIX}"
+            older.parent.mkdir(exist_ok=True)
+            path.replace(older)
+    except OSError as error:
+        raise UnavailableError(f"the older artifact {path} cannot be kept: {error.strerror}") from error
 
 
 def _fingerprint(path: Path) -> str:

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analytics_service.held_out import batches, folds_of
+from analytics_service.halves import HALVES, Judged
 from analytics_service.tuning import SCORE, Outcome, Tuning, decide, fits_of, scores_of
 from pictures.products.plant import DEFECTS, plant_into
-from vision.arrays import FeatureMaps, Floats, Pixels, Progress
-from vision.detectors.protocol import Detector, PatchScores
-from vision.detectors.scoring import picture_scores
+from vision.arrays import FeatureMaps, Pixels, Progress
+from vision.detectors.protocol import Detector
 from wire_contract.errors import MisconfiguredError
 
 FEWEST_PICTURES = 10
@@ -19,7 +18,6 @@ MOST_PICTURES = 250
 """More would take longer than they tell. Fewer tell too little: of 100 tiles no gain was certain, of 200 one was."""
 PLANTED = 200
 """Defects drawn, at least one a picture."""
-HALVES = 2
 _SIZES, _CONTRASTS = (0.06, 0.5), (0.2, 1.0)
 _PLAINER = 1.5
 
@@ -48,30 +46,35 @@ def tune(
         on_progress: Called with fits done and fits in all.
     """
     if len(pictures) < FEWEST_PICTURES:
-        few = f"{len(pictures)} normal pictures are too few to tell options apart; it takes {FEWEST_PICTURES}"
-        return Tuning(chosen={}, reason=few, pictures=len(pictures), planted=0)
+        return too_few(len(pictures))
     rng = np.random.default_rng(seed)
     taken = np.sort(rng.permutation(len(pictures))[:MOST_PICTURES])
-    sources = np.arange(max(PLANTED, len(taken))) % len(taken)
+    sources = sources_of(len(taken))
     planted = send(np.stack([draw_into(pictures[taken[source]], rng) for source in sources]))
     normal = {tap: values[taken] for tap, values in maps.items()}
     options, words = fits_of(kind.name, parameters), scores_of(kind.name, parameters)
-    halves = folds_of(len(taken), HALVES, seed=seed)
+    judged = Judged(normal, planted, sources, seed)
     outcomes: list[Outcome] = []
     for done, option in enumerate(options):
-        found = {word: (np.empty(len(taken)), np.empty(len(sources))) for word in words}
-        for half, held in enumerate(halves):
-            on_progress(done * HALVES + half, len(options) * HALVES)
-            others = np.setdiff1d(np.arange(len(taken)), held)
-            settings = {**parameters, **option, SCORE: words[0]}
-            detector = kind.fit(batches(normal, others), seed=seed, **settings)
-            hit = np.flatnonzero(np.isin(sources, held))
-            for several, places, at in ((normal, held, 0), (planted, hit, 1)):
-                for word, scores in _scores(detector, several, places, words).items():
-                    found[word][at][places] = scores
+
+        def on_half(half: int, before: int = done) -> None:
+            on_progress(before * HALVES + half, len(options) * HALVES)
+
+        found = judged.scores(kind, {**parameters, **option, SCORE: words[0]}, words, on_half)
         outcomes += [Outcome(_changed(option, word, words[0]), *scores) for word, scores in found.items()]
     on_progress(len(options) * HALVES, len(options) * HALVES)
     return decide(outcomes, sources, seed=seed)
+
+
+def too_few(pictures: int) -> Tuning:
+    """What can be said of that many pictures."""
+    reason = f"{pictures} normal pictures are too few to tell options apart; it takes {FEWEST_PICTURES}"
+    return Tuning(chosen={}, reason=reason, pictures=pictures, planted=0)
+
+
+def sources_of(pictures: int) -> NDArray[np.intp]:
+    """Which picture each defect is drawn into: one each, and more of few pictures."""
+    return np.arange(max(PLANTED, pictures)) % pictures
 
 
 def draw_into(picture: Pixels, rng: np.random.Generator) -> Pixels:
@@ -89,18 +92,3 @@ def draw_into(picture: Pixels, rng: np.random.Generator) -> Pixels:
 
 def _changed(option: Mapping[str, Any], word: str, usual: str) -> dict[str, Any]:
     return {**option, **({} if word == usual else {SCORE: word})}
-
-
-def _scores(
-    detector: Detector, maps: FeatureMaps, places: NDArray[np.intp], words: tuple[str, ...]
-) -> dict[str, Floats]:
-    """Scores of some pictures in every way, from one search."""
-    found = [detector.search(detector.embed(batch)) for batch in batches(maps, places)]
-    return {word: np.concatenate([_scored(each, word, words[0]) for each in found]) for word in words}
-
-
-def _scored(found: PatchScores, word: str, fitted: str) -> Floats:
-    if word == fitted:
-        return found.image
-    assert word in {"peak", "top", "contrast"}, f"{word} is the detector's own"
-    return picture_scores(found.patch, word)  # type: ignore[arg-type]

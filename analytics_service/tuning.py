@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vision.evaluation import image_auroc
 
-SCORE = "score"
+SCORE, INPUT_SIZE = "score", "input_size"
 FITS: dict[str, tuple[dict[str, Any], ...]] = {
     "fapm": (
         {"layer_scaling": "median"},
@@ -38,9 +38,26 @@ SCORES: dict[str, tuple[str, ...]] = {
 SCORE_MARGIN, FIT_MARGIN = 0.0, 0.03
 """What the gain in image AUROC must exceed with its whole interval, for another score, and for another fit."""
 
+INPUT_MARGIN, PIXEL_MARGIN = 0.01, 0.01
+"""The same for another input size, and what every further time the pixels adds to it."""
+
 _RESAMPLES, _CONFIDENCE = 1000, 0.95
 
 Scores = NDArray[np.float64]
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """What another input size costs, in times of the one asked for.
+
+    Attributes:
+        pixels: Of a picture.
+        seconds: Of backbone and search together, as measured here, beside whatever else ran.
+        payload: Bytes of an encoded picture; as many as there are pixels where the codec was not tried.
+    """
+
+    pixels: float
+    seconds: float
+    payload: float
 
 
 class Tried(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +69,7 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
         gain: By how much that is more than with the parameters that were asked for.
         interval: Of the gain, 95 %, from a paired bootstrap of the pictures.
         margin: What the interval must lie above.
+        cost: Of another input size; None for options that cost the same or little.
     """
 
     parameters: dict[str, Any]
@@ -59,11 +77,17 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     gain: float
     interval: tuple[float, float]
     margin: float
+    cost: Cost | None = None
 
     @property
     def convinces(self) -> bool:
         """Whether the gain is certain."""
         return self.interval[0] > self.margin
+
+    @property
+    def worth(self) -> float:
+        """The gain, less what its cost must bring."""
+        return self.gain - _price(self.cost)
 
 
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +98,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
         reason: One sentence.
         pictures: Normal ones that it rests on.
         planted: Pictures with a drawn defect.
-        tried: Best first.
+        tried: Best first; what costs more stands behind what finds hardly less.
     """
 
     chosen: dict[str, Any]
@@ -92,11 +116,13 @@ class Outcome:
         parameters: What differs from the parameters asked for.
         normal: `(N,)`, scores of normal pictures.
         planted: `(M,)`, scores of pictures with a drawn defect.
+        cost: Of another input size.
     """
 
     parameters: dict[str, Any]
     normal: Scores
     planted: Scores
+    cost: Cost | None = None
 
     @property
     def image_auroc(self) -> float:
@@ -130,7 +156,7 @@ def decide(outcomes: Sequence[Outcome], sources: NDArray[np.intp], *, seed: int)
     count = len(asked.normal)
     drawn = rng.multinomial(count, np.full(count, 1 / count), size=_RESAMPLES).astype(np.float64)
     tried = [_tried(asked, other, drawn, sources) for other in outcomes[1:]]
-    tried.sort(key=lambda each: -each.image_auroc)
+    tried.sort(key=lambda each: -each.worth)
     best = next((each for each in tried if each.convinces), None)
     basis = f"{len(sources)} defects drawn into {count} normal pictures, of which the parameters asked for find "
     return Tuning(
@@ -146,7 +172,27 @@ def told(tried: Tried) -> str:
     """Options with their gain."""
     low, high = tried.interval
     options = " ".join(f"{name}={value}" for name, value in tried.parameters.items())
-    return f"{options} gains {tried.gain:+.4f} image AUROC ({low:+.4f} to {high:+.4f})"
+    return f"{options} gains {tried.gain:+.4f} image AUROC ({low:+.4f} to {high:+.4f}){_told_cost(tried.cost)}"
+
+
+def margin_of(parameters: Mapping[str, Any], cost: Cost | None) -> float:
+    """What the gain of such options must exceed with its whole interval."""
+    if cost is not None:
+        return INPUT_MARGIN + _price(cost)
+    return SCORE_MARGIN if set(parameters) <= {SCORE} else FIT_MARGIN
+
+
+def _price(cost: Cost | None) -> float:
+    return 0.0 if cost is None else PIXEL_MARGIN * max(0.0, cost.pixels - 1)
+
+
+def _told_cost(cost: Cost | None) -> str:
+    if cost is None:
+        return ""
+    return (
+        f" for {cost.pixels:.2f} times the pixels ({cost.seconds:.2f} times the time of backbone and search here, "
+        f"{cost.payload:.2f} times the payload)"
+    )
 
 
 def _tried(asked: Outcome, other: Outcome, drawn: Scores, sources: NDArray[np.intp]) -> Tried:
@@ -159,7 +205,8 @@ def _tried(asked: Outcome, other: Outcome, drawn: Scores, sources: NDArray[np.in
         image_auroc=other.image_auroc,
         gain=other.image_auroc - asked.image_auroc,
         interval=(float(low), float(high)),
-        margin=SCORE_MARGIN if set(other.parameters) <= {SCORE} else FIT_MARGIN,
+        margin=margin_of(other.parameters, other.cost),
+        cost=other.cost,
     )
 
 

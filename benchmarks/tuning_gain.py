@@ -1,10 +1,12 @@
-"""What `commission --tune` brings: the options it chooses from normal pictures alone, judged by labelled test pictures.
+"""What `commission --tune` brings: the input size and the options it chooses from normal pictures alone.
 
-Its bias: what it may choose from, and how certain it must be, was decided with five of these categories in view.
+Judged by labelled test pictures. Its bias: what it may choose from, and how certain it must be, was decided with five
+of these categories in view.
 """
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,56 +16,91 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from analytics_service.held_out import batches
+from analytics_service.input_sizes import sizes_to_try, written
+from analytics_service.input_trial import InputTrial, Sent
 from analytics_service.normal_pictures import embed, silently
 from analytics_service.tuner import tune
+from analytics_service.tuning import INPUT_SIZE
 from benchmarks.backbone import categories
 from benchmarks.detectors.embeddings import engine_of, open_all
 from benchmarks.detectors.row import accuracy_of
 from benchmarks.stamp import stamp
 from benchmarks.standalone import run
-from line_replay.phases import phases
-from pictures.files import Category
-from vision.arrays import FeatureMaps, Progress, Size
+from line_replay.phases import OnPhase, phases
+from pictures.files import Category, open_picture
+from vision.arrays import Size
 from vision.backbones import BACKBONES
-from vision.backbones.onnx_engine import OnnxEngine
+from vision.backbones.engine import Engine
 from vision.detectors import DETECTORS
+from vision.detectors.protocol import Detector
 
-BATCH = 8
 MEASURES = ("image_auroc", "pixel_f1")
 
 
 def gain(
-    category: Category, engine: OnnxEngine, detector: str, size: Size, *, seed: int, on_progress: Progress
+    category: Category, engine: Engine, backbone: str, detector: str, asked: Size, *, seed: int, on_phase: OnPhase
 ) -> dict[str, Any]:
     """One category's figures with the detector's defaults and as tuned, and why it was tuned so."""
-    pictures = open_all(category.train, size)
+    stride = max(BACKBONES[backbone].taps[tap].stride for tap in engine.taps)
+    kind = DETECTORS[detector]
+    trial = InputTrial(
+        asked=asked,
+        stride=stride,
+        kind=kind,
+        parameters={},
+        send=lambda several: Sent(embed(engine, several, silently)),
+        seed=seed,
+    )
+    sizing = trial.choose(category.train, lambda *steps: on_phase(f"{category.name}: try input sizes", *steps))
+    pictures = open_all(category.train, sizing.size)
     maps = embed(engine, pictures, silently)
     tuning = tune(
-        DETECTORS[detector],
+        kind,
         pictures,
         maps,
         lambda several: embed(engine, several, silently),
         parameters={},
         seed=seed,
-        on_progress=on_progress,
+        on_progress=lambda *steps: on_phase(f"{category.name}: tune", *steps),
     )
-    tested = embed(engine, open_all(category.test, size), silently)
-    default = _judged(category, maps, tested, size, detector=detector, seed=seed)
-    tuned = _judged(category, maps, tested, size, detector=detector, seed=seed, **tuning.chosen)
-    return {"category": category.name, "detector": detector, "default": default, "tuned": tuned} | {
-        "tuning": msgspec.to_builtins(tuning)
+    del pictures, maps
+    sizes = (asked, *sizes_to_try(asked, [open_picture(sample.path).shape[:2] for sample in category.train], stride))
+    judged: dict[str, dict[str, float | None]] = {}
+    for size in sizes:
+        chosen = {None: {}} if size != sizing.size else {None: {}, "tuned": tuning.chosen}
+        judged |= _judged(category, engine, size, kind, seed=seed, options=chosen)
+    return {
+        "category": category.name,
+        "detector": detector,
+        "default": judged[written(asked)],
+        "tuned": judged["tuned"],
+        "input_size": written(sizing.size),
+        "input_sizes": {written(size): judged[written(size)] for size in sizes},
+        "input_tuning": msgspec.to_builtins(sizing.tuning),
+        "tuning": msgspec.to_builtins(tuning),
     }
 
 
 def _judged(
-    category: Category, normal: FeatureMaps, tested: FeatureMaps, size: Size, *, detector: str, **parameters: Any
-) -> dict[str, float | None]:
-    fitted = DETECTORS[detector].fit([normal], **parameters)
-    count = len(category.test)
-    parts = [{tap: array[at : at + BATCH] for tap, array in tested.items()} for at in range(0, count, BATCH)]
-    rendered = [fitted.render(fitted.search(fitted.embed(part)), size) for part in parts]
-    scores, maps = (np.concatenate([getattr(each, name) for each in rendered]) for name in ("scores", "maps"))
-    return accuracy_of(category.test, scores, maps, size)
+    category: Category,
+    engine: Engine,
+    size: Size,
+    kind: type[Detector],
+    *,
+    seed: int,
+    options: Mapping[str | None, dict[str, Any]],
+) -> dict[str, dict[str, float | None]]:
+    """Figures of detectors fitted with some options, by their name; by the size where they have none."""
+    normal, tested = (embed(engine, open_all(part, size), silently) for part in (category.train, category.test))
+    places = np.arange(len(category.test))
+    found = {}
+    for name, parameters in options.items():
+        fitted = kind.fit([normal], seed=seed, **parameters)
+        rendered = [fitted.render(fitted.search(fitted.embed(part)), size) for part in batches(tested, places)]
+        scores, maps = (np.concatenate([getattr(each, part) for each in rendered]) for part in ("scores", "maps"))
+        found[name or written(size)] = accuracy_of(category.test, scores, maps, size)
+    return found
 
 
 def means(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -83,12 +120,31 @@ def means(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def table(rows: list[dict[str, Any]], title: str) -> Table:
-    """What a person reads."""
+    """What was chosen, as a person reads it."""
     shown = Table("category", "detector", "image AUROC", "pixel F1", "chosen", title=title, title_justify="left")
     for row in rows:
         cells = [_pair(row["default"][measure], row["tuned"][measure]) for measure in MEASURES]
-        options = " ".join(f"{name}={value}" for name, value in row["tuning"]["chosen"].items())
+        chosen = row["input_tuning"]["chosen"] | row["tuning"]["chosen"]
+        options = " ".join(f"{name}={value}" for name, value in chosen.items())
         shown.add_row(row["category"], row["detector"], *cells, options or "defaults")
+    return shown
+
+
+def sizes_table(rows: list[dict[str, Any]], title: str) -> Table:
+    """What every input size brings with the detector's defaults, and what drawn defects say of it."""
+    columns = ("category", "input size", "pixels", "image AUROC", "pixel F1", "drawn defects", "must exceed", "taken")
+    shown = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        tried = {each["parameters"][INPUT_SIZE]: each for each in row["input_tuning"]["tried"]}
+        for size, figures in row["input_sizes"].items():
+            values = ["" if figures[measure] is None else f"{figures[measure]:.4f}" for measure in MEASURES]
+            told = tried.get(size)
+            drawn = ["1.00", *values, "", ""]
+            if told is not None:
+                low, high = told["interval"]
+                drawn = [f"{told['cost']['pixels']:.2f}", *values, f"{told['gain']:+.4f} ({low:+.4f} to {high:+.4f})"]
+                drawn += [f"{told['margin']:.4f}"]
+            shown.add_row(row["category"], size, *drawn, "yes" if size == row["input_size"] else "")
     return shown
 
 
@@ -102,11 +158,11 @@ def command(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there too.")] = None,
     backbone: Annotated[str, typer.Option(help="The backbone.")] = "mobilenet_v2",
     detectors: Annotated[str, typer.Option(help="Comma-separated.")] = "fapm",
-    side: Annotated[int, typer.Option(help="Pictures are resized to this square.")] = 224,
+    side: Annotated[int, typer.Option(help="Pictures are resized to this square unless another size is better.")] = 224,
     threads: Annotated[int, typer.Option(min=1, help="Of ONNX Runtime.")] = 1,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
 ) -> None:
-    """Tune detectors on normal pictures, and judge defaults and tuned options by labelled ones."""
+    """Tune input size and detectors on normal pictures, and judge defaults and tuned options by labelled ones."""
     console = Console() if sys.stdout.isatty() else Console(width=150)
     engine = engine_of(backbone, BACKBONES[backbone].default_taps, threads)
     result: dict[str, Any] = {"rows": [], "means": {}, "backbone": backbone, "threads": threads}
@@ -114,12 +170,10 @@ def command(
         for detector in detectors.split(","):
             rows = []
             for category in categories(data):
-
-                def progress(done: int, total: int, name: str = f"{detector}, {category.name}") -> None:
-                    on_phase(name, done, total)
-
-                rows.append(gain(category, engine, detector, (side, side), seed=seed, on_progress=progress))
-                console.print(f"{category.name}: {rows[-1]['tuning']['reason']}", highlight=False, soft_wrap=True)
+                rows.append(gain(category, engine, backbone, detector, (side, side), seed=seed, on_phase=on_phase))
+                for why in ("input_tuning", "tuning"):
+                    console.print(f"{category.name}: {rows[-1][why]['reason']}", highlight=False, soft_wrap=True)
+            console.print(sizes_table(rows, f"{detector} with its defaults, {backbone}"))
             console.print(table(rows, f"{detector}, {backbone}"))
             result["rows"] += rows
             result["means"][detector] = means(rows)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from analytics_service.commissioned import Commissioned, Rung
 
 ASSET_BUDGET_BYTES = 16_000_000
+INPUT_SIZE = "224x224"
 
 
 def command(
@@ -41,9 +42,14 @@ def command(
     parameter: Annotated[
         list[str] | None, typer.Option("--parameter", help="NAME=VALUE of the detector; repeat it.")
     ] = None,
-    input_size: Annotated[str, typer.Option("--input-size", help="HEIGHTxWIDTH every picture is resized to.")] = (
-        "224x224"
-    ),
+    input_size: Annotated[
+        str,
+        typer.Option(
+            "--input-size",
+            help="HEIGHTxWIDTH every picture is resized to.",
+            show_default=f"{INPUT_SIZE}, or what --tune finds better",
+        ),
+    ] = "",
     false_reject_rate: Annotated[
         float,
         typer.Option("--false-reject-rate", min=0.0001, max=0.5, help="Share of good parts that may be rejected."),
@@ -83,7 +89,9 @@ def command(
     tune: Annotated[
         bool,
         typer.Option(
-            "--tune", help="Choose among the detector's options by what finds defects drawn into good pictures."
+            "--tune",
+            help="Choose the input size and the detector's options by what finds defects drawn into good pictures; "
+            "what is given as an option stays.",
         ),
     ] = False,
     skip_unreadable: Annotated[
@@ -128,13 +136,14 @@ def command(
         edge_taps=names_of(edge_tap),
         detector=detector,
         parameters=parameters_of(parameter or []),
-        input_size=size_of(input_size),
+        input_size=size_of(input_size or INPUT_SIZE),
         target_false_reject_rate=false_reject_rate,
         folds=folds,
         seed=seed,
         uplink_bytes_per_second=uplink_rate,
         asset_budget_bytes=asset_budget_bytes,
         tune=tune,
+        tune_input=tune and not input_size,
         skip_unreadable=skip_unreadable,
         threads=threads,
     )
@@ -162,15 +171,21 @@ def _summarise(made: "Commissioned", console: Console, uplink: float) -> None:
     for fact in dict.fromkeys(name for each in facts for name in each):
         table.add_row(fact, *(each.get(fact, "") for each in facts))
     console.print(table)
-    for rung in made.rungs:
-        if (tuning := rung.artifact.header.tuning) is not None:
-            console.print(f"{rung.codec}: {tuning.reason}", highlight=False)
+    _tell_tuning(made, console)
     calibration = made.rungs[0].artifact.calibration
     advice = _more_pictures(made.images, calibration.target_false_reject_rate, calibration.confidence)
     if advice:
         console.print(advice, style="yellow")
     for path in made.paths:
         console.print(str(path), soft_wrap=True, highlight=False)
+
+
+def _tell_tuning(made: "Commissioned", console: Console) -> None:
+    if made.sizing is not None:
+        console.print(f"input size: {made.sizing.tuning.reason}", highlight=False)
+    for rung in made.rungs:
+        if (tuning := rung.artifact.header.tuning) is not None:
+            console.print(f"{rung.codec}: {tuning.reason}", highlight=False)
 
 
 def _more_pictures(images: int, target: float, confidence: float) -> str:
@@ -193,6 +208,7 @@ def _facts(rung: "Rung", uplink: float) -> dict[str, str]:
     assets = sum(asset.size for asset in rung.assets)
     threshold = "none: too few pictures" if calibration.threshold is None else f"{calibration.threshold:.3f}"
     return {
+        "input size": "x".join(map(str, rung.artifact.header.input_size)),
         "backbone": rung.backbone.name,
         "payload, mean": f"{rung.payload_bytes / 1000:.1f} kB",
         "payload at the uplink": f"{rung.payload_bytes / uplink:.3f} s",

@@ -5,7 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics_service.tuning import FIT_MARGIN, FITS, SCORES, Outcome, decide, fits_of, scores_of, told
+from analytics_service.tuning import (
+    FIT_MARGIN,
+    FITS,
+    INPUT_MARGIN,
+    PIXEL_MARGIN,
+    SCORES,
+    Cost,
+    Outcome,
+    decide,
+    fits_of,
+    margin_of,
+    scores_of,
+    told,
+)
 from vision.detectors import DETECTORS
 from vision.evaluation import image_auroc
 
@@ -44,6 +57,29 @@ def test_another_fit_must_gain_far_more_than_another_score() -> None:
         tuning = decide([base, Outcome(parameters, better.normal, better.planted)], SOURCES, seed=0)
         assert bool(tuning.chosen) is chosen, told(tuning.tried[0])
         assert tuning.tried[0].gain < FIT_MARGIN + 0.02
+
+
+def sized(pixels: float, planted_shift: float) -> Outcome:
+    base = outcome(1.0)
+    cost = Cost(pixels=pixels, seconds=pixels, payload=pixels)
+    return Outcome({"input_size": f"{pixels:g}"}, base.normal, base.planted + planted_shift, cost)
+
+
+def test_a_larger_input_must_gain_more_the_more_pixels_it_has() -> None:
+    margins = [margin_of({}, Cost(pixels=pixels, seconds=1, payload=1)) for pixels in (0.9, 1, 2, 3)]
+    assert margins == pytest.approx(
+        [INPUT_MARGIN, INPUT_MARGIN, INPUT_MARGIN + PIXEL_MARGIN, INPUT_MARGIN + 2 * PIXEL_MARGIN]
+    )
+    asked, gain = outcome(1.0), 0.2
+    for pixels, chosen in ((1, True), (8, False)):
+        tuning = decide([asked, sized(pixels, gain)], SOURCES, seed=0)
+        assert bool(tuning.chosen) is chosen, told(tuning.tried[0])
+
+
+def test_of_two_inputs_that_find_as_much_the_cheaper_is_taken() -> None:
+    tuning = decide([outcome(1.0), sized(2, 1.0), sized(1.3, 1.0)], SOURCES, seed=0)
+    assert tuning.chosen == {"input_size": "1.3"}
+    assert "for 1.30 times the pixels" in tuning.reason
 
 
 def test_the_best_of_several_convincing_ones_is_taken() -> None:
