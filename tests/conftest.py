@@ -9,11 +9,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from line_replay.broker import Broker, find_mosquitto
 from wire_contract.topics import Station
 
 Eventually = Callable[..., None]
+
+PATIENCE_SECONDS = 60.0
+"""Nothing that is waited for takes a second where nobody else works; a busy machine is no reason to fail."""
+
+settings.register_profile("without deadlines", deadline=None)
+settings.load_profile("without deadlines")
 
 
 @pytest.fixture
@@ -41,9 +48,9 @@ def unique_topic(station: Station) -> str:
 
 @pytest.fixture
 def eventually() -> Eventually:
-    """`eventually(condition, within_seconds=10)`: poll until the condition holds, or fail; never sleep and hope."""
+    """`eventually(condition)`: poll until the condition holds, or fail; never sleep and hope."""
 
-    def wait_for(condition: Callable[[], object], within_seconds: float = 10.0) -> None:
+    def wait_for(condition: Callable[[], object], within_seconds: float = PATIENCE_SECONDS) -> None:
         deadline = time.monotonic() + within_seconds
         while not condition():
             if time.monotonic() > deadline:

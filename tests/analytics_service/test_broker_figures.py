@@ -17,11 +17,11 @@ def test_figures_come_with_the_broker_and_go_with_it(mosquitto: Broker, eventual
     figures = BrokerFigures(LinkSettings(port=mosquitto.port, client_id="service"), registry)
     figures.start()
     try:
-        eventually(lambda: registry.get_sample_value("vad_analytics_broker_clients") is not None, 30)
-        eventually(lambda: registry.get_sample_value("vad_analytics_broker_dropped_messages_total") == 0, 30)
-        eventually(lambda: registry.get_sample_value("vad_analytics_broker_received_bytes_total"), 30)
+        eventually(lambda: registry.get_sample_value("vad_analytics_broker_clients") is not None)
+        eventually(lambda: registry.get_sample_value("vad_analytics_broker_dropped_messages_total") == 0)
+        eventually(lambda: registry.get_sample_value("vad_analytics_broker_received_bytes_total"))
         mosquitto.kill()
-        eventually(lambda: registry.get_sample_value("vad_analytics_broker_clients") is None, 30)
+        eventually(lambda: registry.get_sample_value("vad_analytics_broker_clients") is None)
     finally:
         figures.stop(2.0)
 

@@ -48,7 +48,7 @@ class Floor:
         )
         stack.callback(self.link.stop, 2.0)
         self.link.start()
-        assert self.link.wait_connected(20)
+        assert self.link.wait_connected(60.0)
 
     def _hear(self, delivery: Delivery) -> None:
         self.heard.append(delivery)
@@ -132,7 +132,7 @@ def test_a_station_without_weights_fetches_them_in_chunks_and_gets_every_verdict
 ) -> None:
     service = floor.service(made.out)
     edge = floor.edge(parts)
-    eventually(lambda: not edge.running, within_seconds=60)
+    eventually(lambda: not edge.running)
     assert edge.exit_code == 0, edge.last_words()
     wanted = {asset.sha256 for asset in made.profile.ladder[0].assets}
     assert any(set(status.missing_assets) == wanted for status in floor.statuses())
@@ -154,11 +154,11 @@ def test_a_station_boots_and_encodes_without_a_broker(
 ) -> None:
     service = floor.service(made.out)
     edge = floor.edge(parts)
-    eventually(lambda: not edge.running, within_seconds=60)
+    eventually(lambda: not edge.running)
     service.stop()
     floor.broker.kill()
     later = floor.edge(parts, finish_seconds=1)
-    eventually(lambda: not later.running, within_seconds=60)
+    eventually(lambda: not later.running)
     assert "every inspection" not in later.last_words()
     log = later.log.read_text()
     assert f"{PARTS} inspections still wait" in log, log
@@ -172,8 +172,8 @@ def test_a_profile_that_does_not_fit_is_told_on_the_status(
     profile = sealed(msgspec.structs.replace(made.profile, ladder=(strange,)))
     floor.link.publish(TOPICS.of(STATION, "profile"), pack(profile), retain=True)
     floor.edge(parts, profile={"directory": floor.folder / "profile", "wait_seconds": 20})
-    eventually(lambda: any("without the asset" in status.error for status in floor.statuses()), within_seconds=30)
+    eventually(lambda: any("without the asset" in status.error for status in floor.statuses()))
     good = sealed(msgspec.structs.replace(made.profile, ladder=(ProfileCodec(codec="png", artifact="a" * 64),)))
     floor.link.publish(TOPICS.of(STATION, "profile"), pack(good), retain=True)
-    eventually(lambda: any(status.codec == "png" for status in floor.statuses()), within_seconds=30)
+    eventually(lambda: any(status.codec == "png" for status in floor.statuses()))
     assert json.loads(floor.on("status")[-1])["online"]

@@ -83,7 +83,7 @@ def publication(plant: Any, notices: FakeNotices, tmp_path: Path) -> Iterator[Pu
     thread.start()
     yield publication
     publication.stop()
-    thread.join(10.0)
+    thread.join(60.0)
     assert not thread.is_alive()
 
 
@@ -126,11 +126,15 @@ def test_an_asset_nobody_offers_is_not_sent(
     assert plant.topic("asset") not in notices.topics()
 
 
-def test_other_statuses_are_nobodys_request(plant: Any, publication: Publication, notices: FakeNotices) -> None:
+def test_other_statuses_are_nobodys_request(
+    plant: Any, publication: Publication, notices: FakeNotices, eventually: Callable[..., None]
+) -> None:
     publication.on_status(Delivery(topic=TOPIC, payload=b"{}"))
     publication.on_status(Delivery(topic=plant.topic("status"), payload=b"\xff"))
     publication.on_status(status(plant))
-    assert notices.said == []
+    publication.announce()
+    eventually(lambda: TOPIC in notices.topics())
+    assert notices.topics() == [plant.topic("profile"), TOPIC]
 
 
 def test_a_full_window_is_waited_for(

@@ -21,7 +21,7 @@ class Watched:
     """A watch over a copy of the plant's artifacts, in a thread."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.aside = folder, folder.with_name("aside")
         self.engines = EngineRoom(threads=1)
         self._before = state_of(folder)
         self.first = self._open({})
@@ -57,6 +57,12 @@ class Watched:
         self._thread.join()
 
 
+def put_whole(content: bytes, path: Path, *, aside: Path) -> None:
+    """In one step, so that however slowly the test runs the watch never sees half of it."""
+    aside.write_bytes(content)
+    aside.replace(path)
+
+
 @pytest.fixture
 def watched(plant: Any, tmp_path: Path) -> Any:
     shutil.copytree(plant.artifacts, tmp_path / "artifacts")
@@ -68,7 +74,7 @@ def watched(plant: Any, tmp_path: Path) -> Any:
 def test_what_is_loaded_already_is_used_again(watched: Watched, eventually: Eventually) -> None:
     artifact = next(watched.folder.rglob("*.safetensors"))
     (artifact.parent / "older").mkdir()
-    shutil.copy(artifact, artifact.parent / "older" / "copy.safetensors")
+    put_whole(artifact.read_bytes(), artifact.parent / "older" / "copy.safetensors", aside=watched.aside)
     eventually(lambda: watched.exchanged == 1)
     assert set(map(id, watched.current.artifacts)) == set(map(id, watched.first.artifacts))
     assert watched.current.profiles == watched.first.profiles
@@ -78,9 +84,9 @@ def test_what_is_loaded_already_is_used_again(watched: Watched, eventually: Even
 def test_what_cannot_be_opened_leaves_the_shelf_as_it_is_until_it_can(watched: Watched, eventually: Eventually) -> None:
     profile = next(watched.folder.rglob("profile.msgpack"))
     whole = profile.read_bytes()
-    profile.write_bytes(whole[:-5])
+    put_whole(whole[:-5], profile, aside=watched.aside)
     eventually(lambda: watched.opened == 1)
-    profile.write_bytes(whole)
+    put_whole(whole, profile, aside=watched.aside)
     eventually(lambda: watched.exchanged == 1)
     assert watched.opened == 2
 

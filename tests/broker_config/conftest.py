@@ -89,7 +89,7 @@ def client(site_broker: Broker, site: Path) -> Iterator[Callable[..., Client]]:
 
     def make(name: str, *filters: str, connect: bool = True) -> Client:
         made.append(Client(site_broker.port, site, name, *filters))
-        if connect and not made[-1].link.wait_connected(20.0):
+        if connect and not made[-1].link.wait_connected(60.0):
             pytest.fail(f"not connected: {made[-1].losses}")
         return made[-1]
 

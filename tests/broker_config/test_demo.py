@@ -27,7 +27,7 @@ def test_mosquitto_starts_with_it_and_tells_its_packet_limit(mosquitto: Broker) 
         on_disconnected=lambda _reason: None,
     )
     link.start()
-    assert link.wait_connected(10.0)
+    assert link.wait_connected(60.0)
     link.stop(5.0)
     assert connections[0].max_packet_bytes == MAX_MESSAGE_BYTES
     assert "rror" not in mosquitto.log.read_text()

@@ -1,9 +1,10 @@
 """What the edge node's tests share: an outbox, a profile, and a service small enough to read at a glance."""
 
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -137,7 +138,7 @@ class TinyService:
     def __enter__(self) -> Self:
         self._link.start()
         self._thread.start()
-        assert self._link.wait_connected(20)
+        assert self._link.wait_connected(60.0)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -274,7 +275,7 @@ class Running:
         self.stops.capture.set()
         self._thread.join()
 
-    def wait(self, seconds: float = 60.0) -> int | None:
+    def wait(self, seconds: float = 120.0) -> int | None:
         self._thread.join(seconds)
         assert not self._thread.is_alive()
         if self.failure is not None:
@@ -291,18 +292,19 @@ def start_edge() -> Iterator[Callable[[EdgeSettings], Running]]:
 
 @pytest.fixture
 def settings_for(mosquitto: Broker, tmp_path: Path) -> Callable[..., EdgeSettings]:
-    """A station's settings: a source, and whatever else differs."""
+    """A station's settings: a source, and whatever else differs; a slow answer is not asked for again."""
 
     def settings(source: dict[str, Any], **other: Any) -> EdgeSettings:
         tables: dict[str, Any] = {
             "station": STATION,
             "source": source,
             "trigger": {"takt_seconds": 0.02},
+            "send": {"first_resend_seconds": 100},
             "broker": {"port": mosquitto.port},
             "outbox": {"path": tmp_path / "edge" / "outbox.sqlite"},
             "profile": {"directory": tmp_path / "edge" / "profile"},
             "finish_when_drained": True,
-            "finish_seconds": 60,
+            "finish_seconds": 120,
         }
         return EdgeSettings(**{**tables, **other})
 
@@ -312,3 +314,16 @@ def settings_for(mosquitto: Broker, tmp_path: Path) -> Callable[..., EdgeSetting
 @pytest.fixture
 def journal(tmp_path: Path) -> Callable[[], list[JournalLine]]:
     return lambda: list(read_journal(tmp_path / "edge" / "outbox.sqlite"))
+
+
+@pytest.fixture
+def outbox_rows(tmp_path: Path) -> Callable[[str], list[tuple[Any, ...]]]:
+    """`outbox_rows(query)`: what a stranger reads in the running station's outbox; nothing before there is one."""
+    path = tmp_path / "edge" / "outbox.sqlite"
+
+    def rows(query: str) -> list[tuple[Any, ...]]:
+        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as opened:
+            return opened.execute(query).fetchall()
+        return []
+
+    return rows

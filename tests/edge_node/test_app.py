@@ -40,7 +40,8 @@ def test_every_picture_of_a_folder_gets_its_verdict(
     picture_folder: Path,
     journal: Journal,
 ) -> None:
-    assert start_edge(settings_for({"kind": "folder", "directory": picture_folder})).wait() == 0
+    patient = {"kind": "log", "deadline_seconds": 100}
+    assert start_edge(settings_for({"kind": "folder", "directory": picture_folder}, gate=patient)).wait() == 0
     names = [f"part-{number}" for number in range(8)]
     assert service.parts() == names
     lines = journal()
@@ -125,13 +126,19 @@ def statuses(mosquitto: Broker) -> Any:
         on_disconnected=lambda _: None,
     )
     link.start()
-    assert link.wait_connected(20)
+    assert link.wait_connected(60.0)
     yield heard
     link.stop(2)
 
 
 def test_commands_are_obeyed_and_answered(
-    service: Any, start_edge: Any, settings_for: SettingsFor, statuses: list[EdgeStatus], eventually: Eventually
+    *,
+    service: Any,
+    start_edge: Any,
+    settings_for: SettingsFor,
+    statuses: list[EdgeStatus],
+    outbox_rows: Callable[[str], list[tuple[Any, ...]]],
+    eventually: Eventually,
 ) -> None:
     edge = start_edge(settings_for({"kind": "synthetic", "product": "washer", "size": (64, 64)}))
     topic = TOPICS.of(STATION, "command")
@@ -142,15 +149,19 @@ def test_commands_are_obeyed_and_answered(
         eventually(lambda: [status for status in statuses if status.answers == order.command_id])
         return next(status for status in statuses if status.answers == order.command_id)
 
+    def parts_taken() -> int:
+        (highest,) = outbox_rows("SELECT seq FROM sqlite_sequence WHERE name = 'inspections'")[0]
+        return int(highest)
+
     eventually(lambda: len(service.seen) > 2)
     assert told("pause").paused
-    taken = len(service.seen)
+    taken = parts_taken()
     answer = told("use_codec", codec="webp:80")
     assert (answer.codec, answer.error, answer.paused) == ("webp:80", "", True)
     assert "not on the station's ladder" in told("use_codec", codec="raw").error
-    assert len(service.seen) <= taken + 1
+    assert parts_taken() <= taken + 1, "one part may have been under way"
     assert not told("resume").paused
-    eventually(lambda: service.seen[-1][1].codec == "webp:80")
+    eventually(lambda: getattr(service.seen[-1][1], "codec", "") == "webp:80")
     edge.stops.capture.set()
     assert edge.wait() == 0
     eventually(lambda: not statuses[-1].online)
@@ -204,11 +215,11 @@ port = {free_port()}
     port = tomllib.loads(file.read_text())["metrics"]["port"]
     command = [sys.executable, "-m", "patchline", "edge", "--config", str(file)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        eventually(lambda: len(service.seen) > 3, 40)
+        eventually(lambda: len(service.seen) > 3)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
             text = answer.read().decode()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
         assert process.stderr is not None
         log = process.stderr.read()
     assert "vad_edge_connected 1.0" in text
@@ -227,7 +238,9 @@ def test_the_embedded_broker_of_a_demonstration_serves_as_well(
     with Broker(tmp_path / "embedded", kind="amqtt") as broker, tiny(broker) as service:
         service.publish_profile(make_profile())
         settings = settings_for(
-            {"kind": "folder", "directory": picture_folder}, broker={"port": broker.port, "protocol": "3.1.1"}
+            {"kind": "folder", "directory": picture_folder},
+            broker={"port": broker.port, "protocol": "3.1.1"},
+            send={"first_resend_seconds": 2},
         )
         assert start_edge(settings).wait() == 0
         assert sorted(set(service.parts())) == [f"part-{number}" for number in range(8)]
@@ -254,10 +267,10 @@ def test_readiness_says_what_a_station_waits_for_and_liveness_does_not(
         except OSError:
             return ""
 
-    eventually(lambda: says("readyz") == "503 no profile yet, neither cached nor published\n", 30)
+    eventually(lambda: says("readyz") == "503 no profile yet, neither cached nor published\n")
     new_service().publish_profile(make_profile())
-    eventually(lambda: says("readyz") == "200 ok\n", 30)
+    eventually(lambda: says("readyz") == "200 ok\n")
     mosquitto.kill()
-    eventually(lambda: says("readyz") == "503 not connected to the broker\n", 30)
+    eventually(lambda: says("readyz") == "503 not connected to the broker\n")
     assert says("healthz") == "200 ok\n"
     mosquitto.restart()

@@ -29,8 +29,8 @@ class Notes:
 
     def act(self, command: GateCommand) -> None:
         row = self._outbox.row(command.inspection_id)
-        self.commands.append(command)
         self.written.append(row is None or row.gate_action == command.action)
+        self.commands.append(command)
         if self.broken:
             raise UnavailableError("stuck")
 

@@ -15,14 +15,14 @@ def test_those_who_wait_while_a_commit_runs_are_committed_together() -> None:
     def commit(items: Sequence[int]) -> list[int]:
         groups.append(list(items))
         began.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return [item * 10 for item in items]
 
     group: GroupCommit[int, int] = GroupCommit(commit)
     results: dict[int, int] = {}
     threads = [threading.Thread(target=lambda item=item: results.update({item: group(item)})) for item in range(8)]
     threads[0].start()
-    assert began.wait(20)
+    assert began.wait(60)
     for thread in threads[1:]:
         thread.start()
     while len(group._waiting) < 7:

@@ -45,7 +45,7 @@ def proxy(echo_port: int) -> Iterator[ChaosProxy]:
 
 @pytest.fixture
 def wire(proxy: ChaosProxy) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10.0) as connection:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=60.0) as connection:
         yield connection
 
 
@@ -77,7 +77,7 @@ def test_a_silent_proxy_keeps_the_connection_and_passes_later_what_it_held(proxy
     with pytest.raises(TimeoutError):
         wire.recv(3)
     proxy.silent = False
-    wire.settimeout(10.0)
+    wire.settimeout(60.0)
     assert wire.recv(3) == b"two"
 
 
@@ -111,7 +111,7 @@ def test_a_server_that_is_away_ends_the_connection(echo_port) -> None:
         unused.bind(("127.0.0.1", 0))
         with (
             ChaosProxy(unused.getsockname()[1]) as proxy,
-            socket.create_connection(("127.0.0.1", proxy.port), timeout=10.0) as wire,
+            socket.create_connection(("127.0.0.1", proxy.port), timeout=60.0) as wire,
             suppress(ConnectionResetError),
         ):
             assert wire.recv(1) == b""

@@ -105,7 +105,7 @@ def test_what_leaves_a_namespace_takes_its_time_and_the_network_is_gone_afterwar
     with Namespace(0, 100_000.0) as network, socket.socket() as server:
         server.bind((network.outside, 0))
         server.listen()
-        server.settimeout(20)
+        server.settimeout(60)
         received = bytearray()
 
         def receive() -> None:
@@ -144,7 +144,7 @@ def test_whoever_looks_at_a_station_does_not_load_its_thin_wire(networks: None) 
             assert server.stdout is not None
             port = int(server.stdout.readline())
             received = 0
-            with socket.create_connection((network.watched, port), timeout=20) as looking:
+            with socket.create_connection((network.watched, port), timeout=60) as looking:
                 while piece := looking.recv(65536):
                     received += len(piece)
         assert received == 100_000

@@ -7,7 +7,7 @@ from wire_contract.errors import MisconfiguredError, UnavailableError
 def test_a_program_that_refuses_its_settings_is_named_with_its_own_words(tmp_path, eventually):
     program = Program("station", ["edge", "--config", str(tmp_path / "none.toml")], tmp_path / "logs" / "edge.log")
     program.start()
-    eventually(lambda: not program.running, within_seconds=60)
+    eventually(lambda: not program.running)
     with pytest.raises(MisconfiguredError, match=r"station refused its settings: .*none\.toml"):
         program.check()
 
@@ -19,7 +19,7 @@ def test_a_killed_program_is_noticed_and_can_start_again(tmp_path, eventually):
     with pytest.raises(UnavailableError, match="helper ended with code -9"):
         program.check()
     program.start()
-    eventually(lambda: program.exit_code == 0, within_seconds=60)
+    eventually(lambda: program.exit_code == 0)
     program.check()
     assert "Usage" in program.log.read_text()
 

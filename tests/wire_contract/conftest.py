@@ -69,7 +69,7 @@ def make_link() -> Iterator[MakeLink]:
         made.append(recorded)
         prepare(recorded)
         recorded.link.start()
-        if connect and not recorded.link.wait_connected(15.0):
+        if connect and not recorded.link.wait_connected(60.0):
             pytest.fail(f"not connected: {recorded.losses}")
         return recorded
 
@@ -103,7 +103,7 @@ class Cable:
         self._listener.close()
         self.cut()
         for thread in self._threads:
-            thread.join(5.0)
+            thread.join(60.0)
 
     def _start(self, work: Callable[..., None], *arguments: Any) -> None:
         thread = threading.Thread(target=work, args=arguments, daemon=True)

@@ -109,7 +109,7 @@ def test_many_threads_publish_at_once_and_nothing_is_lost_or_doubled(
         thread.start()
     for thread in threads:
         thread.join()
-    eventually(lambda: len(end.fates) == 800 and len(end.deliveries) == 800, 60)
+    eventually(lambda: len(end.fates) == 800 and len(end.deliveries) == 800)
     assert set(end.payloads()) == {f"{thread}:{number}".encode() * 500 for thread in range(4) for number in range(200)}
     assert all(fate.accepted for fate in end.fates)
 
@@ -216,7 +216,7 @@ def test_after_a_crash_of_the_broker_the_link_and_its_subscriptions_come_back(
         end.publish(unique_topic)
     assert not end.link.wait_connected(0.0)
     mosquitto.restart()
-    eventually(lambda: len(end.connections) == 2, 40)
+    eventually(lambda: len(end.connections) == 2)
     assert end.connections[1].epoch > end.connections[0].epoch
     end.publish(unique_topic, b"again")
     eventually(lambda: end.deliveries)
@@ -252,7 +252,7 @@ def test_across_crashes_every_publication_is_answered_once_and_resending_brings_
         send(number)
     eventually(lambda: len(answers) == calls)
     assert sorted(number for number, _ in answers) == list(range(300))
-    eventually(lambda: consumer.link.wait_connected(0.0), 40)
+    eventually(lambda: consumer.link.wait_connected(0.0))
     for number in set(range(300)) - {int(payload) for payload in consumer.payloads()}:
         send(number)
     eventually(lambda: {int(payload) for payload in consumer.payloads()} == set(range(300)))
@@ -264,22 +264,22 @@ def test_a_broker_that_comes_later_is_found(make_link: MakeLink, tmp_path: Path,
     eventually(lambda: end.losses)
     assert end.losses[0] == f"nothing listens on 127.0.0.1:{port}"
     with Broker(tmp_path, kind="mosquitto", port=port):
-        assert end.link.wait_connected(40.0)
+        assert end.link.wait_connected(60.0)
 
 
 def test_one_loss_is_told_once(mosquitto: Broker, cable: Any, make_link: MakeLink, eventually: Eventually) -> None:
     end = make_link(cable.port)
     cable.cut()
-    eventually(lambda: len(end.connections) == 2, 40)
+    eventually(lambda: len(end.connections) == 2)
     assert len(end.losses) == 1
 
 
-def test_a_broker_that_falls_silent_is_noticed_within_twice_the_keepalive(
+def test_a_broker_that_falls_silent_is_noticed_by_the_keepalive(
     mosquitto: Broker, make_link: MakeLink, eventually: Eventually
 ) -> None:
     end = make_link(mosquitto.port, keepalive_seconds=1)
     mosquitto.suspend()
-    eventually(lambda: end.losses, 10)
+    eventually(lambda: end.losses)
     assert "Keep alive timeout" in end.losses[0]
 
 
@@ -295,7 +295,7 @@ def test_unacknowledged_deliveries_come_again_while_the_broker_keeps_the_session
     producer.publish(unique_topic, b"4")
     eventually(lambda: len(consumer.deliveries) == 4)  # so the broker has read the acknowledgement of the first
     cable.cut()
-    eventually(lambda: len(consumer.deliveries) == 7 and len(consumer.connections) == 2, 40)
+    eventually(lambda: len(consumer.deliveries) == 7 and len(consumer.connections) == 2)
     assert consumer.payloads() == [b"1", b"2", b"3", b"4", b"2", b"3", b"4"]
     assert [connection.session_present for connection in consumer.connections] == [False, True]
 
@@ -308,15 +308,15 @@ def test_an_acknowledgement_of_an_earlier_connection_is_dropped(
     producer.publish(unique_topic, b"part")
     eventually(lambda: len(consumer.deliveries) == 1)
     cable.cut()
-    eventually(lambda: len(consumer.deliveries) == 2, 40)
+    eventually(lambda: len(consumer.deliveries) == 2)
     consumer.deliveries[0].acknowledge()
     cable.cut()
-    eventually(lambda: len(consumer.deliveries) == 3, 40)
+    eventually(lambda: len(consumer.deliveries) == 3)
     consumer.deliveries[2].acknowledge()
     producer.publish(unique_topic, b"next")
     eventually(lambda: len(consumer.deliveries) == 4)
     cable.cut()
-    eventually(lambda: len(consumer.deliveries) == 5, 40)
+    eventually(lambda: len(consumer.deliveries) == 5)
     assert consumer.payloads() == [b"part", b"part", b"part", b"next", b"next"]
 
 
@@ -328,7 +328,7 @@ def test_with_an_expiry_of_0_nothing_comes_again(
     producer.publish(unique_topic, b"unacknowledged")
     eventually(lambda: consumer.deliveries)
     cable.cut()
-    eventually(lambda: len(consumer.connections) == 2, 40)
+    eventually(lambda: len(consumer.connections) == 2)
     producer.publish(unique_topic, b"next")
     eventually(lambda: len(consumer.deliveries) == 2)
     assert consumer.payloads() == [b"unacknowledged", b"next"]
@@ -340,7 +340,9 @@ def test_a_second_client_with_our_id_throws_us_out(
     first = make_link(mosquitto.port, client_id="twin")
     make_link(mosquitto.port, client_id="twin")
     eventually(lambda: first.losses)
-    assert first.losses[0] == "the other side closed the connection"
+    assert first.losses[0] == (
+        "the other side closed the connection: the broker ended, or another program came as client 'twin'"
+    )
 
 
 def test_stop_awaits_what_is_on_its_way_and_leaves_no_will(
@@ -402,7 +404,7 @@ threading.Event().wait()
 """
     process = subprocess.Popen([sys.executable, "-c", program])
     try:
-        eventually(lambda: watcher.payloads() == [b"born"], 30)
+        eventually(lambda: watcher.payloads() == [b"born"])
     finally:
         process.kill()
         process.wait()

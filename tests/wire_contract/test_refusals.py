@@ -1,11 +1,12 @@
 import socket
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wire_contract.link import paho_client
-from wire_contract.link.settings import LinkSettings
+from wire_contract.link.settings import LinkSettings, TlsSettings
 
 MakeLink = Callable[..., Any]
 Eventually = Callable[..., None]
@@ -17,9 +18,9 @@ CONNACK = b"\x20\x03\x00\x00\x00"
 @pytest.mark.parametrize(
     ("protocol", "answers", "reason"),
     [
-        ("5", [b"\x20\x03\x00\x86\x00"], "the broker refuses the connection: Bad user name or password"),
+        ("5", [b"\x20\x03\x00\x86\x00"], "Bad user name or password; set broker.username and broker.password"),
         ("5", [b"\x20\x03\x00\x84\x00"], "the broker refuses the connection: Unsupported protocol version"),
-        ("3.1.1", [b"\x20\x02\x00\x05"], "the broker refuses the connection: Not authorized"),
+        ("3.1.1", [b"\x20\x02\x00\x05"], "the broker refuses the connection: Not authorized; set broker.username"),
         ("5", [CONNACK, b"\x90\x04\x00\x01\x00\x87"], "the broker refuses the subscription to a/b (Not authorized)"),
         (
             "3.1.1",
@@ -30,7 +31,7 @@ CONNACK = b"\x20\x03\x00\x00\x00"
         ("5", [CONNACK + b"\xe0\x02\x8b\x00"], "the broker closed the connection: Server shutting down"),
         ("5", [CONNACK + b"\x30\x04\x00\x01\xff\x00"], "the broker delivered to a topic that is not UTF-8"),
         ("5", [b"\x00\x00"], "the connection was lost: Error: Unrecognised command 0"),
-        ("5", [b"\x20\x01\x00"], "the connection was lost: Protocol error"),
+        ("5", [b"\x20\x01\x00"], "Protocol error; is port {port} the broker's, and does it ask for TLS"),
     ],
 )
 def test_a_connection_that_fails_says_why_and_is_never_called_connected(
@@ -42,18 +43,30 @@ def test_a_connection_that_fails_says_why_and_is_never_called_connected(
     answers: list[bytes],
     reason: str,
 ) -> None:
-    end = make_link(scripted_broker(answers), "a/b", connect=False, protocol=protocol)
+    port = scripted_broker(answers)
+    end = make_link(port, "a/b", connect=False, protocol=protocol)
     eventually(lambda: end.losses)
-    assert reason in end.losses[0]
+    assert reason.format(port=port) in end.losses[0]
     assert end.connections == []
     assert not end.link.wait_connected(0.0)
+
+
+def test_a_server_that_hangs_up_before_it_answers_may_be_no_broker_or_one_that_asks_for_tls(
+    make_link: MakeLink, eventually: Eventually
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        end = make_link(listener.getsockname()[1], connect=False)
+        listener.accept()[0].close()
+        eventually(lambda: end.losses)
+    assert "; is port" in end.losses[0]
+    assert "which we do not speak: broker.tls is not set" in end.losses[0]
 
 
 def test_failed_attempts_are_repeated_and_each_is_told(
     scripted_broker: Script, make_link: MakeLink, eventually: Eventually
 ) -> None:
     end = make_link(scripted_broker([b"\x20\x03\x00\x88\x00"]), connect=False)
-    eventually(lambda: len(end.losses) >= 2, 20)
+    eventually(lambda: len(end.losses) >= 2)
     assert set(end.losses) == {"the broker refuses the connection: Server unavailable"}
 
 
@@ -77,6 +90,12 @@ def test_the_terms_are_the_lower_of_ours_and_the_brokers(scripted_broker: Script
     (connection,) = end.connections
     assert (connection.epoch, connection.session_present) == (1, True)
     assert (connection.window, connection.max_packet_bytes) == (2, 300)
+
+
+def test_an_end_of_the_tls_handshake_asks_for_the_port() -> None:
+    settings = LinkSettings(host="plant", client_id="c", tls=TlsSettings(ca=Path("ca.crt")))
+    words = paho_client.explain(ConnectionResetError(104, "Connection reset by peer"), settings)
+    assert words.startswith("plant:1883 broke off the TLS handshake")
 
 
 @pytest.mark.parametrize(

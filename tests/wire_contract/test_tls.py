@@ -66,7 +66,7 @@ def test_a_certificate_renewed_on_disk_is_taken_up_at_the_next_connection(
     end = make_link(tls_broker.port, tls=tls, connect=False)
     eventually(lambda: end.losses)
     install(authority.sign("edge-2"))
-    assert end.link.wait_connected(40.0)
+    assert end.link.wait_connected(60.0)
 
 
 @pytest.mark.broker
