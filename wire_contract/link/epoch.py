@@ -199,7 +199,7 @@ class Epoch:
     ) -> None:
         """CONNACK has arrived: subscribe, and be live once that is granted."""
         if code.is_failure:
-            self._ended(f"the broker refuses the connection: {code}")
+            self._ended(refusals.of_connect(code))
             return
         self._terms = Connection(
             epoch=self._number,
@@ -266,9 +266,9 @@ class Epoch:
         if flags.is_disconnect_packet_from_server:
             self._ended(f"the broker closed the connection: {code}")
         elif code == _UNSPECIFIED and not self._socket_error:
-            self._ended("the other side closed the connection")
+            self._ended(refusals.of_silence(self._settings, live=self._live))
         else:
-            lost = f"the connection was lost: {self._socket_error or code}"
+            lost = refusals.of_loss(self._settings, self._socket_error or str(code), live=self._live)
             self._ended(refusals.of_ours(self._socket_error) or lost)
 
     def _noted(self, _client: Client, _userdata: Any, level: int, text: str) -> None:

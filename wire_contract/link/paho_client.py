@@ -93,7 +93,9 @@ def explain(error: Exception, settings: LinkSettings) -> str:
         case TimeoutError():
             return f"{place} does not answer"
         case _:
-            return f"{place} cannot be reached: {error}"
+            torn = isinstance(error, ConnectionResetError) and settings.tls is not None
+            advice = "; is it the port where the broker speaks TLS?" if torn else ""
+            return f"{place} cannot be reached: {error}{advice}"
 
 
 def _tune(_client: Client, _userdata: object, opened: Any) -> None:

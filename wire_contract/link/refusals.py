@@ -1,4 +1,4 @@
-"""What a TLS connection was refused for, in words a person can act on; in both directions."""
+"""What a connection was refused or ended for, in words a person can act on; in both directions."""
 
 import socket
 import ssl
@@ -24,6 +24,35 @@ _ALERTS = {
     "PROTOCOL_VERSION": "our TLS version",
 }
 """Part of the name OpenSSL gives to a TLS alert (RFC 8446, section 6.2) -> what the broker refuses."""
+
+
+_WHO_ARE_YOU = ("Not authorized", "Bad user name or password")
+"""What a broker says of a name, password or certificate that it does not know, in paho's words."""
+
+
+def of_connect(code: object) -> str:
+    """Why the broker answered CONNECT with a refusal."""
+    known = any(words.lower() in str(code).lower() for words in _WHO_ARE_YOU)
+    advice = "; set broker.username and broker.password, or a certificate that it knows" if known else ""
+    return f"the broker refuses the connection: {code}{advice}"
+
+
+def of_silence(settings: LinkSettings, *, live: bool) -> str:
+    """Why a connection may have been closed without a word: Mosquitto 2.0 has none for whom a twin throws out."""
+    if live:
+        twin = f"another program came as client {settings.client_id!r}"
+        return f"the other side closed the connection: the broker ended, or {twin}"
+    return f"the other side closed the connection before it answered{_asked_for(settings)}"
+
+
+def of_loss(settings: LinkSettings, why: str, *, live: bool) -> str:
+    """Why a connection was lost."""
+    return f"the connection was lost: {why}" if live else f"the connection was lost: {why}{_asked_for(settings)}"
+
+
+def _asked_for(settings: LinkSettings) -> str:
+    spoken = "which we speak" if settings.tls is not None else "which we do not speak: broker.tls is not set"
+    return f"; is port {settings.port} the broker's, and does it ask for TLS, {spoken}?"
 
 
 def of_ours(error_text: str) -> str:
