@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 
-from edge_node.assembly import Node, Stops, assemble, build_source, build_triggers, verify_key_of
+from edge_node.assembly import Node, Stops, assemble, build_source, build_triggers, look_at_gate, verify_key_of
 from edge_node.connections import link_settings
 from edge_node.crew import Crew
+from edge_node.database import look_at
 from edge_node.mode import Mode
 from edge_node.rows import Row
 from edge_node.settings import EdgeSettings
@@ -30,13 +31,15 @@ _PATIENCE_SECONDS = 2.0
 
 
 def check(settings: EdgeSettings) -> None:
-    """Make sure a station could start, without opening its outbox or going online.
+    """Make sure a station could start, without going online or touching what a running one holds.
 
     Raises:
         MisconfiguredError: A setting, or a file it names, is wrong.
     """
     build_source(settings, build_triggers(settings, threading.Event()))
     verify_key_of(settings)
+    look_at_gate(settings)
+    look_at(settings.outbox.path, settings.station)
     link = link_settings(settings, max_inflight=settings.broker.max_inflight)
     if link.tls is not None:
         context_of(link.tls)
@@ -88,6 +91,8 @@ def _work(node: Node, settings: EdgeSettings, stops: Stops, crew: Crew) -> int:
     crew.start("announcer", partial(node.announcer.run, node.link, stops.rest))
     crew.start("gatekeeper", partial(node.gatekeeper.run, stops.rest))
     crew.start("publisher", partial(node.publisher.run, stops.rest))
+    if node.surplus is not None:
+        crew.start("surplus", partial(node.surplus.run, stops.rest))
     capture = crew.start("capture", partial(node.capture.run, unfinished))
     _log.info("station %s runs, boot %s", settings.station, node.boot_id)
     code = _supervise(node, settings, stops, capture)
@@ -111,7 +116,7 @@ def _recover(node: Node) -> list[Row]:
 
 def _supervise(node: Node, settings: EdgeSettings, stops: Stops, capture: threading.Thread) -> int:
     """Wait until the station is stopped or finished; the exit code."""
-    profile = _ProfileWait(node.mode, settings.profile.wait_seconds)
+    profile = _ProfileWait(settings.station, node.mode, settings.profile.wait_seconds)
     ended: float | None = None
     while not stops.capture.wait(_POLL_SECONDS):
         if profile.is_over():
@@ -133,8 +138,8 @@ def _supervise(node: Node, settings: EdgeSettings, stops: Stops, capture: thread
 class _ProfileWait:
     """The wait for a station's first profile: told once when it is not over at once, ended where a limit is set."""
 
-    def __init__(self, mode: Mode, limit_seconds: float | None) -> None:
-        self._mode, self._limit_seconds = mode, limit_seconds
+    def __init__(self, station: str, mode: Mode, limit_seconds: float | None) -> None:
+        self._station, self._mode, self._limit_seconds = station, mode, limit_seconds
         self._started = time.monotonic()
         self._told = False
 
@@ -145,7 +150,11 @@ class _ProfileWait:
             return False
         if not self._told and waited > _PATIENCE_SECONDS:
             self._told = True
-            _log.warning("no profile yet, neither cached nor published: waiting for the service")
+            _log.warning(
+                "no profile yet, neither cached nor published: waiting for the service; is it up, and was %s commissioned"
+                " by just this name?",
+                self._station,
+            )
         if self._limit_seconds is None or waited <= self._limit_seconds:
             return False
         _log.error("no profile came within %.1f s", self._limit_seconds)

@@ -5,6 +5,7 @@ import threading
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 from uuid import uuid4
 
 from edge_node.announcer import Announcer
@@ -14,7 +15,7 @@ from edge_node.connections import backlog_link, live_link, uplink_of
 from edge_node.edge_backbones import EdgeBackbones, is_at_hand
 from edge_node.feature_encoder import FeatureEncoders
 from edge_node.gatekeeper import Gatekeeper, GatePolicy
-from edge_node.gates import GATES
+from edge_node.gates import GATES, gpio
 from edge_node.gates.protocol import Gate
 from edge_node.inbox import Inbox
 from edge_node.metrics import EdgeMetrics
@@ -30,8 +31,8 @@ from edge_node.services import Services
 from edge_node.settings import EdgeSettings, GateTable
 from edge_node.sources import SOURCES
 from edge_node.sources.protocol import Source
-from edge_node.sources.triggers import MessageTriggers, Takt, Triggers, read_trigger
-from wire_contract.link.delivery import Delivery
+from edge_node.sources.triggers import MessageTriggers, Takt, Triggers
+from edge_node.surplus import Surplus
 from wire_contract.link.link import Link
 from wire_contract.link.uplink import Uplink
 from wire_contract.signing import VerifyKey
@@ -67,6 +68,7 @@ class Node:
     gatekeeper: Gatekeeper
     orders: Orders
     capture: Capture
+    surplus: Surplus | None
 
 
 def assemble(settings: EdgeSettings, stops: Stops) -> Node:
@@ -100,6 +102,18 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
     )
     publisher.attach(link)
     gatekeeper = Gatekeeper(build_gate(settings, link), outbox, station, _gate_policy(settings), metrics)
+    capture = Capture(
+        source,
+        outbox=outbox,
+        mode=mode,
+        gatekeeper=gatekeeper,
+        publisher=publisher,
+        station=station,
+        metrics=metrics,
+        stop=stops.capture,
+        overflow=_overflow(settings, outbox, publisher, mode=mode, announcer=announcer, metrics=metrics),
+        slowdown=settings.slowdown,
+    )
     node = Node(
         boot_id=boot_id,
         clock_id=clock,
@@ -112,20 +126,10 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
         link=link,
         gatekeeper=gatekeeper,
         orders=Orders(station, mode, cache, announcer, metrics),
-        capture=Capture(
-            source,
-            outbox=outbox,
-            mode=mode,
-            gatekeeper=gatekeeper,
-            publisher=publisher,
-            station=station,
-            metrics=metrics,
-            stop=stops.capture,
-            overflow=_overflow(settings, outbox, publisher, mode=mode, announcer=announcer, metrics=metrics),
-            slowdown=settings.slowdown,
-        ),
+        capture=capture,
+        surplus=Surplus(triggers, capture.supersede, metrics) if isinstance(triggers, MessageTriggers) else None,
     )
-    _route(node, settings, triggers)
+    _route(node, settings)
     return node
 
 
@@ -144,11 +148,23 @@ def build_source(settings: EdgeSettings, triggers: Triggers) -> Source:
 
 def build_gate(settings: EdgeSettings, link: Link) -> Gate:
     """The gate; raises `MisconfiguredError` when it cannot be used."""
-    shared = {"kind", *GateTable.model_fields}
-    arguments = {name: value for name, value in settings.gate if name not in shared}
+    arguments = _gate_arguments(settings)
     if settings.gate.kind == "mqtt":
         arguments["link"] = link
     return GATES[settings.gate.kind](**arguments)
+
+
+def look_at_gate(settings: EdgeSettings) -> None:
+    """Raise `MisconfiguredError` when the gate cannot be used; a pin that a running station holds is left alone."""
+    if settings.gate.kind == "gpio":
+        gpio.library()
+    elif settings.gate.kind == "http":
+        GATES["http"](**_gate_arguments(settings))
+
+
+def _gate_arguments(settings: EdgeSettings) -> dict[str, Any]:
+    shared = {"kind", *GateTable.model_fields}
+    return {name: value for name, value in settings.gate if name not in shared}
 
 
 def verify_key_of(settings: EdgeSettings) -> VerifyKey | None:
@@ -230,7 +246,7 @@ def _gate_policy(settings: EdgeSettings) -> GatePolicy:
     return GatePolicy(settings.gate.deadline_seconds, settings.gate.default, settings.gate.uncalibrated)
 
 
-def _route(node: Node, settings: EdgeSettings, triggers: Triggers) -> None:
+def _route(node: Node, settings: EdgeSettings) -> None:
     """Say who reads which topic."""
     receipts = Receipts(
         node.outbox,
@@ -245,14 +261,8 @@ def _route(node: Node, settings: EdgeSettings, triggers: Triggers) -> None:
     node.inbox.on("profile", node.orders.receive_profile)
     node.inbox.on("asset", node.orders.receive_asset)
     node.inbox.on("command", node.orders.receive_command)
-    if isinstance(triggers, MessageTriggers) and settings.trigger.topic:
-        node.inbox.on(settings.trigger.topic, partial(_trigger, triggers, node.capture))
-
-
-def _trigger(triggers: MessageTriggers, capture: Capture, delivery: Delivery) -> None:
-    part_id = read_trigger(delivery.payload)
-    if not triggers.offer(part_id):
-        capture.supersede(part_id)
+    if node.surplus is not None and settings.trigger.topic:
+        node.inbox.on(settings.trigger.topic, node.surplus.receive)
 
 
 def _version() -> str:

@@ -123,21 +123,26 @@ class Capture:
             self._outbox.append(row, message, "frame", payload_bytes=payload_bytes, stages=stages)
 
     def supersede(self, part_id: str | None) -> None:
-        """Report a part that no picture could be taken of, because too many triggers were waiting."""
-        row = self._reserve(part_id)
+        """Report a part that no picture could be taken of, because too many triggers were waiting.
+
+        Waits for an outbox without room, so it has a thread of its own: see `edge_node.surplus`.
+        """
+        row = self._reserve(part_id, loop="surplus")
         if row is not None:
             self._gatekeeper.watch(row)
-            self._drop(row, "superseded", "too many triggers waited")
+            self._drop(row, "superseded", "too many triggers waited", loop="surplus")
 
-    def _reserve(self, part_id: str | None) -> Row | None:
+    def _reserve(self, part_id: str | None, *, loop: str = "capture") -> Row | None:
         trigger = Trigger(
             inspection_id=str(uuid4()),
             part_id=part_id,
             captured_at=time.time(),
             captured_monotonic=time.monotonic(),
         )
-        row = self._insist(lambda: self._outbox.reserve(trigger))
-        if row is not None:
+        row = self._insist(lambda: self._outbox.reserve(trigger), loop)
+        if row is None:
+            _log.error("part %s is lost, it has no number: stopped while the outbox takes nothing", part_id)
+        else:
             self._metrics.parts.inc()
         return row
 
@@ -172,7 +177,7 @@ class Capture:
             raise _Dropped("too_large", f"the message has {len(message)} bytes, the limit is {MAX_MESSAGE_BYTES}")
         return message, frame, stages
 
-    def _drop(self, row: Row, reason: DropReason, detail: str) -> None:
+    def _drop(self, row: Row, reason: DropReason, detail: str, *, loop: str = "capture") -> None:
         _log.warning("part %s (number %d) is dropped, %s: %s", row.part_id, row.sequence, reason, detail)
         message = drop_message(row, self._station, reason, detail)
 
@@ -180,12 +185,12 @@ class Capture:
             self._outbox.append(row, message, "drop", stages={})
             return row
 
-        if self._insist(keep) is not None:
+        if self._insist(keep, loop) is not None:
             self._metrics.drops.labels(reason).inc()
             self._publisher.kept(row)
 
-    def _insist(self, attempt: Callable[[], T]) -> T | None:
-        """Try until the outbox obeys: triggers wait so long. None once stopped."""
+    def _insist(self, attempt: Callable[[], T], loop: str) -> T | None:
+        """Try until the outbox obeys: the triggers of a loop wait so long. None once stopped."""
         delay = _FIRST_RETRY_SECONDS
         while True:
             try:
@@ -194,7 +199,7 @@ class Capture:
                 if delay == _FIRST_RETRY_SECONDS:
                     _log.error("capture blocked: %s", error)
                     self._metrics.blocked.set(1)
-                self._metrics.pulse.beat("capture")
+                self._metrics.pulse.beat(loop)
                 if self._stop.wait(delay):
                     return None
                 delay = min(_LONGEST_RETRY_SECONDS, delay * 2)

@@ -59,12 +59,19 @@ class MessageTriggers:
         self._waiting: queue.Queue[str | None] = queue.Queue(maxsize=limit)
 
     def offer(self, part_id: str | None) -> bool:
-        """Queue a trigger; False when too many wait, so that the part must be reported as superseded."""
+        """Queue a trigger; False when too many wait or none is taken any more: its part must be told as superseded."""
+        if self._stop.is_set():
+            return False
         try:
             self._waiting.put_nowait(part_id)
         except queue.Full:
             return False
         return True
+
+    def leftover(self) -> Iterator[str | None]:
+        """What still waited when the triggers were stopped."""
+        while not self._waiting.empty():
+            yield self._waiting.get_nowait()
 
     def __iter__(self) -> Iterator[str | None]:
         """The part ids in the order they were told."""
