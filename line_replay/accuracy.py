@@ -16,6 +16,9 @@ from line_replay.report.overlays import dilated
 from vision import evaluation
 from wire_contract.messages import Verdict
 
+_PEAK_SIZE = (224, 224)
+"""The peak is a share of the picture's sides, so any size does that shows a defect."""
+
 MapOf = Callable[[Fate], NDArray[np.float32] | None]
 """The published anomaly map of a part, (H, W) in raw units; None where none was seen."""
 
@@ -90,18 +93,22 @@ def _pixels(fates: Sequence[Fate], map_of: MapOf) -> tuple[list[NDArray[np.bool_
     return masks, maps
 
 
-def peaks(fates: Sequence[Fate], *, size: tuple[int, int] = (224, 224)) -> PeakTally | None:
+def peaks(fates: Sequence[Fate]) -> PeakTally | None:
     """Whether the maps point at the defects; None where no rejected part has a mask."""
     inside = of = 0
     for fate in fates:
         verdict = fate.verdict
-        if verdict is None or verdict.outcome != "anomalous" or verdict.peak is None or fate.entry.mask is None:
+        if verdict is None or verdict.outcome != "anomalous" or verdict.peak is None or not fate.entry.defective:
             continue
-        mask = evidence.part_mask(fate.entry, size)
+        mask = evidence.part_mask(fate.entry, _PEAK_SIZE)
         if mask is None:
             continue
-        x, y = verdict.peak
-        row, column = min(size[0] - 1, int(y * size[0])), min(size[1] - 1, int(x * size[1]))
         of += 1
-        inside += bool(dilated(mask)[row, column])
+        inside += bool(dilated(mask)[_pixel_at(verdict.peak, _PEAK_SIZE)])
     return PeakTally(inside=inside, of=of) if of else None
+
+
+def _pixel_at(place: tuple[float, float], size: tuple[int, int]) -> tuple[int, int]:
+    """The row and column of a place that is told as shares of the width and the height."""
+    x, y = place
+    return min(size[0] - 1, int(y * size[0])), min(size[1] - 1, int(x * size[1]))

@@ -54,7 +54,8 @@ def close_books(scenario: Scenario, seen: Seen, stamp: Mapping[str, Any]) -> Sum
         return None if fate.verdict is None else evidence.published_map(seen.map_file(fate.verdict.inspection_id))
 
     by_station = {
-        plan.station: measure([fate for fate in account.fates if fate.entry.station == plan.station], _no_map)
+        # Stations are compared by their scores alone.
+        plan.station: measure([fate for fate in account.fates if fate.entry.station == plan.station], lambda _: None)
         for plan in scenario.stations
     }
     summary = summarise(
@@ -83,11 +84,6 @@ def disagreements(account: Account, seen: Seen) -> Sequence[str]:
         for line in lines
         if line.outcome != outcomes.get(line.inspection_id, line.outcome) and line.outcome != "dropped"
     ]
-
-
-def _no_map(fate: Fate) -> None:
-    """Stations are compared by their scores alone."""
-    del fate
 
 
 def unseen_drops(station: str, journal: Sequence[JournalLine], known: Collection[str]) -> list[Sighting]:

@@ -36,3 +36,8 @@ def test_the_interval_of_a_difference_agrees_with_the_one_of_the_evaluation_room
     expected = evaluation.bootstrap_interval(truth, first, second, seed=4, resamples=4000)
     assert expected is not None
     np.testing.assert_allclose((low, high), expected, atol=0.01)
+
+
+def test_an_interval_lies_between_its_percentiles() -> None:
+    assert interval(np.arange(1001.0)) == pytest.approx((25, 975))
+    assert interval(np.arange(1001.0), confidence=0.8) == pytest.approx((100, 900))

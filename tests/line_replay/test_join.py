@@ -35,6 +35,13 @@ def test_an_empty_line_of_sightings_judges_nothing(entries):
     account = join(entries, [])
     assert account.judged == 0
     assert len(account.missing) == account.produced == len(entries)
+    assert not any(fate.rejected for fate in account.fates)
+
+
+def test_three_missing_parts_are_named_and_of_more_only_three(entries):
+    names = ", ".join(f"{entry.station} {entry.part_id}" for entry in entries[:3])
+    assert join(entries[:3], []).faults() == [f"3 parts have no verdict: {names}"]
+    assert join(entries, []).faults() == [f"6 parts have no verdict: {names} ..."]
 
 
 def test_other_bytes_under_one_inspection_id_are_a_conflict(entries, verdict_on, sighting_of):
@@ -54,6 +61,7 @@ def test_a_second_inspection_of_a_part_is_a_conflict(entries, verdict_on, sighti
 def test_a_verdict_on_a_part_nobody_produced_is_a_stranger(entries, verdict_on, sighting_of):
     account = join(entries[1:], [sighting_of(verdict_on(entry)) for entry in entries])
     assert account.strangers == (f"{entries[0].station} {entries[0].part_id}",)
+    assert account.damaged == 0
     assert "unknown parts" in account.faults()[0]
 
 
@@ -73,6 +81,13 @@ def test_an_unreadable_message_without_an_identity_is_no_stranger(entries, verdi
     account = join(entries, seen)
     assert account.faults() == []
     assert account.damaged == 1
+
+
+def test_several_damaged_copies_of_a_part_are_one_verdict(entries, verdict_on, sighting_of):
+    seen = [sighting_of(verdict_on(entries[0], inspection=number, outcome="unreadable")) for number in (0, 50)]
+    account = join(entries[:1], seen)
+    assert account.faults() == []
+    assert (account.judged, account.damaged) == (1, 1)
 
 
 def test_an_unreadable_part_has_its_one_verdict(entries, verdict_on, sighting_of):

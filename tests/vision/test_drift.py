@@ -50,5 +50,20 @@ def test_a_distance_is_a_share(scores: list[float], reference: list[float]) -> N
     assert 0 <= distance(scores, quantiles_of(reference)) <= 1
 
 
+def test_the_highest_score_of_the_reference_has_all_of_it_below() -> None:
+    assert distance([5.0], quantiles_of([1.0, 2.0, 3.0, 4.0, 5.0])) == 1
+
+
+@pytest.mark.parametrize(("scores", "reference"), [(200, 209), (50, 10_000), (20, 20)])
+def test_the_limit_is_what_smirnovs_tail_exceeds_once_in_a_thousand(scores: int, reference: int) -> None:
+    pairs = scores * reference / (scores + reference)
+    assert np.exp(-2 * pairs * critical(scores, reference) ** 2) == pytest.approx(0.001)
+    assert critical(1, 1) == 1
+
+
+def test_a_reference_is_each_twentieth_of_the_scores() -> None:
+    assert quantiles_of(range(101)) == pytest.approx(range(0, 101, 5))
+
+
 def test_without_scores_there_is_no_reference() -> None:
     assert quantiles_of([]) == ()

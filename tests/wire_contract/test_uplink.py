@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from wire_contract.errors import MisconfiguredError
 from wire_contract.link.delivery import Acknowledged, Delivery
 from wire_contract.link.link import Link
 from wire_contract.link.settings import LinkSettings
-from wire_contract.link.uplink import BURST_SECONDS, FEWEST_BURST_BYTES, Uplink
+from wire_contract.link.uplink import BURST_SECONDS, FEWEST_BURST_BYTES, Uplink, pause_of
 
 RATE = 100_000.0
 
@@ -72,6 +73,24 @@ def test_no_pattern_of_writes_goes_faster_than_the_line(rate: float, steps: list
 def test_a_line_that_carries_nothing_is_refused(rate: float) -> None:
     with pytest.raises(MisconfiguredError, match="use a positive number"):
         Uplink(rate)
+
+
+class Writer:
+    """Stands in for a client of paho."""
+
+    def __init__(self, *, has_something: bool) -> None:
+        self.want_write = lambda: has_something
+
+
+def test_only_what_has_something_to_write_waits_for_the_line() -> None:
+    spent = Uplink(RATE)
+    spent.spend(101_000, 0.0)
+    busy: Any = Writer(has_something=True)
+    idle: Any = Writer(has_something=False)
+    assert pause_of(spent, busy, 0.0) == pytest.approx(1.005)
+    assert pause_of(spent, idle, 0.0) == 0
+    assert pause_of(None, busy, 0.0) == 0
+    assert pause_of(Uplink(RATE), busy, 0.0) == 0
 
 
 def linked(broker: Broker, client_id: str, uplink: Uplink) -> Link:
