@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics_service.halves import HALVES, Judged
+from analytics_service.held_out import BATCH_PICTURES
 from analytics_service.input_sizes import LONGER, sizes_to_try, written
 from analytics_service.normal_pictures import embed, send_through, silently
 from analytics_service.tuner import FEWEST_PICTURES, MOST_PICTURES, draw_into, sources_of, too_few
@@ -29,7 +30,7 @@ from wire_contract.errors import MisconfiguredError, UnreadableError
 
 _ROOM = 4
 """Defects are drawn into pictures of at most so many times the pixels of the largest input, shrunk where need be."""
-_STEPS = 1 + HALVES
+_STEPS, _ROUNDS = 1 + HALVES, 3
 
 
 @dataclass(frozen=True)
@@ -112,13 +113,21 @@ class InputTrial:
         on_step: Callable[[int], None],
     ) -> "_Measured":
         on_step(0)
-        started = time.perf_counter()
         normal, defective = (self.send(np.stack([resize(each, size) for each in some])) for some in (pictures, planted))
-        seconds = time.perf_counter() - started
+        few = np.stack([resize(picture, size) for picture in pictures[:BATCH_PICTURES]])
         (word, *_) = scores_of(self.kind.name, self.parameters)
         judged = Judged(normal.maps, defective.maps, sources, self.seed)
         found = judged.scores(self.kind, {**self.parameters, SCORE: word}, (word,), lambda half: on_step(1 + half))
-        return _Measured(size, *found[word], seconds, normal.payload_bytes)
+        return _Measured(size, *found[word], self._fastest(few), normal.payload_bytes)
+
+    def _fastest(self, pictures: Pixels) -> float:
+        """Seconds that a few pictures take on their way, at best: what else runs here counts least."""
+        taken = []
+        for _ in range(_ROUNDS):
+            started = time.perf_counter()
+            self.send(pictures)
+            taken.append(time.perf_counter() - started)
+        return min(taken)
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ SCORES: dict[str, tuple[str, ...]] = {
 SCORE_MARGIN, FIT_MARGIN = 0.0, 0.03
 """What the gain in image AUROC must exceed with its whole interval, for another score, and for another fit."""
 
-INPUT_MARGIN, PIXEL_MARGIN = 0.01, 0.01
+INPUT_MARGIN, PIXEL_MARGIN = 0.015, 0.005
 """The same for another input size, and what every further time the pixels adds to it."""
 
 _RESAMPLES, _CONFIDENCE = 1000, 0.95
@@ -51,8 +51,9 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         pixels: Of a picture.
-        seconds: Of backbone and search together, as measured here, beside whatever else ran.
-        payload: Bytes of an encoded picture; as many as there are pixels where the codec was not tried.
+        seconds: For codec and backbone, as measured here; a search takes about as many times as long as there are
+            pixels.
+        payload: Bytes of an encoded picture; taken to go with the pixels where no codec was tried.
     """
 
     pixels: float
@@ -190,8 +191,8 @@ def _told_cost(cost: Cost | None) -> str:
     if cost is None:
         return ""
     return (
-        f" for {cost.pixels:.2f} times the pixels ({cost.seconds:.2f} times the time of backbone and search here, "
-        f"{cost.payload:.2f} times the payload)"
+        f" for {cost.pixels:.2f} times the pixels ({cost.seconds:.2f} times the seconds of codec and "
+        f"backbone here, {cost.payload:.2f} times the payload)"
     )
 
 

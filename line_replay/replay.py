@@ -101,16 +101,16 @@ def prepare(options: ReplayOptions, *, on_phase: OnPhase) -> Scenario:
         uplink_bytes_per_second=options.uplink_bytes_per_second,
         constrained_by=options.constrained_by,
         verify_key=signer.verify_key if signer is not None else None,
-        grace_seconds=_grace_seconds(options, len(entries)),
+        grace_seconds=_grace_seconds(options, artifact, len(entries)),
         configuration=_configuration(options, category.name, artifact),
     )
 
 
-def _grace_seconds(options: ReplayOptions, parts: int) -> float:
+def _grace_seconds(options: ReplayOptions, artifact: Artifact, parts: int) -> float:
     """How long the line may take beyond its takt: on a thin line, as long as the largest payloads take, too."""
     grace = Scenario.grace_seconds
     if options.uplink_bytes_per_second is not None:
-        height, width = options.input_size
+        height, width = artifact.header.input_size
         largest_bytes = _RAW_BYTES_A_PIXEL * height * width * -(-parts // options.stations)
         grace += largest_bytes / options.uplink_bytes_per_second
     return grace
