@@ -104,6 +104,7 @@ def _work(node: Node, settings: EdgeSettings, stops: Stops, crew: Crew) -> int:
 
 def _recover(node: Node) -> list[Row]:
     """What earlier boots left is the backlog; the rows of numbers that never got a picture."""
+    node.gatekeeper.settle_closed()
     rows = node.outbox.pending()
     for row in rows:
         node.gatekeeper.settle(row, node.clock_id)
@@ -151,8 +152,8 @@ class _ProfileWait:
         if not self._told and waited > _PATIENCE_SECONDS:
             self._told = True
             _log.warning(
-                "no profile yet, neither cached nor published: waiting for the service; is it up, and was %s commissioned"
-                " by just this name?",
+                "no profile yet, neither cached nor published: waiting for the service; is it up,"
+                " and was %s commissioned by just this name?",
                 self._station,
             )
         if self._limit_seconds is None or waited <= self._limit_seconds:

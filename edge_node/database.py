@@ -5,7 +5,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from wire_contract.errors import MisconfiguredError, UnavailableError
@@ -118,7 +118,9 @@ def lock(path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise MisconfiguredError(f"the outbox cannot be made: {error.strerror}", where=str(path)) from error
+        raise MisconfiguredError(
+            f"the outbox cannot be made: {error.strerror}", where=str(path), remedy="name another outbox.path"
+        ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -127,6 +129,29 @@ def lock(path: Path) -> int:
             "another edge node uses this outbox", where=str(path), remedy="stop it, or give each station a file"
         ) from error
     return descriptor
+
+
+def look_at(path: Path, station: str) -> None:
+    """Make sure a station could open an outbox, and write nothing; its edge node may be running.
+
+    Raises:
+        MisconfiguredError: The file is another station's, of a newer patchline, damaged or no database; or there is
+            none, and none can be made there.
+    """
+    if not path.exists():
+        place = next((folder for folder in path.absolute().parents if folder.exists()), path)
+        if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+            raise MisconfiguredError(
+                f"no outbox can be made: {place} cannot be written", where=str(path), remedy="name another outbox.path"
+            )
+        return
+    address = f"{path.resolve().as_uri()}?mode=ro"
+    with translated(path), closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
+        if _version_of(connection, path) > 0:
+            owner = connection.execute("SELECT station FROM identity").fetchone()
+            _keep_to_owner(owner, path, station)
+        else:
+            _keep_to_empty(connection, path)
 
 
 def open_database(path: Path, station: str, *, make_room: Callable[[], object]) -> sqlite3.Connection:
@@ -156,13 +181,7 @@ def _open(path: Path, station: str) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
         connection.execute("PRAGMA secure_delete=OFF")
-        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        if version not in {0, 1, SCHEMA_VERSION}:
-            raise MisconfiguredError(
-                f"the outbox has version {version}, this patchline knows {SCHEMA_VERSION}",
-                where=str(path),
-                remedy="use the patchline that wrote it until it is empty",
-            )
+        version = _version_of(connection, path)
         if version == 0:
             _make(connection, path)
         elif version == 1:
@@ -172,10 +191,27 @@ def _open(path: Path, station: str) -> sqlite3.Connection:
     return connection
 
 
+def _version_of(connection: sqlite3.Connection, path: Path) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version not in {0, 1, SCHEMA_VERSION}:
+        raise MisconfiguredError(
+            f"the outbox has version {version}, this patchline knows {SCHEMA_VERSION}",
+            where=str(path),
+            remedy="use the patchline that wrote it until it is empty",
+        )
+    return version
+
+
+def _keep_to_empty(connection: sqlite3.Connection, path: Path) -> None:
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise MisconfiguredError(
+            "the file is the database of something else", where=str(path), remedy="name another outbox.path"
+        )
+
+
 def _make(connection: sqlite3.Connection, path: Path) -> None:
     """Make the tables in one step: a file has all of them and its version, or nothing."""
-    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        raise MisconfiguredError("the file is the database of something else", where=str(path))
+    _keep_to_empty(connection, path)
     _step(connection, f"PRAGMA application_id={_APPLICATION_ID}; {_TABLES}")
 
 
@@ -199,7 +235,11 @@ def _claim(connection: sqlite3.Connection, path: Path, station: str) -> None:
     if owner is None:
         connection.execute("INSERT INTO identity (station) VALUES (?)", (station,))
         _log.info("outbox %s made for station %s", path, station)
-    elif owner[0] != station:
+    _keep_to_owner(owner, path, station)
+
+
+def _keep_to_owner(owner: tuple[str] | None, path: Path, station: str) -> None:
+    if owner is not None and owner[0] != station:
         raise MisconfiguredError(
             f"the outbox belongs to station {owner[0]}, not {station}",
             where=str(path),

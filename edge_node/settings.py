@@ -133,7 +133,9 @@ class FolderTable(_Table):
     """Pictures of a folder."""
 
     kind: Literal["folder"] = Field(description="which source")
-    directory: Path = Field(description="the folder; its pictures are taken by name, a part is called after its file")
+    directory: Path = Field(
+        description="the folder; each start takes all its pictures, by name; a part is called after its file"
+    )
     watch: bool = Field(False, description="wait for new pictures instead of ending")
 
 

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ValidationError
 
 from wire_contract.errors import MisconfiguredError
 
+_WRONG_KIND = frozenset({"union_tag_invalid", "union_tag_not_found"})
+"""What pydantic calls a table whose `kind` is none of those there are, or is not given."""
+
 
 def explained(error: ValidationError, model: type[BaseModel], path: Path) -> MisconfiguredError:
     """The error for a file that does not fit a settings model; its first mistake is told, the others are counted."""
@@ -20,18 +23,26 @@ def explained(error: ValidationError, model: type[BaseModel], path: Path) -> Mis
         what, remedy = f"there is no setting {key}", _nearest(key, known)
     elif first["type"] == "missing":
         what, remedy = f"the setting {key} is missing", "add it"
+    elif first["type"] in _WRONG_KIND:
+        kinds = str(first.get("ctx", {}).get("expected_tags", "")).replace("'", "")
+        given = first.get("ctx", {}).get("tag")
+        key = f"{key}.kind"
+        what = f"the setting {key} is missing" if given is None else f"there is no {key} {given!r}"
+        remedy = f"choose from {kinds}" if kinds else "add it"
     else:
         what, remedy = f"{key}: {first['msg'].removeprefix('Value error, ')}", "correct it"
     if others:
-        remedy += f" ({len(others)} more mistakes follow)"
+        remedy += f" ({len(others)} more to mend)"
     return MisconfiguredError(what, where=f"{path}: {key}", remedy=remedy)
 
 
 def _nearest(key: str, known: list[str]) -> str:
+    table = key.rpartition(".")[0]
+    if key in known:
+        return f"it belongs to another {table}.kind"
     found = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     if found:
         return f"did you mean {found[0]}?"
-    table = key.rpartition(".")[0]
     beside = [name for name in known if name.rpartition(".")[0] == table]
     return f"choose from {', '.join(beside or known)}"
 

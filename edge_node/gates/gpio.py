@@ -7,6 +7,16 @@ from wire_contract.errors import MisconfiguredError
 from wire_contract.messages import GateCommand
 
 
+def library() -> Any:
+    """The gpiozero module; raises `MisconfiguredError` when it is not installed."""
+    try:
+        return importlib.import_module("gpiozero")
+    except ModuleNotFoundError as error:
+        raise MisconfiguredError(
+            "gpiozero is not installed", where="gate.kind", remedy="pip install gpiozero lgpio"
+        ) from error
+
+
 class GpioGate:
     """Pulses an output pin to reject; an accept leaves it alone.
 
@@ -19,12 +29,7 @@ class GpioGate:
     """
 
     def __init__(self, pin: int, pulse_seconds: float = 0.1) -> None:
-        try:
-            gpiozero = importlib.import_module("gpiozero")
-        except ModuleNotFoundError as error:
-            raise MisconfiguredError(
-                "gpiozero is not installed", where="gate.kind", remedy="pip install gpiozero lgpio"
-            ) from error
+        gpiozero = library()
         try:
             self._output: Any = gpiozero.DigitalOutputDevice(pin)
         except gpiozero.GPIOZeroError as error:

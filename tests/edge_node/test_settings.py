@@ -1,5 +1,6 @@
 """Settings: what is wrong is said with file, key and remedy."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -8,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from edge_node.app import check
+from edge_node.outbox import Outbox
 from edge_node.settings import EdgeSettings
 from edge_node.sources import SOURCES
 from wire_contract.errors import MisconfiguredError
@@ -54,9 +56,10 @@ def test_the_environment_goes_before_the_file(file: Path, monkeypatch: pytest.Mo
         ("[broker]\nprot = 1\n", r"there is no setting broker\.prot .*did you mean broker\.port\?"),
         (
             '[gate]\nkind = "mqtt"\ntopc = "x"\n',
-            r"there is no setting gate\.topc .*did you mean gate\.topic\? \(1 more mistakes",
+            r"there is no setting gate\.topc .*did you mean gate\.topic\? \(1 more to mend",
         ),
-        ('[gate]\nkind = "hammer"\n', r"gate.*hammer"),
+        ('[gate]\nkind = "hammer"\n', r"there is no gate\.kind 'hammer' .*choose from log, mqtt, http, gpio"),
+        ('[gate]\nurl = "http://gate"\n', r"there is no setting gate\.url .*it belongs to another gate\.kind"),
         ("[broker]\nport = 0\n", r"broker\.port: Input should be greater than or equal to 1"),
         ("[gate]\ndeadline_seconds = -1\n", r"gate\.deadline_seconds: Input should be greater than 0"),
         ("[outbox]\nbudget_bytes = 5\n", r"outbox\.budget_bytes"),
@@ -65,6 +68,42 @@ def test_the_environment_goes_before_the_file(file: Path, monkeypatch: pytest.Mo
 def test_a_wrong_key_is_named_with_what_was_meant(file: Path, addition: str, message: str) -> None:
     with pytest.raises(MisconfiguredError, match=message):
         load(file, GOOD + addition)
+
+
+@pytest.mark.parametrize(
+    ("addition", "message"),
+    [
+        ('[gate]\nkind = "gpio"\npin = 3\n', r"gpiozero is not installed \(gate\.kind\); pip install"),
+        ('[gate]\nkind = "http"\nurl = "gate"\n', r"gate\.url"),
+        ('[outbox]\npath = "theirs.sqlite"\n', r"the outbox belongs to station a/b/c, not plant/line1/cam1"),
+        ('[outbox]\npath = "edge.toml"\n', r"the outbox is damaged or no outbox"),
+        ('[outbox]\npath = "edge.toml/outbox.sqlite"\n', r"no outbox can be made: .*name another outbox\.path"),
+    ],
+)
+def test_a_check_finds_what_would_end_a_start(
+    file: Path, addition: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(file.parent)
+    monkeypatch.setitem(sys.modules, "gpiozero", None)
+    Outbox(Path("theirs.sqlite"), "a/b/c", boot_id="boot", clock_id="clock", budget_bytes=1_000_000).close()
+    with pytest.raises(MisconfiguredError, match=message):
+        check(load(file, GOOD + addition))
+
+
+def test_a_check_leaves_the_outbox_of_a_running_station_alone(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(file.parent)
+    settings = load(file, GOOD)
+    check(settings)
+    assert not settings.outbox.path.exists()
+    outbox = Outbox(settings.outbox.path, settings.station, boot_id="b", clock_id="c", budget_bytes=1_000_000)
+    check(settings)
+    outbox.close()
+    check(settings)
+
+
+def test_a_source_without_a_kind_is_told_so(file: Path) -> None:
+    with pytest.raises(MisconfiguredError, match=r"the setting source\.kind is missing .*; add it"):
+        load(file, GOOD.replace('kind = "synthetic"', ""))
 
 
 def test_a_wrong_station_is_said_plainly(file: Path) -> None:
