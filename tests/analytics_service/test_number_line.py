@@ -13,14 +13,15 @@ def line_of(*numbers: int) -> NumberLine:
     return line
 
 
-@given(st.lists(st.integers(1, 60), max_size=80), st.integers(0, 70))
+@given(st.lists(st.integers(1, 15), max_size=40), st.integers(0, 17))
 def test_the_gaps_are_what_is_missing_between_the_lowest_and_the_highest(numbers: list[int], above: int) -> None:
     line = line_of(*numbers)
     missing = {number for gap in line.gaps(above=above) for number in range(gap.first, gap.last + 1)}
     expected = set(range(min(numbers), max(numbers))) - set(numbers) if numbers else set()
     assert missing == {number for number in expected if number > above}
     assert (line.first, line.last) == ((min(numbers), max(numbers)) if numbers else (None, None))
-    assert all((number in line) == (number in numbers) for number in range(70))
+    assert all((number in line) == (number in numbers) for number in range(17))
+    assert len(line._runs) == (len(line.gaps()) + 1 if numbers else 0)
 
 
 def test_a_gap_is_as_old_as_the_number_after_it() -> None:
