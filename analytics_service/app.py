@@ -25,6 +25,7 @@ from analytics_service.retention import sweep_until
 from analytics_service.settings import Settings
 from analytics_service.shelf import ArtifactShelf, ShelvedArtifact, open_shelf
 from analytics_service.shelf_watch import CurrentShelf, FolderState, remove_older, state_of, watch_until
+from analytics_service.tables import engine_of
 from analytics_service.worker import Worker
 from wire_contract.errors import MisconfiguredError
 from wire_contract.link.delivery import Delivery
@@ -55,6 +56,8 @@ class Checked:
 def check(settings: Settings) -> Checked:
     """Load, verify and warm up everything but broker and records: artifacts, profiles, backbones, and their fit.
 
+    Of the records only the address is looked at.
+
     Raises:
         MisconfiguredError: Something is missing, damaged or does not fit.
     """
@@ -64,6 +67,7 @@ def check(settings: Settings) -> Checked:
         context_of(link.tls)
         warn(link.tls, log.warning)
     verify_key = VerifyKey(settings.verify_key) if settings.verify_key else None
+    engine_of(settings.records.url).dispose()
     engines = EngineRoom(threads=settings.worker.threads, device=settings.worker.device)
 
     def open_again(known: Mapping[str, ShelvedArtifact]) -> ArtifactShelf:
@@ -136,6 +140,12 @@ def _site_of(shelf: ArtifactShelf, settings: Settings) -> str:
     sites = sorted({Station.parse(station).site for station in shelf.profiles})
     if settings.site:
         Station(settings.site, "line", "station")
+        if sites and settings.site not in sites:
+            raise MisconfiguredError(
+                f"no artifact is of site {settings.site!r}, only of {', '.join(sites)}",
+                where="site",
+                remedy="correct `site`, or commission its stations",
+            )
         return settings.site
     if len(sites) != 1:
         raise MisconfiguredError(

@@ -90,13 +90,12 @@ BUSY_TIMEOUT_MILLISECONDS = 10_000
 """How long one process waits for another's SQLite transaction before it calls the records unavailable."""
 
 
-def open_engine(url: str) -> sql.Engine:
-    """Open a database and make sure that it answers.
+def engine_of(url: str) -> sql.Engine:
+    """What will open a database; nothing is opened or made yet.
 
     Raises:
         MisconfiguredError: The URL is not one, names a database we do not write or a folder that does not exist, or its
             driver is not installed.
-        UnavailableError: The database does not answer or cannot be written.
     """
     try:
         engine = sql.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
@@ -117,11 +116,23 @@ def open_engine(url: str) -> sql.Engine:
     if engine.dialect.name == "sqlite":
         _check_folder(engine.url)
         sql.event.listen(engine, "connect", _harden_sqlite)
+    return engine
+
+
+def open_engine(url: str) -> sql.Engine:
+    """Open a database and make sure that it answers.
+
+    Raises:
+        MisconfiguredError: As `engine_of`.
+        UnavailableError: The database does not answer or cannot be written.
+    """
+    engine = engine_of(url)
     try:
         engine.connect().close()
     except SQLAlchemyError as error:
-        cause = getattr(error, "orig", None) or error
-        raise UnavailableError(f"the records at {engine.url!r} cannot be opened: {redacted(str(cause))}") from error
+        cause = redacted(str(getattr(error, "orig", None) or error))
+        advice = "; may we write into its folder?" if engine.dialect.name == "sqlite" else ""
+        raise UnavailableError(f"the records at {engine.url!r} cannot be opened: {cause}{advice}") from error
     return engine
 
 

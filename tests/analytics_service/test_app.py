@@ -38,6 +38,19 @@ def test_a_service_of_two_sites_has_to_be_told_which_one(plant: Any, tmp_path: P
     assert checked(folder, tmp_path, "site = 'elsewhere'").site == "elsewhere"
 
 
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("site = 'nowhere'", r"no artifact is of site 'nowhere', only of plant \(site\); correct `site`"),
+        ("[records]\nurl = 'foo'", r"the records' database URL 'foo' cannot be used"),
+        ("[records]\nurl = 'sqlite:////no/such/folder/r.db'", r"/no/such/folder, does not exist"),
+    ],
+)
+def test_a_check_finds_what_would_end_a_start(plant: Any, tmp_path: Path, more: str, words: str) -> None:
+    with pytest.raises(MisconfiguredError, match=words):
+        checked(plant.artifacts, tmp_path, more)
+
+
 def test_a_detector_that_does_not_fit_its_backbone_is_refused_before_going_online(plant: Any, tmp_path: Path) -> None:
     """The header names one tap only, so the engine gives fewer channels than the bank has."""
     artifact = plant.made.rungs[0].artifact
