@@ -70,6 +70,7 @@ def run(settings: EdgeSettings, stops: Stops | None = None) -> int:
             finally:
                 _stop_all(node, stops)
                 crew.join()
+                node.gatekeeper.finish()
     finally:
         node.link.stop(_FAREWELL_SECONDS)
         node.outbox.close()

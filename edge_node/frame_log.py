@@ -3,8 +3,9 @@
 import json
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,6 +23,17 @@ _MOST_WASTE_BYTES = 64 * 1024 * 1024
 """Closed messages in segments that an open one keeps alive: beyond this, and beyond the open ones, they are copied."""
 
 
+OnWritten = Callable[[Row, Position], object]
+
+
+class _Frame(NamedTuple):
+    """A frame on its way to the disk."""
+
+    row: Row
+    record: Record
+    on_written: OnWritten
+
+
 class FrameLog:
     """Reads and writes frames. Safe to use from every thread.
 
@@ -36,7 +48,7 @@ class FrameLog:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         segment, place = row_table.indexed(connection)
         self._segments = Segments(path, after=segment)
-        self._group: GroupCommit[Record, Position] = GroupCommit(self._segments.append)
+        self._group: GroupCommit[_Frame, Position] = GroupCommit(self._write)
         found = {row.sequence: (row, position) for row, position in self._recover(connection, segment, place)}
         self.found = list(found.values())
         for number, records in row_table.held_segments(connection):
@@ -47,18 +59,24 @@ class FrameLog:
         if self.found:
             _log.info("outbox %s: %d frames found that the last boot kept at its end", path, len(self.found))
 
-    def append(self, row: Row, message: bytes) -> Position:
+    def append(self, row: Row, message: bytes, on_written: OnWritten) -> Position:
         """Write a row's frame; it is on the disk when this returns.
+
+        Args:
+            row: Whose frame it is.
+            message: The frame.
+            on_written: Told where it is before anybody is told of a later one: what is noted of the frames on the disk
+                has no hole, so that the scan after a crash may begin behind it.
 
         Raises:
             UnavailableError: The disk is full or failing.
         """
         about = json.dumps([row.inspection_id, row.sha256, row.payload_bytes, row.stages]).encode()
-        return self._group(Record(row.sequence, about, message))
+        return self._group(_Frame(row, Record(row.sequence, about, message), on_written))
 
-    def read(self, position: Position) -> bytes:
-        """The frame at a place; raises `UnreadableError` when it is damaged."""
-        return self._segments.read(position)
+    def read(self, position: Position, sequence: int) -> bytes:
+        """The frame of a number at a place; raises `UnreadableError` when it is damaged or another one's."""
+        return self._segments.read(position, sequence)
 
     def release(self, position: Position, *, eagerly: bool) -> None:
         """A frame is needed no more; `eagerly` when the disk is full."""
@@ -79,11 +97,17 @@ class FrameLog:
         """Close the files."""
         self._segments.close()
 
+    def _write(self, frames: Sequence[_Frame]) -> list[Position]:
+        positions = self._segments.append([frame.record for frame in frames])
+        for frame, position in zip(frames, positions, strict=True):
+            frame.on_written(frame.row, position)
+        return positions
+
     def _move(self, row: Row, transactions: Transactions) -> None:
         before = transactions.commit(lambda connection: row_table.position_of(connection, row.sequence))
         if before is None:
             return
-        position = self.append(row, self._segments.read(before))
+        position = self.append(row, self._segments.read(before, row.sequence), _copied)
         moved = transactions.commit(lambda connection: row_table.move(connection, row.sequence, before, position))
         self._segments.release(before.segment if moved else position.segment)
 
@@ -94,6 +118,10 @@ class FrameLog:
             kept = _kept(row, record) if row is not None and row.kind == "reserved" else None
             if kept is not None:
                 yield kept, position
+
+
+def _copied(row: Row, position: Position) -> None:
+    """A copy is noted by the change that moves its row there."""
 
 
 def _kept(row: Row, record: Record) -> Row | None:

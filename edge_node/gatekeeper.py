@@ -93,6 +93,10 @@ class Gatekeeper:
         elif self._outbox.claim_gate(row.inspection_id, "", _MISSED):
             self._metrics.gate_actions.labels("none", _MISSED).inc()
 
+    def settle_closed(self) -> None:
+        """Parts that an earlier boot closed before their deadline, as drops are, and did not live to act at it."""
+        self._metrics.gate_actions.labels("none", _MISSED).inc(self._outbox.miss_gates())
+
     def judge(self, row: Row, verdict: Verdict, received_at: float) -> GateCommand | None:
         """What a verdict that came in time lets the gate do; None when it is historical, late, or already done.
 
@@ -124,6 +128,11 @@ class Gatekeeper:
             if command is not None:
                 with self._metrics.pulse.working("gatekeeper"):
                     self._move(command)
+
+    def finish(self) -> None:
+        """After `run`, and when nobody calls `obey` any more: move the gate where that is written down already."""
+        while self._commands:
+            self._move(self._commands.popleft())
 
     def wake(self) -> None:
         """Let `run` look at its `stop`."""

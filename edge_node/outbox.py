@@ -144,11 +144,10 @@ class Outbox:
             self._bytes += len(message)
             self._reserved -= 1
         try:
-            position = self._log.append(kept, message)
+            self._log.append(kept, message, self._note_later)
         except BaseException:
             self._account(size=-len(message), reserved=1)
             raise
-        self._note_later(kept, position)
         if self._transactions.deferred > _MOST_DEFERRED:
             with suppress(UnavailableError):
                 self._transactions.commit(_nothing)
@@ -174,7 +173,7 @@ class Outbox:
         message, position = self._whereabouts(sequence)
         while position is not None:
             try:
-                return self._log.read(position)
+                return self._log.read(position, sequence)
             except UnreadableError:
                 before = position
                 message, position = self._whereabouts(sequence)
@@ -206,6 +205,10 @@ class Outbox:
         """
         work = partial(row_table.claim_gate, inspection_id=inspection_id, action=action, grounds=grounds)
         return self._transactions.commit(work, essential=True)
+
+    def miss_gates(self) -> int:
+        """Write down that parts which an earlier boot closed went by, where it did not live to move their gate."""
+        return self._transactions.commit(row_table.miss_gates, essential=True)
 
     def confirm(self, inspection_id: str, closing: Closing) -> JournalLine | None:
         """Close a row: its line goes to the journal and its message away, in one commit.
@@ -249,14 +252,10 @@ class Outbox:
         allowed = self._budget_bytes + self._reserve_bytes
 
         def keep(connection: Connection) -> tuple[Row, Position | None] | None:
-            before = row_table.one(connection, "sequence", row.sequence)
-            if before is None:
-                return None
-            if self._bytes - before.message_bytes + len(message) > allowed:
+            replaced = row_table.put_drop(connection, row.sequence, message)
+            if replaced is not None and self._bytes - replaced[0].message_bytes + len(message) > allowed:
                 raise UnavailableError(f"the outbox is full: {self._bytes} of {self._budget_bytes} bytes are used")
-            position = row_table.position_of(connection, row.sequence)
-            row_table.put_drop(connection, row.sequence, message)
-            return before, position
+            return replaced
 
         replaced = self._transactions.commit(keep, essential=True)
         if replaced is not None:

@@ -164,9 +164,11 @@ class Publisher:
     def _next(self, stop: threading.Event) -> Ticket | None:
         with self._changed:
             now = time.monotonic()
-            ticket = self._schedule.next(now, self._up)
+            # A link that was given up may still have the word that it is up on its way.
+            channels = self._up & self._links.keys()
+            ticket = self._schedule.next(now, channels)
             if ticket is None and not stop.is_set():
-                wait = self._schedule.wait(now, self._up)
+                wait = self._schedule.wait(now, channels)
                 self._changed.wait(_IDLE_WAIT_SECONDS if wait is None else min(wait, _IDLE_WAIT_SECONDS))
             return ticket
 
@@ -236,7 +238,7 @@ class Publisher:
     def _give_up(self, ticket: Ticket, reason: DropReason, detail: str) -> None:
         """The broker would never take this message, or it is damaged: tell the part as dropped instead."""
         row = self._outbox.row(ticket.inspection_id)
-        if row is None or row.kind == "drop":
+        if row is None or (row.kind == "drop" and reason == "too_large"):
             return
         _log.error("part %s cannot be sent and is dropped: %s", row.part_id, detail)
         self._outbox.append(row, drop_message(row, str(self._station), reason, detail), "drop", stages={})

@@ -9,6 +9,7 @@ import msgspec
 from edge_node.journal import JournalLine, line_of, write_line
 from edge_node.rows import Closing, Row, Trigger
 from edge_node.segments import Position
+from wire_contract.errors import UnreadableError
 from wire_contract.messages import sha256_of
 
 _FIELDS = Row.__struct_fields__
@@ -71,13 +72,18 @@ def put_frame(connection: sqlite3.Connection, row: Row, position: Position) -> N
     )
 
 
-def put_drop(connection: sqlite3.Connection, sequence: int, message: bytes) -> None:
-    """Put a drop record in the place of whatever is kept."""
+def put_drop(connection: sqlite3.Connection, sequence: int, message: bytes) -> tuple[Row, Position | None] | None:
+    """Put a drop record in the place of whatever is kept: what that was, and where; None when there is no such row."""
+    before = one(connection, "sequence", sequence)
+    if before is None:
+        return None
+    position = position_of(connection, sequence)
     connection.execute(
         "UPDATE inspections SET kind = 'drop', message = ?, message_bytes = ?, segment = NULL, place = 0, length = 0, "
         "sha256 = ?, payload_bytes = 0, stages = '{}' WHERE sequence = ?",
         (message, len(message), sha256_of(message), sequence),
     )
+    return before, position
 
 
 def replace_frames(
@@ -103,6 +109,11 @@ def claim_gate(connection: sqlite3.Connection, inspection_id: str, action: str, 
         ).rowcount
         for table in ("inspections", "journal")
     )
+
+
+def miss_gates(connection: sqlite3.Connection) -> int:
+    """Note of parts closed by an earlier boot, whose gate it did not live to move, that they went by; how many."""
+    return connection.execute("UPDATE journal SET gate_grounds = 'missed' WHERE gate_grounds = ''").rowcount
 
 
 def move(connection: sqlite3.Connection, sequence: int, before: Position, position: Position) -> bool:
@@ -166,18 +177,24 @@ def indexed(connection: sqlite3.Connection) -> tuple[int, int]:
 
 
 def message_of(connection: sqlite3.Connection, sequence: int) -> tuple[bytes | None, Position | None]:
-    """A row's message, where it is in the row, or where in the segments it is."""
-    query = "SELECT message, segment, place, length FROM inspections WHERE sequence = ?"
-    found = connection.execute(query, (sequence,)).fetchall()
-    if not found:
-        return None, None
-    message, segment, place, length = found[0]
-    return message, None if segment is None else Position(segment, place, length)
+    """A row's message, where it is in the row, or where in the segments it is.
+
+    Raises:
+        UnreadableError: The message in the row was damaged on this disk (`outbox`): SQLite's pages have no checksums.
+    """
+    query = "SELECT message, sha256 FROM inspections WHERE sequence = ?"
+    for message, sha256 in connection.execute(query, (sequence,)).fetchall():
+        if message is not None and sha256_of(message) != sha256:
+            raise UnreadableError(f"the message of number {sequence} is damaged on this disk", code="outbox")
+        return message, position_of(connection, sequence)
+    return None, None
 
 
 def position_of(connection: sqlite3.Connection, sequence: int) -> Position | None:
     """Where in the segments a row's message is, if it is there."""
-    return message_of(connection, sequence)[1]
+    query = "SELECT segment, place, length FROM inspections WHERE sequence = ? AND segment IS NOT NULL"
+    found = connection.execute(query, (sequence,)).fetchall()
+    return Position(*found[0]) if found else None
 
 
 def oldest_captured_at(connection: sqlite3.Connection) -> float | None:

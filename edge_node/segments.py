@@ -83,11 +83,11 @@ class Segments:
             self._held[self._current] += len(blocks)
         return positions
 
-    def read(self, position: Position) -> bytes:
-        """The body of a record.
+    def read(self, position: Position, sequence: int) -> bytes:
+        """The body of the record of a number; its checksum covers every byte.
 
         Raises:
-            UnreadableError: It is damaged, or its segment is gone (`outbox`).
+            UnreadableError: It is damaged, another number's, or its segment is gone (`outbox`).
         """
         try:
             with self._file(position.segment).open("rb") as file:
@@ -95,7 +95,7 @@ class Segments:
                 record = _parsed(file.read(position.length))
         except OSError as error:
             raise UnreadableError(f"segment {position.segment} is gone: {error.strerror}", code="outbox") from error
-        if record is None:
+        if record is None or record.sequence != sequence:
             raise UnreadableError(f"a record of segment {position.segment} is damaged on this disk", code="outbox")
         return record.body
 

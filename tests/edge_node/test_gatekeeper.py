@@ -187,3 +187,40 @@ def test_a_gate_that_does_not_obey_is_counted_and_not_asked_twice(
     eventually(lambda: metrics.registry.get_sample_value("vad_edge_gate_failures_total") == 1)
     assert len(gate.commands) == 1
     assert keeper.watching == 0
+
+
+def test_what_was_written_down_when_the_station_was_stopped_still_moves_the_gate(
+    outbox: Outbox, gate: Notes, capture: Any, clock: Clock, metrics: EdgeMetrics
+) -> None:
+    keeper = Gatekeeper(gate, outbox, STATION, GatePolicy(deadline_seconds=2.0), metrics, clock=clock)
+    row = capture()
+    keeper.watch(row)
+    command = keeper.judge(row, verdict(row, "anomalous"), received_at=101.0)
+    assert command is not None
+    outbox.confirm(row.inspection_id, Closing(outcome="anomalous").moving(command.action, command.grounds))
+    stop = threading.Event()
+    stop.set()
+    keeper.obey(command)
+    keeper.run(stop)
+    assert gate.commands == []
+    keeper.finish()
+    assert gate.commands == [command]
+    assert keeper.watching == 0
+
+
+def test_a_part_that_was_closed_and_whose_gate_an_ended_boot_never_moved_is_noted_as_missed(
+    *, outbox: Outbox, open_outbox: Any, gate: Notes, make_trigger: Any, metrics: EdgeMetrics, tmp_path: Path
+) -> None:
+    """A drop's receipt closes its row before the deadline; then the power fails."""
+    row = outbox.reserve(make_trigger())
+    outbox.confirm(row.inspection_id, Closing(outcome="dropped", reason="capture_failed"))
+    outbox.close()
+    later = open_outbox("later")
+    keeper = Gatekeeper(gate, later, STATION, GatePolicy(), metrics)
+    keeper.settle_closed()
+    keeper.settle_closed()
+    (line,) = read_journal(tmp_path / "outbox.sqlite")
+    assert (line.gate_action, line.gate_grounds) == ("", "missed")
+    told = {"action": "none", "grounds": "missed"}
+    assert metrics.registry.get_sample_value("vad_edge_gate_actions_total", told) == 1
+    assert not later.claim_gate(row.inspection_id, "reject", "deadline")

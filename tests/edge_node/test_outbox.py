@@ -192,7 +192,8 @@ CREATE TABLE journal (
 INSERT INTO identity VALUES ('plant/line1/cam1');
 INSERT INTO inspections (inspection_id, part_id, boot_id, clock_id, captured_at, captured_monotonic)
     VALUES ('first', 'a', 'b', 'c', 1, 1), ('second', 'b', 'b', 'c', 2, 2);
-UPDATE inspections SET kind = 'frame', message = x'0102030405', sha256 = 'f' WHERE sequence = 1;
+UPDATE inspections SET kind = 'frame', message = x'0102030405',
+    sha256 = '74f81fe167d99b4cb41d6d0ccda82278caee9f3e2f25d5e5a3936ff3dcec60d0' WHERE sequence = 1;
 PRAGMA user_version = 1;
 """
 
@@ -244,6 +245,48 @@ def test_a_damaged_message_is_refused_and_can_be_told_as_a_drop(
     outbox.append(row, b"drop", "drop", stages={})
     assert outbox.message(row.sequence) == b"drop"
     assert outbox.state.bytes == 4
+
+
+def test_a_damaged_drop_record_is_refused_too(open_outbox: Opener, make_trigger: MakeTrigger, tmp_path: Path) -> None:
+    """SQLite's pages have no checksums of their own."""
+    outbox = open_outbox()
+    row = outbox.reserve(make_trigger())
+    outbox.append(row, b"drop of part 17", "drop", stages={})
+    with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as connection, connection:
+        connection.execute("UPDATE inspections SET message = ?", (b"drop of part 19",))
+    with pytest.raises(UnreadableError, match="damaged on this disk"):
+        outbox.message(row.sequence)
+    outbox.append(row, b"told again", "drop", stages={})
+    assert outbox.message(row.sequence) == b"told again"
+    assert outbox.confirm(row.inspection_id, NORMAL) is not None
+
+
+def test_a_row_that_points_to_another_parts_frame_gets_no_message(
+    open_outbox: Opener, make_trigger: MakeTrigger, tmp_path: Path
+) -> None:
+    outbox = open_outbox()
+    first, second = (kept(outbox, make_trigger(), message) for message in (b"one", b"two"))
+    outbox.pending()
+    with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as connection, connection:
+        place = "SELECT place FROM inspections WHERE sequence = ?"
+        (other,) = connection.execute(place, (second.sequence,)).fetchone()
+        connection.execute("UPDATE inspections SET place = ? WHERE sequence = ?", (other, first.sequence))
+    assert outbox.message(second.sequence) == b"two"
+    with pytest.raises(UnreadableError, match="damaged on this disk"):
+        outbox.message(first.sequence)
+
+
+def test_frames_are_noted_in_the_order_in_which_they_are_on_the_disk(
+    open_outbox: Opener, make_trigger: MakeTrigger
+) -> None:
+    """A note says that everything before it is noted, too: the scan after a crash begins behind it."""
+    outbox = open_outbox()
+    rows = [outbox.reserve(make_trigger()) for _ in range(48)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda row: outbox.append(row, b"message", "frame", stages={}), rows))
+    positions = [position for _, position in outbox._fresh.values()]
+    assert len(positions) == 48
+    assert positions == sorted(positions)
 
 
 def test_segments_without_open_rows_are_gone_and_one_old_row_does_not_keep_the_rest(

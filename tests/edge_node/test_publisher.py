@@ -1,8 +1,10 @@
 """What the publisher does with what the link tells it; its whole behaviour on a broker is in test_faults."""
 
 import random
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +170,35 @@ def test_what_is_damaged_on_the_disk_becomes_a_drop(
     drop: DropMessage = unpack(scene.live.sent[0][1], DropMessage)
     assert (drop.reason, drop.sequence) == ("interrupted", 1)
     assert "damaged on this disk" in drop.detail
+
+
+def test_a_drop_that_is_damaged_on_the_disk_is_told_anew(
+    scene: Scene, make_trigger: Any, eventually: Any, tmp_path: Path
+) -> None:
+    row = scene.outbox.reserve(make_trigger())
+    scene.outbox.append(row, b"a whole drop", "drop", stages={})
+    with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as connection, connection:
+        connection.execute("UPDATE inspections SET message = ?", (b"a whale drop",))
+    scene.publisher.kept(row)
+    scene.publisher.connected("frame")
+    eventually(lambda: scene.live.sent)
+    drop: DropMessage = unpack(scene.live.sent[0][1], DropMessage)
+    assert (drop.reason, drop.sequence, drop.part_id) == ("interrupted", 1, row.part_id)
+
+
+def test_the_late_word_of_a_backlog_link_that_was_given_up_harms_nothing(
+    scene: Scene, make_trigger: Any, eventually: Any
+) -> None:
+    scene.publisher.connected("frame")
+    old = scene.keep(make_trigger, b"old", historical=True)
+    eventually(lambda: scene.slow.sent == [("backlog", b"old")])
+    scene.publisher.closed(old.inspection_id)
+    eventually(lambda: scene.slow.stopped)
+    scene.publisher.connected("backlog")
+    scene.publisher.disconnected("frame")
+    scene.keep(make_trigger, b"older", historical=True)
+    scene.publisher.connected("frame")
+    eventually(lambda: ("backlog", b"older") in scene.slow.sent)
 
 
 def test_the_backlog_has_a_link_of_its_own_while_there_is_one(scene: Scene, make_trigger: Any, eventually: Any) -> None:
