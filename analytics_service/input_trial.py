@@ -83,10 +83,11 @@ class InputTrial:
         pictures = _stored(samples, self.asked, rng)
         if len(pictures) < FEWEST_PICTURES:
             return Sizing(self.asked, too_few(len(pictures)))
-        sources = sources_of(len(pictures))
-        planted = [draw_into(pictures[source], rng) for source in sources]
         shapes = [(picture.shape[0], picture.shape[1]) for picture in pictures]
         sizes = (self.asked, *sizes_to_try(self.asked, shapes, self.stride))
+        on_progress(0, len(sizes) * _STEPS)  # drawing takes its time, too
+        sources = sources_of(len(pictures))
+        planted = [draw_into(pictures[source], rng) for source in sources]
         outcomes: list[_Measured] = []
         for place, size in enumerate(sizes):
 
