@@ -46,7 +46,7 @@ def command(
             train=train,
             test_good=test_good,
             test_per_defect=test_per_defect,
-            size=size_of(size),
+            size=size_of(size, "--size"),
             seed=seed,
             on_progress=partial(on_phase, f"drawing {product}"),
         )

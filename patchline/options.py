@@ -23,13 +23,13 @@ def names_of(given: list[str] | None) -> tuple[str, ...]:
     return tuple(name.strip() for each in given or () for name in each.split(",") if name.strip())
 
 
-def size_of(text: str) -> tuple[int, int]:
-    """Read `HEIGHTxWIDTH`.
+def size_of(text: str, option: str = "--input-size") -> tuple[int, int]:
+    """Read `HEIGHTxWIDTH`, given by an option.
 
     Raises:
         MisconfiguredError: It is not that.
     """
     height, _, width = text.partition("x")
     if not (height.isdecimal() and width.isdecimal()):
-        raise MisconfiguredError(f"{text!r} is not a size", where="--input-size", remedy="write HEIGHTxWIDTH")
+        raise MisconfiguredError(f"{text!r} is not a size", where=option, remedy="write HEIGHTxWIDTH")
     return int(height), int(width)

@@ -27,6 +27,8 @@ from wire_contract.errors import MisconfiguredError, UnreadableError
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 
+MAX_PIXELS = 25_000_000
+"""Of a picture, unless told otherwise: what the cameras of inspection lines have, in 75 MB once decoded."""
 _MAX_BYTES_A_PIXEL = 9
 """Uncompressed 16-bit RGBA, the largest kind read here, takes eight."""
 _MAX_BYTES_BESIDES = 1 << 20
@@ -56,7 +58,7 @@ class Category:
     test: tuple[Sample, ...]
 
 
-def open_picture(source: Path | bytes, *, max_pixels: int = 16_000_000) -> NDArray[np.uint8]:
+def open_picture(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """The picture in a file, or in a file's content, as `(H, W, 3)` uint8 RGB, upright.
 
     Args:
@@ -153,7 +155,8 @@ def _check_length(length: int, max_pixels: int) -> None:
 def _check_header(image: Image.Image, max_pixels: int) -> None:
     if image.width * image.height > max_pixels:
         raise UnreadableError(
-            f"{image.width}x{image.height} pixels are over the limit of {max_pixels} pixels", code="size"
+            f"{image.width}x{image.height} pixels are over the limit of {max_pixels} pixels; scale it down",
+            code="size",
         )
     # A phone's JPEG carries a preview as its second picture (MPO); everywhere else it is unclear which one is meant.
     pictures = getattr(image, "n_frames", 1)
@@ -166,7 +169,11 @@ def _check_header(image: Image.Image, max_pixels: int) -> None:
 def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         deep = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((deep * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
+        # In place: another three arrays of a large picture would be more than a small computer has.
+        deep *= 255
+        deep += 32767
+        deep //= 65535
+        return Image.fromarray(deep.astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         seen = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", seen.size, (0, 0, 0, 255)), seen).convert("RGB")

@@ -8,7 +8,10 @@ import numpy as np
 from pictures.labels import GOOD
 from pictures.products.plant import Mask, plant
 from pictures.products.protocol import Pixels, Product
+from wire_contract.errors import MisconfiguredError
 
+_SMALLEST_SIDE = 32
+_MAX_PIXELS = 25_000_000
 _LABEL, _LOOKS = 0, 1
 """Separate streams of chance, so that a part's label is known without drawing it."""
 
@@ -52,6 +55,19 @@ class Line:
     size: tuple[int, int]
     defect_sizes: tuple[float, float] = (0.10, 0.24)
     defect_contrasts: tuple[float, float] = (0.75, 1.0)
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing can be drawn in, and what no memory holds.
+
+        Raises:
+            MisconfiguredError: The pictures are too small or too large.
+        """
+        if min(self.size) < _SMALLEST_SIDE or self.size[0] * self.size[1] > _MAX_PIXELS:
+            raise MisconfiguredError(
+                f"parts cannot be drawn {self.size[0]}x{self.size[1]} pixels large",
+                where="size",
+                remedy=f"take at least {_SMALLEST_SIDE} a side, and at most {_MAX_PIXELS // 1_000_000} million in all",
+            )
 
     def label_of(self, index: int) -> str:
         """The label of a part, without drawing it."""

@@ -132,9 +132,16 @@ def test_a_bomb_is_refused_by_its_header() -> None:
 def test_the_pixel_limit_is_the_callers() -> None:
     content = encoded(Image.fromarray(RGB))
     assert open_picture(content, max_pixels=600).shape == (20, 30, 3)
-    with pytest.raises(UnreadableError, match="30x20 pixels are over the limit of 599") as caught:
+    with pytest.raises(UnreadableError, match="30x20 pixels are over the limit of 599 pixels; scale it down") as caught:
         open_picture(content, max_pixels=599)
     assert caught.value.code == "size"
+
+
+def test_a_camera_of_twenty_megapixels_is_read() -> None:
+    grey = np.zeros((3648, 5472), dtype=np.uint16)
+    grey[-1, -1] = 65535
+    pixels = open_picture(encoded(Image.fromarray(grey)))
+    assert (pixels.shape, int(pixels[0, 0, 0]), int(pixels[-1, -1, 2])) == ((3648, 5472, 3), 0, 255)
 
 
 def test_more_bytes_than_any_picture_of_that_size_needs_are_not_even_opened() -> None:

@@ -8,6 +8,7 @@ from pictures.products import PRODUCTS
 from pictures.products.line import Line
 from pictures.products.plant import NOTICEABLE
 from pictures.products.protocol import Product
+from wire_contract.errors import MisconfiguredError
 
 SIZE = (64, 64)
 every_product = pytest.mark.parametrize("product", list(PRODUCTS.values()), ids=list(PRODUCTS))
@@ -58,3 +59,13 @@ def test_seeds_and_products_have_lines_of_their_own() -> None:
     lines = [Line(PRODUCTS[name], seed, 0.5, SIZE) for name, seed in (("washer", 1), ("washer", 2), ("label", 1))]
     patterns = {tuple(line.label_of(index) == GOOD for index in range(64)) for line in lines}
     assert len(patterns) == 3
+
+
+@pytest.mark.parametrize("product", PRODUCTS.values(), ids=PRODUCTS)
+def test_the_smallest_pictures_can_be_drawn_and_smaller_ones_are_refused(product: Product) -> None:
+    line = Line(product, seed=0, defect_rate=0.1, size=(32, 32))
+    for label in (GOOD, *product.defects):
+        assert line.part_with(0, label).pixels.shape == (32, 32, 3)
+    for size in ((31, 64), (100_000, 100_000)):
+        with pytest.raises(MisconfiguredError, match=r"cannot be drawn .* take at least 32 a side"):
+            Line(product, seed=0, defect_rate=0.1, size=size)
