@@ -52,10 +52,10 @@ class Probe:
     sustained: bool
 
 
-def find_sustained(probe: Callable[[float], Probe], *, first: float = FIRST_RATE) -> list[Probe]:
+def find_sustained(probe: Callable[[float], Probe]) -> list[Probe]:
     """Double the rate until the line falls behind, then close in; returns every probe in the order made."""
     made: list[Probe] = []
-    good, bad, rate = 0.0, float("inf"), first
+    good, bad, rate = 0.0, float("inf"), FIRST_RATE
     while bad / max(good, 1e-9) > PRECISION and rate <= HIGHEST_RATE:
         made.append(probe(rate))
         if made[-1].sustained:
@@ -63,7 +63,7 @@ def find_sustained(probe: Callable[[float], Probe], *, first: float = FIRST_RATE
         else:
             bad = rate
         rate = rate / 2 if good == 0 else good * 2 if bad == float("inf") else (good * bad) ** 0.5
-        if good == 0 and rate < first / 8:
+        if good == 0 and rate < FIRST_RATE / 8:
             break
     return made
 

@@ -15,6 +15,7 @@ from torch import Tensor
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic Newton-Schulz iteration; steep at zero, not exactly converging at one, which does no harm."""
 ITERATIONS = 5
+MOMENTUM = 0.95
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
@@ -31,8 +32,8 @@ def orthogonal(matrix: Tensor) -> Tensor:
 class Muon(torch.optim.Optimizer):  # type: ignore[misc]  # torch comes without types
     """For weights of at least two dimensions; a convolution's are seen as a matrix (outputs, inputs x kernel)."""
 
-    def __init__(self, weights: Iterable[Tensor], *, lr: float, momentum: float = 0.95) -> None:
-        super().__init__(weights, {"lr": lr, "momentum": momentum})
+    def __init__(self, weights: Iterable[Tensor], *, lr: float) -> None:
+        super().__init__(weights, {"lr": lr})
 
     @torch.no_grad()  # type: ignore[untyped-decorator]  # torch comes without types
     def step(self, closure: Any = None) -> None:  # noqa: ARG002 -- the signature is torch's
@@ -40,7 +41,7 @@ class Muon(torch.optim.Optimizer):  # type: ignore[misc]  # torch comes without 
         for group in self.param_groups:
             for weight in group["params"]:
                 memory = self.state[weight].setdefault("momentum", torch.zeros_like(weight))
-                memory.mul_(group["momentum"]).add_(weight.grad)
-                ahead = weight.grad.add(memory, alpha=group["momentum"]).reshape(len(weight), -1)
+                memory.mul_(MOMENTUM).add_(weight.grad)
+                ahead = weight.grad.add(memory, alpha=MOMENTUM).reshape(len(weight), -1)
                 update = orthogonal(ahead) * max(1.0, ahead.shape[0] / ahead.shape[1]) ** 0.5
                 weight.add_(update.view(weight.shape), alpha=-group["lr"])

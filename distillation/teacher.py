@@ -42,7 +42,7 @@ TEACHER_SHA256 = "73fe6a41e0e99382461a1bea37f717cd0ed4525475122deff121ba1240499a
 class OnnxTeacher:
     """An ONNX backbone whose outputs are named like the teacher's taps; takes normalised pictures (B, 3, H, W)."""
 
-    def __init__(self, path: Path, *, threads: int = 1) -> None:
+    def __init__(self, path: Path) -> None:
         """Open the model.
 
         Raises:
@@ -55,7 +55,7 @@ class OnnxTeacher:
                 remedy="name torchvision's MobileNetV2 as ONNX by --teacher",
             )
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = 1  # pictures are shared out to processes, one a core
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._taps = [tap.teacher for tap in TAPS]
         missing = set(self._taps) - {output.name for output in self._session.get_outputs()}

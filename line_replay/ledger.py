@@ -91,7 +91,7 @@ def write_plan(path: Path, entries: Iterable[Entry]) -> None:
     write_lines(path, (PlannedShot(path=entry.picture, part_id=entry.part_id) for entry in entries))
 
 
-def check_ledger(entries: Sequence[Entry], *, where: str = "truth ledger") -> None:
+def check_ledger(entries: Sequence[Entry]) -> None:
     """Make sure that every part of a ledger can be told from every other.
 
     Raises:
@@ -100,5 +100,7 @@ def check_ledger(entries: Sequence[Entry], *, where: str = "truth ledger") -> No
     seen: set[tuple[str, str]] = set()
     for entry in entries:
         if entry.key in seen:
-            raise MisconfiguredError(f"part {entry.part_id} stands twice at station {entry.station}", where=where)
+            raise MisconfiguredError(
+                f"part {entry.part_id} stands twice at station {entry.station}", where="truth ledger"
+            )
         seen.add(entry.key)

@@ -4,10 +4,10 @@ import contextlib
 import os
 import re
 import shutil
-import subprocess
 from types import TracebackType
 from typing import Self
 
+from line_replay.system_command import run
 from wire_contract.errors import UnavailableError
 
 WAY = "a token bucket filter (tbf) on the wire out of a network namespace of each station"
@@ -62,11 +62,11 @@ class Namespace:
         limit = max(_FEWEST_QUEUE_BYTES, int(_QUEUE_SECONDS * self._rate))
         rate = f"{int(self._rate * _BITS_A_BYTE)}bit"
         try:
-            _do("ip", "netns", "add", self.name)
-            _do("ip", "-n", self.name, "link", "set", "lo", "up")
+            run("ip", "netns", "add", self.name)
+            run("ip", "-n", self.name, "link", "set", "lo", "up")
             self._wire(self._thin, self.outside, self.inside)
             self._wire(self._wide, self._watcher, self.watched)
-            _do("tc", "-n", self.name, "qdisc", "add", "dev", self._thin[1], "root", "tbf",
+            run("tc", "-n", self.name, "qdisc", "add", "dev", self._thin[1], "root", "tbf",
                 "rate", rate, "burst", str(burst), "limit", str(limit))  # fmt: skip
         except BaseException:
             self._remove()
@@ -80,18 +80,18 @@ class Namespace:
 
     def _wire(self, ends: tuple[str, str], outside: str, inside: str) -> None:
         outer, inner = ends
-        _do("ip", "link", "add", outer, "type", "veth", "peer", "name", inner, "netns", self.name)
-        _do("ip", "addr", "add", f"{outside}/30", "dev", outer)
-        _do("ip", "link", "set", outer, "up")
-        _do("ip", "-n", self.name, "addr", "add", f"{inside}/30", "dev", inner)
-        _do("ip", "-n", self.name, "link", "set", inner, "up")
+        run("ip", "link", "add", outer, "type", "veth", "peer", "name", inner, "netns", self.name)
+        run("ip", "addr", "add", f"{outside}/30", "dev", outer)
+        run("ip", "link", "set", outer, "up")
+        run("ip", "-n", self.name, "addr", "add", f"{inside}/30", "dev", inner)
+        run("ip", "-n", self.name, "link", "set", inner, "up")
 
     def _remove(self) -> None:
         # The outer ends go first: a namespace with a process left in it lives on, but its wires must not.
         wires = [("ip", "link", "del", outer) for outer, _ in (self._thin, self._wide)]
         for command in (*wires, ("ip", "netns", "del", self.name)):
             with contextlib.suppress(UnavailableError):
-                _do(*command)
+                run(*command)
 
 
 def why_not() -> str:
@@ -110,22 +110,12 @@ def why_not() -> str:
 def sweep() -> None:
     """Remove the networks of runs that were killed before they could do it themselves."""
     with contextlib.suppress(UnavailableError):
-        for line in _do("ip", "netns", "list").splitlines():
+        for line in run("ip", "netns", "list").splitlines():
             found = _NAME.match(line)
             if found is not None and not os.path.exists(f"/proc/{found[1]}"):  # noqa: PTH110 - a process, not a file
                 with contextlib.suppress(UnavailableError):
-                    _do("ip", "netns", "del", found[0])
+                    run("ip", "netns", "del", found[0])
 
 
 def _written(address: int) -> str:
     return ".".join(str(address >> shift & 255) for shift in (24, 16, 8, 0))
-
-
-def _do(*command: str) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
-    except OSError as error:
-        raise UnavailableError(f"{command[0]} cannot be run: {error.strerror}") from error
-    if done.returncode:
-        raise UnavailableError(f"{' '.join(command)}: {done.stderr.strip() or done.returncode}")
-    return done.stdout

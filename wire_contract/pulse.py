@@ -36,13 +36,13 @@ class Pulse:
         with self._lock:
             self._since[loop] = self._clock()
 
-    def stuck(self, limit_seconds: float = STUCK_SECONDS) -> list[str]:
-        """A sentence for each loop that has been at one task for longer than the limit."""
+    def stuck(self) -> list[str]:
+        """A sentence for each loop that has been at one task for longer than `STUCK_SECONDS`."""
         now = self._clock()
         with self._lock:
             busy = {loop: now - since for loop, since in self._since.items()}
         return [
             f"the {loop} has been at one task for {seconds:.0f} s"
             for loop, seconds in sorted(busy.items())
-            if seconds > limit_seconds
+            if seconds > STUCK_SECONDS
         ]

@@ -1,7 +1,6 @@
 """A link that notes what it hears, and what became of what it said."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 from wire_contract.errors import UnavailableError
 from wire_contract.link.delivery import Acknowledged, Delivery
@@ -38,9 +37,9 @@ class Watcher:
             self.link.stop(1.0)
             raise UnavailableError(f"not let in: {self.losses[:1]}")
 
-    def say(self, topic: str, payload: bytes, *, qos: Literal[0, 1] = 1, retain: bool = False) -> None:
+    def say(self, topic: str, payload: bytes) -> None:
         """Publish."""
-        self.link.publish(topic, payload, qos=qos, retain=retain, on_done=self.fates.append)
+        self.link.publish(topic, payload, on_done=self.fates.append)
 
     def on(self, topic: str) -> list[bytes]:
         """What was heard on a topic so far."""

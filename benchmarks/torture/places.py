@@ -1,12 +1,12 @@
 """File systems of a round's own, small enough to be filled and wholly ours to break."""
 
 import shutil
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from line_replay.system_command import run
 from wire_contract.errors import UnavailableError
 
 SMALL_BYTES = 12 * 1024**2
@@ -129,18 +129,3 @@ def _why_not(kind: type[Place]) -> str:
                 return ""
         except UnavailableError as error:
             return f"no file system may be mounted: {error}"
-
-
-def run(*command: str) -> str:
-    """Run a program of the system.
-
-    Raises:
-        UnavailableError: It is not there, or it fails.
-    """
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
-    except OSError as error:
-        raise UnavailableError(f"{command[0]} cannot be run: {error.strerror}") from error
-    if done.returncode:
-        raise UnavailableError(f"{' '.join(command)}: {done.stderr.strip() or done.returncode}")
-    return done.stdout

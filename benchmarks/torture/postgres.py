@@ -14,6 +14,7 @@ from wire_contract.errors import UnavailableError
 _PATIENCE_SECONDS = 30.0
 _ACCOUNT = "postgres"
 """PostgreSQL refuses to be run by root, so root lends it this account."""
+_LOCALE = ("-E", "UTF8", "--locale=C")
 
 
 def _programs() -> Path | None:
@@ -46,42 +47,15 @@ def database(folder: Path) -> Iterator[str]:
     programs = _programs()
     if programs is None:
         raise UnavailableError(why_not())
-    folder.mkdir(parents=True)
     lent = ["runuser", "-u", _ACCOUNT, "--"] if os.geteuid() == 0 else []
-    if lent:
-        shutil.chown(folder, _ACCOUNT)
-        for parent in folder.parents:
-            if parent.stat().st_mode & 0o001 == 0:
-                parent.chmod(parent.stat().st_mode | 0o011)
+    _lend(folder, to_account=bool(lent))
     data, port = folder / "data", free_port()
-    made = [
-        *lent,
-        str(programs / "initdb"),
-        "-D",
-        str(data),
-        "-A",
-        "trust",
-        "-U",
-        "patchline",
-        "-E",
-        "UTF8",
-        "--locale=C",
-    ]
+    made = [*lent, str(programs / "initdb"), *("-D", str(data)), *("-A", "trust"), *("-U", "patchline"), *_LOCALE]
     done = subprocess.run(made, capture_output=True, text=True, check=False, cwd="/")  # noqa: S603 - our own arguments
     if done.returncode:
         raise UnavailableError(f"initdb: {done.stderr.strip()[-400:]}")
-    command = [
-        *lent,
-        str(programs / "postgres"),
-        "-D",
-        str(data),
-        "-p",
-        str(port),
-        "-k",
-        str(folder),
-        "-h",
-        "127.0.0.1",
-    ]
+    where = ("-p", str(port), "-k", str(folder), "-h", "127.0.0.1")
+    command = [*lent, str(programs / "postgres"), *("-D", str(data)), *where]
     with (folder.with_suffix(".log")).open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/")  # noqa: S603 - as above
     url = f"postgresql+psycopg://patchline@127.0.0.1:{port}/postgres"
@@ -95,6 +69,17 @@ def database(folder: Path) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _lend(folder: Path, *, to_account: bool) -> None:
+    """Make the folder; the account gets it, and may pass through everything above it."""
+    folder.mkdir(parents=True)
+    if not to_account:
+        return
+    shutil.chown(folder, _ACCOUNT)
+    for parent in folder.parents:
+        if parent.stat().st_mode & 0o001 == 0:
+            parent.chmod(parent.stat().st_mode | 0o011)
 
 
 def _await(url: str, process: "subprocess.Popen[bytes]") -> None:

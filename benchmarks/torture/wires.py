@@ -5,10 +5,10 @@ from random import Random
 
 from benchmarks.torture.crowd import Crowd
 from benchmarks.torture.kills import wait_a_moment
-from benchmarks.torture.places import run
 from benchmarks.torture.rig import Rig, faketime_library
 from line_replay import namespaces
 from line_replay.chaos_proxy import ChaosProxy
+from line_replay.system_command import run
 from wire_contract.errors import UnavailableError
 
 _SILENT_SECONDS = 5.5

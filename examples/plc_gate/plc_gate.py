@@ -17,16 +17,14 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 
+PASSING = {"normal"}
+"""Outcomes that let a part pass; everything else rejects it."""
+
 
 class Gate:
-    """Decides each part once, from the first verdict that is in time, else by the default.
+    """Decides each part once, from the first verdict that is in time, else by the default."""
 
-    Args:
-        accept: Outcomes that let a part pass; everything else rejects it.
-    """
-
-    def __init__(self, accept: frozenset[str] = frozenset({"normal"})) -> None:
-        self.accept = accept
+    def __init__(self) -> None:
         self.verdicts: queue.Queue[dict[str, Any]] = queue.Queue(maxsize=1000)
         self._seen: dict[str, None] = {}
 
@@ -48,7 +46,7 @@ class Gate:
             except queue.Empty:
                 break
             if verdict["part_id"] == part_id:
-                action = "accept" if verdict["outcome"] in self.accept else "reject"
+                action = "accept" if verdict["outcome"] in PASSING else "reject"
                 return {"part_id": part_id, "action": action, "grounds": "verdict", "outcome": verdict["outcome"]}
         return {"part_id": part_id, "action": "reject", "grounds": "deadline", "outcome": ""}
 

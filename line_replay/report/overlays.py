@@ -19,6 +19,11 @@ _STOPS = np.array([FAINT, 0.9, FULL, SATURATED], dtype=np.float32)
 _COLOURS = np.array([[255, 237, 160], [254, 178, 76], [227, 26, 28], [103, 0, 31]], dtype=np.float32)
 _OPACITY = np.array([0.0, 0.4, 0.65, 0.8], dtype=np.float32)
 _OUTLINE = (0, 229, 255)
+_LEGEND_SIZE = (14, 300)
+_QUALITY = 85
+"""Of the WebP in the page."""
+_MARGIN = 0.03
+"""How far a peak may lie from a defect and still point at it, as a share of the longer side."""
 
 
 def heat(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -64,23 +69,23 @@ def heat_panel(
     return _outlined(np.clip(blended, 0, 255).astype(np.uint8), mask)
 
 
-def legend_strip(width: int = 300, height: int = 14) -> NDArray[np.uint8]:
+def legend_strip() -> NDArray[np.uint8]:
     """The heat's scale from 0 to twice the threshold, over the grey the maps lie on."""
-    values = np.tile(np.linspace(0.0, 2.0, width, dtype=np.float32), (height, 1))
+    values = np.tile(np.linspace(0.0, 2.0, _LEGEND_SIZE[1], dtype=np.float32), (_LEGEND_SIZE[0], 1))
     colour, opacity = heat(values)
     return (200.0 * (1.0 - opacity) + colour * opacity).astype(np.uint8)
 
 
-def data_uri(pixels: NDArray[np.uint8], *, quality: int = 85) -> str:
+def data_uri(pixels: NDArray[np.uint8]) -> str:
     """A picture as a `data:` address, so that the page needs nothing but itself."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="WEBP", quality=quality)
+    Image.fromarray(pixels).save(buffer, format="WEBP", quality=_QUALITY)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def dilated(mask: NDArray[np.bool_], *, margin: float = 0.03) -> NDArray[np.bool_]:
-    """A mask grown by a share of its longer side on every side, for asking whether a peak lies near the defect."""
-    reach = max(1, round(margin * max(mask.shape)))
+def dilated(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A mask grown by a share of its longer side on every side: whether a peak lies near the defect."""
+    reach = max(1, round(_MARGIN * max(mask.shape)))
     picture = Image.fromarray(mask.astype(np.uint8) * 255)
     grown = picture.filter(ImageFilter.MaxFilter(2 * reach + 1))
     return np.asarray(grown) > 0

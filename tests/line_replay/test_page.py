@@ -171,6 +171,6 @@ def test_the_outline_runs_around_the_mask_and_not_over_it():
 def test_a_grown_mask_holds_the_mask_and_a_margin():
     mask = np.zeros((100, 100), bool)
     mask[50, 50] = True
-    grown = dilated(mask, margin=0.03)
+    grown = dilated(mask)
     assert grown[47:54, 47:54].all()
     assert grown.sum() == 49
