@@ -4,7 +4,6 @@ import importlib.metadata
 import logging
 import signal
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -227,9 +226,7 @@ def _sweep(stopped: threading.Event, records: Records, settings: Settings) -> No
         records,
         keep_seconds=settings.records.keep_days * DAY_SECONDS,
         max_dead_letters=settings.records.max_dead_letters,
-        remove_older=lambda: remove_older(
-            settings.artifacts, before=time.time() - settings.older_keep_days * DAY_SECONDS
-        ),
+        remove_older=lambda now: remove_older(settings.artifacts, before=now - settings.older_keep_days * DAY_SECONDS),
     )
 
 

@@ -84,10 +84,12 @@ class Auditor:
         Raises:
             UnavailableError: The database is away.
         """
-        newest = self._seen_until
-        for station, number, at in decided_since(self._records, self._seen_until - _OVERLAP_SECONDS):
-            self._lines[station].add(number, at)
-            newest = max(newest, at)
+        now = self._wall()
+        newest = min(self._seen_until, now)
+        for station, number, at in decided_since(self._records, newest - _OVERLAP_SECONDS):
+            # A worker's clock that ran ahead must not hide what is decided until ours has caught up with it.
+            self._lines[station].add(number, min(at, now))
+            newest = max(newest, min(at, now))
         self._seen_until = newest
         horizon = forgotten(self._records)
         missing = {station: self._missing(station, horizon.get(station, 0)) for station in list(self._lines)}
@@ -99,6 +101,6 @@ class Auditor:
         line, before = self._lines[station], self._wall() - self._grace_seconds
         for gap in [gap for gap in line.gaps(above=above) if gap.since < before][:_GAPS_AT_ONCE]:
             for _, number, at in decided_between(self._records, station, gap.first, gap.last):
-                line.add(number, at)
+                line.add(number, min(at, self._wall()))
         missing = sum(gap.parts for gap in line.gaps(above=above) if gap.since < before)
         return max(0, missing - self._waiting.get(station, 0))

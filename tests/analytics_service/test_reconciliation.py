@@ -145,6 +145,16 @@ def test_a_record_stamped_long_before_it_was_written_is_found_all_the_same(
     assert auditor.look() == {STATION: 0}
 
 
+def test_a_clock_that_ran_ahead_hides_no_gap(records: Records, auditor: Auditor, clock: list[float]) -> None:
+    """For an hour a worker stamped its decisions a year ahead; then its clock was set right."""
+    year = 365 * 86400.0
+    records.store(Decisions(judged=[judged(1, at=990.0), judged(2, at=1000.0 + year), judged(4, at=1000.0 + year)]))
+    assert auditor.look() == {STATION: 0}
+    records.store(Decisions(judged=[judged(5, at=1010.0), judged(8, at=1020.0)]))
+    clock[0] = 1100.0
+    assert auditor.look() == {STATION: 3}
+
+
 def test_what_the_edge_still_holds_is_not_missed_and_a_last_will_does_not_forget_it(
     records: Records, auditor: Auditor, clock: list[float]
 ) -> None:

@@ -1,6 +1,9 @@
 """The broom sweeps at once and at every interval, and an absent database does not end it."""
 
 import threading
+from collections.abc import Iterator
+
+import pytest
 
 from analytics_service.retention import sweep_until
 from wire_contract.errors import UnavailableError
@@ -36,10 +39,41 @@ def test_everything_older_than_the_setting_is_swept_until_told_to_stop() -> None
         swept,
         keep_seconds=100.0,
         max_dead_letters=7,
-        remove_older=lambda: files.append(1) or 0,
+        remove_older=lambda _: files.append(1) or 0,
         interval_seconds=0.001,
         wall=lambda: 1000.0,
     )
     assert len(files) == 3
     assert swept.asked == [900.0, 900.0, 900.0]
     assert swept.kept == [7, 7]
+
+
+def sweep(wall: Iterator[float], clock: Iterator[float], rounds: int) -> tuple[list[float], list[float]]:
+    stopped = threading.Event()
+    swept = Swept(stopped, rounds)
+    told: list[float] = []
+    sweep_until(
+        stopped,
+        swept,
+        keep_seconds=100.0,
+        max_dead_letters=7,
+        remove_older=lambda now: told.append(now) or 0,
+        interval_seconds=0.001,
+        wall=lambda: next(wall),
+        clock=lambda: next(clock),
+    )
+    return swept.asked, told
+
+
+def test_a_clock_that_leaps_a_year_ahead_makes_nothing_old(caplog: pytest.LogCaptureFixture) -> None:
+    """Else every part whose verdict was lost on its way would be judged a second time."""
+    year = 365 * 86400.0
+    asked, told = sweep(iter([1000.0, 1000.0, 1600.0 + year, 2200.0]), iter([50.0, 50.0, 650.0, 1250.0]), rounds=3)
+    assert asked == [900.0, 1500.0, 2100.0]
+    assert told == [1000.0, 1600.0, 2200.0]
+    assert "the clock was set forward by 31536000 s" in caplog.text
+
+
+def test_a_clock_that_is_set_right_by_a_little_or_backward_is_followed() -> None:
+    asked, _ = sweep(iter([1000.0, 1000.0, 2600.0, 500.0]), iter([50.0, 50.0, 650.0, 1250.0]), rounds=3)
+    assert asked == [900.0, 2500.0, 400.0]
