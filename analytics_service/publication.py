@@ -161,6 +161,13 @@ class Publication:
         if path is None:
             log.warning("%s misses asset %s, which no profile offers", station, sha256[:12])
             return
+        try:
+            self._send_file(station, sha256, path)
+        except OSError as error:
+            # It was there when the folder was opened; one station's missing file must not end everybody's service.
+            log.error("%s misses asset %s, which cannot be read: %s", station, sha256[:12], error)
+
+    def _send_file(self, station: Station, sha256: str, path: Path) -> None:
         size = path.stat().st_size
         with path.open("rb") as file:
             for offset in range(0, max(size, 1), MAX_ASSET_CHUNK_BYTES):

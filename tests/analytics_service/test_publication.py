@@ -162,3 +162,19 @@ def test_the_goodbye_and_the_last_will_say_the_same(publication: Publication, no
     will = publication.will()
     assert notices.said == [(will.topic, will.payload, will.retain)]
     assert not from_json(will.payload, ServiceStatus).online
+
+
+def test_an_asset_whose_file_has_gone_ends_nothing(
+    *,
+    plant: Any,
+    publication: Publication,
+    notices: FakeNotices,
+    eventually: Callable[..., None],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "asset").unlink()
+    publication.on_status(status(plant, missing_assets=(sha256_of(ASSET),)))
+    publication.announce()
+    eventually(lambda: TOPIC in notices.topics())
+    assert "which cannot be read" in caplog.text
