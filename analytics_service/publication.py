@@ -165,7 +165,7 @@ class Publication:
             self._send_file(station, sha256, path)
         except OSError as error:
             # It was there when the folder was opened; one station's missing file must not end everybody's service.
-            log.error("%s misses asset %s, which cannot be read: %s", station, sha256[:12], error)
+            log.warning("%s misses asset %s, which cannot be read: %s", station, sha256[:12], error)
 
     def _send_file(self, station: Station, sha256: str, path: Path) -> None:
         size = path.stat().st_size
