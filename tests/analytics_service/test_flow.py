@@ -256,9 +256,7 @@ def test_ten_copies_of_a_part_get_ten_times_the_same_bytes(
     assert service.rows("SELECT count(*) FROM inspections") == [(2,)]
 
 
-def test_a_restarted_service_repeats_its_verdicts_byte_for_byte(
-    line: Any, plant: Any, eventually: Callable[..., None]
-) -> None:
+def test_a_restarted_service_repeats_its_verdicts_byte_for_byte(line: Any, plant: Any) -> None:
     service, edge = line
     frame = plant.frame(1)
     edge.send_until_judged([frame])

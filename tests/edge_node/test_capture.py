@@ -207,12 +207,19 @@ def test_a_superseded_part_is_told(open_outbox: Any, capture_of: Any) -> None:
 
 
 def test_no_trigger_is_awaited_while_paused_or_without_a_profile(
-    open_outbox: Any, capture_of: Any, mode: Mode, eventually: Any
+    open_outbox: Any, capture_of: Any, mode: Mode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outbox = open_outbox()
+    outbox, asked, await_encoder = open_outbox(), threading.Event(), mode.await_encoder
+
+    def noted(stop: threading.Event) -> Any:
+        asked.set()
+        return await_encoder(stop)
+
+    monkeypatch.setattr(mode, "await_encoder", noted)
     mode.pause(paused=True)
     thread = threading.Thread(target=capture_of(outbox, Shot("patient", a_picture)).run)
     thread.start()
+    assert asked.wait(60)
     assert outbox.state.rows == 0
     mode.pause(paused=False)
     thread.join()

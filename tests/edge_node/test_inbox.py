@@ -158,7 +158,7 @@ Handler = Callable[[Delivery], None]
 
 @given(payload=st.binary(max_size=300))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_no_bytes_break_a_handler(payload: bytes, orders: Orders, open_outbox: Any, tmp_path: Path) -> None:
+def test_no_bytes_break_a_handler(payload: bytes, orders: Orders) -> None:
     births: Any = Births()
     for handler in (orders.receive_profile, orders.receive_asset, orders.receive_command, Services(births).receive):
         try:

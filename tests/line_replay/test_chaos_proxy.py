@@ -106,7 +106,7 @@ def test_exactly_one_bit_of_a_long_chunk_is_flipped_and_short_ones_pass(proxy, w
     assert proxy.corrupt == 0
 
 
-def test_a_server_that_is_away_ends_the_connection(echo_port) -> None:
+def test_a_server_that_is_away_ends_the_connection() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         with (

@@ -24,7 +24,7 @@ def test_a_killed_program_is_noticed_and_can_start_again(tmp_path, eventually):
     assert "Usage" in program.log.read_text()
 
 
-def test_settings_in_the_environment_do_not_reach_a_simulated_line(tmp_path, monkeypatch, eventually):
+def test_settings_in_the_environment_do_not_reach_a_simulated_line(tmp_path, monkeypatch):
     monkeypatch.setenv("PATCHLINE_EDGE_NO_SUCH_SETTING", "1")
     program = Program("x", ["--version"], tmp_path / "x.log")
     assert "PATCHLINE_EDGE_NO_SUCH_SETTING" not in program.environment

@@ -87,7 +87,7 @@ def test_a_map_nobody_saw_is_none(tmp_path):
 
 
 @pytest.mark.broker
-def test_the_service_is_online_once_it_says_so(talker, watcher, eventually):
+def test_the_service_is_online_once_it_says_so(talker, watcher):
     assert not watcher.wait_service(0.05)
     status = ServiceStatus(name="analytics", online=True)
     talker.publish(TOPICS.service_status("plant", "analytics"), to_json(status), qos=1, retain=True)

@@ -267,7 +267,7 @@ def test_a_broker_that_comes_later_is_found(make_link: MakeLink, tmp_path: Path,
         assert end.link.wait_connected(60.0)
 
 
-def test_one_loss_is_told_once(mosquitto: Broker, cable: Any, make_link: MakeLink, eventually: Eventually) -> None:
+def test_one_loss_is_told_once(cable: Any, make_link: MakeLink, eventually: Eventually) -> None:
     end = make_link(cable.port)
     cable.cut()
     eventually(lambda: len(end.connections) == 2)

@@ -172,7 +172,7 @@ def test_certificate_and_key_may_live_in_one_file(authority: Any, tmp_path: Path
     "content",
     [b"", b"not a certificate", b"\xff\xfe", b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"],
 )
-def test_a_file_that_holds_no_certificate_is_refused(tmp_path: Path, authority: Any, content: bytes) -> None:
+def test_a_file_that_holds_no_certificate_is_refused(tmp_path: Path, content: bytes) -> None:
     broken = tmp_path / "broken.pem"
     broken.write_bytes(content)
     with pytest.raises(MisconfiguredError):
