@@ -7,6 +7,7 @@ the file's bytes: profiles and frames name artifacts by it, and any change to th
 import os
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -172,7 +173,25 @@ def write_whole(path: Path, content: bytes) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        raise UnavailableError(f"{path} cannot be written: {error.strerror}") from error
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise UnavailableError(f"{path} cannot be written: {error.strerror}; make room, or write elsewhere") from error
+
+
+def look_at_folder(folder: Path) -> None:
+    """Make sure that a folder can be written or made, before long work whose outcome goes there; nothing is made.
+
+    Raises:
+        MisconfiguredError: A file is in its place, or above it.
+        UnavailableError: It may not be written.
+    """
+    place = next(above for above in (folder.absolute(), *folder.absolute().parents) if above.exists())
+    if not place.is_dir():
+        raise MisconfiguredError(f"{place} is a file, not a folder", where=str(folder), remedy="name another folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UnavailableError(
+            f"{folder} cannot be written: no permission, or the disk is read-only; name another folder"
+        )
 
 
 def _check_header_length(content: bytes, path: Path) -> None:

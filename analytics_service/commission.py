@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from analytics_service.artifacts import SUFFIX, ArtifactHeader, NormalScores, save, write_whole
+from analytics_service.artifacts import SUFFIX, ArtifactHeader, NormalScores, look_at_folder, save, write_whole
 from analytics_service.codec_choice import CodecChoice, ladder_of
 from analytics_service.codec_trial import Trial
 from analytics_service.commissioned import Commissioned, Rung
@@ -113,11 +113,12 @@ def commission(request: Request, *, on_progress: OnPhase) -> Commissioned:
     """
     kind = _detector(request)
     chosen = _chosen(request)
+    look_at_folder(request.out / str(request.station))
     watch = Stopwatch()
     sizing = _sizing(request, kind, chosen, on_progress) if request.tune_input else None
     request = request if sizing is None else replace(request, input_size=sizing.size)
     with watch("read"):
-        pictures, skipped = read_pictures(
+        normal = read_pictures(
             request.data,
             request.input_size,
             skip_unreadable=request.skip_unreadable,
@@ -126,6 +127,7 @@ def commission(request: Request, *, on_progress: OnPhase) -> Commissioned:
     budget = AssetBudget(
         limit_bytes=request.asset_budget_bytes, uplink_bytes_per_second=request.uplink_bytes_per_second
     )
+    pictures = normal.pixels
     choice = _choice(request, Trial(pictures, chosen, kind, request.parameters, request.seed), on_progress)
     bench = Workbench(pictures, chosen, out=request.out, budget=budget, seed=request.seed)
     names = request.codecs if choice is None else ladder_of(choice, request.codecs)
@@ -133,9 +135,8 @@ def commission(request: Request, *, on_progress: OnPhase) -> Commissioned:
     ladder = tuple(_profile_codec(rung) for rung in rungs)
     profile = sealed(Profile(station=str(request.station), input_size=request.input_size, ladder=ladder))
     write_whole(request.out / str(request.station) / PROFILE_FILE, pack(profile))
-    return Commissioned(
-        request.out, profile, rungs, len(pictures), tuple(skipped), watch.seconds["read"], choice, sizing
-    )
+    told = len(pictures), normal.unreadable, normal.doubts
+    return Commissioned(request.out, profile, rungs, *told, watch.seconds["read"], choice, sizing)
 
 
 def _chosen(request: Request) -> Chosen:

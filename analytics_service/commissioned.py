@@ -46,6 +46,7 @@ class Commissioned:
         out: The folder of all artifacts.
         images: How many normal pictures it rests on.
         skipped: Why pictures were left out, one sentence each.
+        doubts: What is odd about those that were not, one sentence each.
         read_seconds: For opening and resizing the pictures.
         choice: Why the first codec is the first one, where it was chosen by its loss.
         sizing: The input size that was chosen among others, where they were tried.
@@ -56,6 +57,7 @@ class Commissioned:
     rungs: tuple[Rung, ...]
     images: int
     skipped: tuple[str, ...]
+    doubts: tuple[str, ...]
     read_seconds: float
     choice: CodecChoice | None = None
     sizing: Sizing | None = None

@@ -3,6 +3,10 @@
 For a feature codec the backbone comes first.
 """
 
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +21,28 @@ from vision.codecs.protocol import ImageCodec
 from vision.preprocessing import normalise, resize
 from wire_contract.errors import MisconfiguredError, UnreadableError
 
+_ONE_SHAPE = 1.03
+"""Width to height may differ so much from picture to picture: a cut that is a few pixels off."""
+_TOLD_SIZES = 3
 
-def read_pictures(
-    data: Path, size: Size, *, skip_unreadable: bool, on_progress: Progress
-) -> tuple[NDArray[np.uint8], list[str]]:
-    """The good pictures of a folder at the input size, `(N, H, W, 3)`, and why others were left out.
+
+@dataclass(frozen=True)
+class NormalPictures:
+    """The good pictures of a folder.
+
+    Attributes:
+        pixels: `(N, H, W, 3)`, at the input size.
+        unreadable: Why others were left out, one sentence each.
+        doubts: What is odd about them and makes the threshold doubtful, one sentence each.
+    """
+
+    pixels: NDArray[np.uint8]
+    unreadable: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+
+def read_pictures(data: Path, size: Size, *, skip_unreadable: bool, on_progress: Progress) -> NormalPictures:
+    """The good pictures of a folder at the input size.
 
     Raises:
         MisconfiguredError: There is no picture, or one cannot be read and may not be left out.
@@ -29,10 +50,13 @@ def read_pictures(
     samples = read_category(data).train
     pictures: list[Pixels] = []
     unreadable: list[str] = []
+    sizes: Counter[Size] = Counter()
     for done, sample in enumerate(samples):
         on_progress(done, len(samples))
         try:
-            pictures.append(resize(open_picture(sample.path), size))
+            pixels = open_picture(sample.path)
+            pictures.append(resize(pixels, size))
+            sizes[pixels.shape[0], pixels.shape[1]] += 1
         except UnreadableError as error:
             unreadable.append(error.reason)
     on_progress(len(samples), len(samples))
@@ -49,7 +73,25 @@ def read_pictures(
             where=str(data),
             remedy="give at least one; from about ten on there is a threshold, a hundred make it good",
         )
-    return np.stack(pictures), unreadable
+    return NormalPictures(np.stack(pictures), tuple(unreadable), tuple(_doubts(pictures, sizes, size)))
+
+
+def _doubts(pictures: Sequence[Pixels], sizes: Counter[Size], size: Size) -> Iterator[str]:
+    """Tell of copies, which are held out and seen all the same, and of pictures that are squeezed unlike the others."""
+    copies = len(pictures) - len({hashlib.sha256(picture).digest() for picture in pictures})
+    if copies:
+        yield (
+            f"{copies} of {len(pictures)} pictures are copies of others: what was to be held out has been seen, and"
+            " the threshold comes out too low; take each picture once"
+        )
+    ratios = sorted(width / height for height, width in sizes)
+    if ratios[-1] > _ONE_SHAPE * ratios[0]:
+        told = ", ".join(f"{count} of {height}x{width}" for (height, width), count in sizes.most_common(_TOLD_SIZES))
+        more = " and others" if len(sizes) > _TOLD_SIZES else ""
+        yield (
+            f"the pictures have several shapes ({told}{more}): each is squeezed to {size[0]}x{size[1]}, so a part looks"
+            " different in each; take pictures of one camera, cut alike"
+        )
 
 
 def send_through(

@@ -159,11 +159,13 @@ def _summarise(made: "Commissioned", console: Console, uplink: float) -> None:
 
     for reason in made.skipped:
         console.print(f"left out: {reason}", style="yellow")
+    for doubt in made.doubts:
+        console.print(doubt, style="yellow")
     if made.choice is not None:
         for tried in made.choice.tried:
             console.print(told(tried), highlight=False)
         console.print(made.choice.reason, highlight=False)
-    table = Table(title=f"{made.profile.station}: {made.images} good pictures")
+    table = Table(title=f"{made.profile.station}: {made.images} good picture{'s' * (made.images != 1)}")
     table.add_column("codec")
     facts = [_facts(rung, uplink) for rung in made.rungs]
     for rung in made.rungs:

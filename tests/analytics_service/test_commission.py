@@ -1,5 +1,6 @@
 """Commissioning: what is written, what is refused, and that the result judges rightly."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from analytics_service.artifacts import load
+from analytics_service.artifacts import load, look_at_folder
 from analytics_service.commission import Request, commission
 from analytics_service.commissioned import Commissioned
 from analytics_service.engines import EngineRoom
@@ -18,7 +19,7 @@ from pictures.products import PRODUCTS
 from pictures.products.plant import plant as plant_defect
 from vision.codecs.lookup import codec_of
 from vision.detectors import DETECTORS
-from wire_contract.errors import MisconfiguredError
+from wire_contract.errors import MisconfiguredError, UnavailableError
 from wire_contract.messages import Profile, check_profile, unpack
 
 
@@ -147,7 +148,41 @@ def test_pictures_of_mixed_sizes_are_resized(
     for index, path in enumerate(sorted(good_pictures.iterdir())):
         side = 64 + 16 * (index % 3)
         Image.open(path).resize((side, side)).save(data / path.name)
-    assert quietly(request_for(tmp_path / "out", data=data)).images == 16
+    made = quietly(request_for(tmp_path / "out", data=data))
+    assert (made.images, made.doubts) == (16, ())
+
+
+def test_copies_and_shapes_that_differ_are_told(
+    request_for: Callable[..., Request], good_pictures: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    first, *others = sorted(good_pictures.iterdir())
+    Image.open(first).resize((96, 64)).save(data / "wide.png")
+    for path in others[:11]:
+        Image.open(path).save(data / path.name)
+    Image.open(others[0]).save(data / "copy.png")
+    made = quietly(request_for(tmp_path / "out", data=data))
+    copied, shaped = made.doubts
+    assert copied.startswith("1 of 13 pictures are copies of others")
+    assert "12 of 64x64, 1 of 64x96" in shaped
+
+
+def test_where_nothing_can_be_written_is_said_before_anything_is_learnt(
+    request_for: Callable[..., Request], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("here")
+    started: list[str] = []
+    with pytest.raises(MisconfiguredError, match=r"file is a file, not a folder .*; name another folder"):
+        commission(request_for(tmp_path / "file" / "out"), on_progress=lambda phase, *_: started.append(phase))
+    assert started == []
+
+
+def test_a_folder_that_cannot_be_written_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    look_at_folder(tmp_path / "new" / "deeper")
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(UnavailableError, match=r"deeper cannot be written: .*; name another folder"):
+        look_at_folder(tmp_path / "new" / "deeper")
 
 
 def test_progress_of_every_phase_ends_where_it_should(request_for: Callable[..., Request], tmp_path: Path) -> None:
