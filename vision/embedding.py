@@ -1,7 +1,8 @@
 """From feature maps to patch embeddings.
 
 Pooling over a neighbourhood and resampling to another grid are linear along each axis, so each is one small matrix an
-axis, and doing one after the other is their product. `concatenate` therefore pays two matrix products a tap.
+axis, and doing one after the other is their product. `concatenate` therefore pays two matrix products a tap, both wide:
+across while the columns lie side by side, as a backbone gives them, and down once the channels do.
 """
 
 from collections.abc import Mapping
@@ -56,20 +57,8 @@ def concatenate(maps: Mapping[str, Floats], grid: Size | None = None, *, pool: b
         `(B, gh, gw, C of all taps)` float32.
     """
     rows, columns = grid or max((array.shape[2:] for array in maps.values()), key=lambda shape: shape[0] * shape[1])
-    count = next(iter(maps.values())).shape[0]
-    embeddings = np.empty((count, rows, columns, sum(array.shape[1] for array in maps.values())), dtype=np.float32)
-    start = 0
-    for array in maps.values():
-        channels, height, width = array.shape[1:]
-        down, across = interpolation(height, rows), interpolation(width, columns)
-        if pool:
-            down, across = down @ _pooling(height), across @ _pooling(width)
-        channels_last = np.ascontiguousarray(array.transpose(0, 2, 3, 1))
-        widened = np.matmul(across, channels_last).reshape(count, height, columns * channels)
-        part = np.matmul(down, widened).reshape(count, rows, columns, channels)
-        embeddings[..., start : start + channels] = part
-        start += channels
-    return embeddings
+    parts = [_resampled(array, (rows, columns), pool) for array in maps.values()]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=3)
 
 
 def default_grid(maps: Mapping[str, Floats]) -> Size:
@@ -94,6 +83,26 @@ def interpolation(source: int, target: int) -> Floats:
     matrix[rows, lower] += 1 - share
     matrix[rows, np.minimum(lower + 1, source - 1)] += share
     return _frozen(matrix)
+
+
+def _resampled(array: Floats, grid: Size, pool: bool) -> Floats:
+    """A map `(B, C, h, w)` on another grid, channels last."""
+    count, channels, height, width = array.shape
+    rows, columns = grid
+    narrowed = np.matmul(array.reshape(count, channels * height, width), _resampling(width, columns, pool)[1])
+    channels_last = narrowed.reshape(count, channels, height, columns).transpose(0, 2, 3, 1)
+    widened = np.ascontiguousarray(channels_last).reshape(count, height, columns * channels)
+    resampled: Floats = np.matmul(_resampling(height, rows, pool)[0], widened)
+    return resampled.reshape(count, rows, columns, channels)
+
+
+@lru_cache(maxsize=64)
+def _resampling(source: int, target: int, pool: bool) -> tuple[Floats, Floats]:
+    """Resampling along one axis, of means of three if pooled first: `(target, source)`, and the same transposed."""
+    matrix = interpolation(source, target)
+    if pool:
+        matrix = _frozen(matrix @ _pooling(source))
+    return matrix, _frozen(np.ascontiguousarray(matrix.T))
 
 
 @lru_cache(maxsize=64)

@@ -68,3 +68,12 @@ def test_concatenating_is_pooling_aligning_and_stacking(
         embeddings = concatenate(taps, grid, pool=pool)
         assert embeddings.dtype == np.float32
         np.testing.assert_allclose(embeddings, np.concatenate(parts, axis=1).transpose(0, 2, 3, 1), atol=1e-5)
+
+
+def test_a_map_is_resampled_alike_alone_and_in_a_batch_and_not_changed() -> None:
+    array = maps(3, 4, 14, 9)
+    before = array.copy()
+    together = concatenate({"a": array}, (7, 12), pool=True)
+    for picture in range(3):
+        np.testing.assert_array_equal(concatenate({"a": array[[picture]]}, (7, 12), pool=True)[0], together[picture])
+    np.testing.assert_array_equal(array, before)

@@ -15,6 +15,7 @@ and equations are its. Its authors released code for inference only. What is the
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 import msgspec
@@ -23,8 +24,9 @@ from numpy.typing import NDArray
 
 from vision import anomaly_map
 from vision.arrays import FeatureMaps, Floats, Progress, Size
+from vision.detectors.fapm_cells import cells_within
 from vision.detectors.fapm_layer import Layer, layers_of, learn, tensors_of
-from vision.detectors.fapm_memory import CellMemory, cells_within
+from vision.detectors.fapm_memory import CellMemory
 from vision.detectors.fapm_parameters import FapmParameters, read, resolved
 from vision.detectors.protocol import Embedded, Parameter, PatchScores, Rendering
 from vision.detectors.scoring import picture_scores
@@ -102,18 +104,26 @@ class Fapm:
 
     def search(self, embedded: Embedded) -> PatchScores:
         """Each patch's distance to the memory of its cell, summed over the layers, and the picture's score (2.3)."""
-        grid = max((array.shape[1:3] for array in embedded.values()), key=lambda shape: shape[0] * shape[1])
-        count = len(next(iter(embedded.values())))
-        patch = np.zeros((count, *grid), dtype=np.float32)
-        image = np.zeros(count, dtype=np.float32)
+        finest = max(embedded.values(), key=lambda array: array.shape[1] * array.shape[2])
+        grid = (finest.shape[1], finest.shape[2])
+        patch = np.zeros((len(finest), *grid), dtype=np.float32)
+        peaks, near = [], []
         for layer, memory, embeddings in zip(self._layers, self._memories, embedded.values(), strict=True):
-            distances = memory.nearest(embeddings)
-            patch += np.float32(layer.weight) * _repeated(distances, grid)
+            distances, weight = memory.nearest(embeddings), np.float32(layer.weight)
+            patch += weight * _repeated(distances, grid)
             if self._parameters.score == "max":
-                image += np.float32(layer.weight) * self._scores(memory, embeddings, distances)
+                flat = distances.reshape(len(patch), -1)
+                farthest = flat.argmax(axis=1)
+                places = farthest + np.arange(len(flat)) * flat.shape[1]
+                peaks.append(weight * flat.take(places))
+                if self._parameters.neighbours:
+                    near.append(self._neighbours(memory, embeddings, farthest, places))
         if self._parameters.score != "max":
-            image = picture_scores(patch, self._parameters.score)
-        return PatchScores(patch, image)
+            return PatchScores(patch, picture_scores(patch, self._parameters.score))
+        image = np.stack(peaks)
+        if near:
+            image *= _certainty(np.stack(near))
+        return PatchScores(patch, image.sum(axis=0))
 
     def render(self, patch_scores: PatchScores, size: Size) -> Rendering:
         """Anomaly maps of a size; the scores are those of the search."""
@@ -145,23 +155,19 @@ class Fapm:
         settings = read(parameters)
         return cls(layers_of(tensors, settings), settings)
 
-    def _scores(self, memory: CellMemory, embeddings: Floats, distances: Floats) -> Floats:
-        """Each picture's largest distance of a layer, re-weighted."""
-        count, rows, columns = distances.shape
-        flat = distances.reshape(count, rows * columns)
-        scores: Floats = flat.max(axis=1)
-        k = self._parameters.neighbours
-        if k:
-            farthest = flat.argmax(axis=1)
-            vectors = embeddings.reshape(count, rows * columns, -1)[np.arange(count), farthest]
-            scores *= _certainty(memory.neighbours(vectors, farthest, (rows, columns), k))
-        return scores
+    def _neighbours(
+        self, memory: CellMemory, embeddings: Floats, farthest: NDArray[np.intp], places: NDArray[np.intp]
+    ) -> Floats:
+        """Distances of each picture's farthest patch to the nearest vectors of a layer, `(B, k)`."""
+        vectors = embeddings.reshape(-1, embeddings.shape[3]).take(places, axis=0)
+        grid = (embeddings.shape[1], embeddings.shape[2])
+        return memory.neighbours(vectors, farthest, grid, self._parameters.neighbours)
 
 
 def _certainty(distances: Floats) -> Floats:
-    """`1 - max(exp) / sum(exp)` over the distances `(B, k)` to k neighbours, nearest first."""
-    powers = np.exp(distances - distances[:, -1:], dtype=np.float64)
-    certainty: Floats = (1 - 1 / powers.sum(axis=1)).astype(np.float32)
+    """`1 - max(exp) / sum(exp)` over the distances `(..., k)` to k neighbours, nearest first."""
+    powers = np.exp(distances - distances[..., -1:], dtype=np.float64)
+    certainty: Floats = (1 - 1 / powers.sum(axis=-1)).astype(np.float32)
     return certainty
 
 
@@ -176,11 +182,20 @@ def _embed(maps: FeatureMaps, settings: FapmParameters) -> Embedded:
 
 
 def _repeated(distances: Floats, grid: Size) -> Floats:
-    if distances.shape[1:] == grid:
+    own = (distances.shape[1], distances.shape[2])
+    if own == grid:
         return distances
-    down, across = (np.arange(fine) * own // fine for fine, own in zip(grid, distances.shape[1:], strict=True))
-    repeated: Floats = distances[:, down[:, None], across]
+    repeated: Floats = distances.reshape(len(distances), -1).take(_covering(own, grid), axis=1)
     return repeated
+
+
+@lru_cache(maxsize=64)
+def _covering(own: Size, grid: Size) -> NDArray[np.intp]:
+    """Which patch of a layer's own grid each of another grid lies in, `grid`."""
+    down, across = (np.arange(fine) * coarse // fine for fine, coarse in zip(grid, own, strict=True))
+    covering: NDArray[np.intp] = down[:, None] * own[1] + across
+    covering.flags.writeable = False
+    return covering
 
 
 def _part(on_progress: Progress, part: int, parts: int) -> Progress:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.arrays import Floats, Progress
-from vision.detectors.fapm_memory import CellMemory, cells_within, split
+from vision.detectors.fapm_cells import cells_within, split
+from vision.detectors.fapm_memory import CellMemory
 from vision.detectors.fapm_parameters import FapmParameters
 from vision.detectors.fapm_sampling import Sampled, sample
 from vision.detectors.protocol import all_finite

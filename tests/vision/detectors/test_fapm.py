@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from benchmarks.fapm_ablation import ABLATION, PAPER, RELATIVE
 from vision.arrays import FeatureMaps
 from vision.detectors.fapm import Fapm
-from vision.detectors.fapm_memory import CellMemory, split
+from vision.detectors.fapm_cells import split
+from vision.detectors.fapm_memory import CellMemory
 from vision.detectors.fapm_sampling import sample, spread
 from vision.detectors.patchcore import PatchCore
 from vision.detectors.protocol import PatchScores
