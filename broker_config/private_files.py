@@ -1,6 +1,7 @@
 """Files of a site: written whole or not at all, and keys for their owner's eyes only from their first byte on."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from wire_contract.errors import UnavailableError
@@ -38,6 +39,8 @@ def write(path: Path, content: bytes, *, private: bool = False) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise UnavailableError(f"{path} cannot be written: {error.strerror}") from error
 
 

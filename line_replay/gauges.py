@@ -1,7 +1,7 @@
 """A running edge node's own metrics, read as Prometheus would."""
 
 from dataclasses import dataclass
-from urllib.error import URLError
+from http.client import HTTPException
 from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -40,7 +40,7 @@ class Gauges:
         try:
             with urlopen(self._address, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - http on loopback
                 text = answer.read().decode("utf-8")
-        except (URLError, OSError):
+        except (OSError, HTTPException):
             return None
         samples: dict[str, float] = {}
         buckets: list[tuple[float, float]] = []

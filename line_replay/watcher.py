@@ -118,8 +118,9 @@ class Watcher:
         try:
             self._waiting.put_nowait((delivery, time.time()))
         except queue.Full:
-            # Unacknowledged, a verdict comes again with the next connection; a map is only for looking at.
+            # The records still know the verdict. Unacknowledged, it would hold back every acknowledgement after it.
             _log.warning("watcher cannot keep up: %s left out", delivery.topic)
+            delivery.acknowledge()
 
     def _write(self) -> None:
         while (item := self._waiting.get()) is not None:
@@ -128,6 +129,8 @@ class Watcher:
                 self._keep(delivery, seen_at)
             except UnreadableError as error:
                 _log.warning("watcher cannot read a message on %s: %s", delivery.topic, error)
+            except OSError as error:
+                _log.warning("watcher cannot keep a map: %s", error.strerror)
             delivery.acknowledge()
 
     def _keep(self, delivery: Delivery, seen_at: float) -> None:

@@ -13,13 +13,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from analytics_service.settings import read_settings
+from broker_config import private_files
 from broker_config.authority import Authority, utc_now
 from broker_config.provision import provision, renew, revoke
 from broker_config.site import folder_of, read_issued, read_site
 from broker_config.wishes import Wish
 from edge_node.settings import EdgeSettings
 from line_replay.broker import Broker
-from wire_contract.errors import MisconfiguredError
+from wire_contract.errors import MisconfiguredError, UnavailableError
 from wire_contract.topics import Station, Topics
 
 MakeClient = Callable[..., Any]
@@ -210,6 +211,13 @@ def test_a_damaged_file_of_the_site_is_named(site: Path) -> None:
     (site / "site.json").write_text("{}")
     with pytest.raises(MisconfiguredError, match=r"site\.json"):
         renew(site, "hmi", now=utc_now())
+
+
+def test_nothing_is_left_of_a_key_that_could_not_be_put_in_its_place(tmp_path: Path) -> None:
+    (tmp_path / "client.key" / "something").mkdir(parents=True)
+    with pytest.raises(UnavailableError, match=r"client\.key cannot be written"):
+        private_files.write(tmp_path / "client.key", b"secret", private=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["client.key"]
 
 
 def test_rules_name_topics_of_the_sites_own_prefix(tmp_path: Path) -> None:

@@ -1,3 +1,6 @@
+import socket
+import threading
+
 import pytest
 
 from edge_node.metrics import EdgeMetrics
@@ -39,3 +42,18 @@ def test_a_running_edge_nodes_own_metrics_are_read():
 
 def test_an_edge_node_that_is_gone_has_no_reading():
     assert Gauges(free_port()).read() is None
+
+
+def test_an_edge_node_that_dies_in_the_middle_of_its_answer_has_no_reading():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def break_off():
+            connection, _ = listener.accept()
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 1000\r\n\r\nvad_edge_outbox_rows 1\n")
+            connection.close()
+
+        thread = threading.Thread(target=break_off)
+        thread.start()
+        assert Gauges(listener.getsockname()[1]).read() is None
+        thread.join()

@@ -1,6 +1,8 @@
 """The watcher writes down what is on the wire, repeats and all, and comes back after the broker."""
 
 import uuid
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from PIL import Image
 from line_replay.evidence import published_map
 from line_replay.watcher import Watcher
 from wire_contract.errors import UnavailableError
+from wire_contract.link.delivery import Delivery
 from wire_contract.link.link import Link
 from wire_contract.link.settings import LinkSettings
 from wire_contract.messages import MapMessage, ServiceStatus, pack, to_json
@@ -118,6 +121,28 @@ def test_it_comes_back_after_a_killed_broker(mosquitto, talker, watcher, entries
         return bool(watcher.sightings())
 
     eventually(said_and_seen)
+
+
+def test_what_does_not_fit_any_more_holds_up_no_acknowledgement(tmp_path, monkeypatch):
+    monkeypatch.setattr("line_replay.watcher._MAX_WAITING", 2)
+    watcher = Watcher(LinkSettings(port=1, client_id="watcher"), TOPICS, tmp_path / "maps", [STATION])
+    acknowledged = []
+    for number in range(4):
+        watcher._take(Delivery(topic="t", payload=b"", on_acknowledge=partial(acknowledged.append, number)))
+    assert acknowledged == [2, 3]
+
+
+@pytest.mark.broker
+def test_a_map_that_the_disk_does_not_take_costs_no_verdict(
+    talker, watcher, entries, verdict_on, eventually, monkeypatch
+):
+    monkeypatch.setattr(watcher, "map_file", lambda _: Path("/dev/full"))
+    lost = MapMessage(
+        inspection_id=str(uuid.UUID(int=5)), station=STATION, part_id="p", picture=b"picture", low=0.0, high=1.0
+    )
+    talker.publish(TOPICS.of(Station.parse(STATION), "map"), pack(lost), qos=1)
+    say(talker, verdict_on(entries[0]))
+    eventually(lambda: len(watcher.sightings()) == 1)
 
 
 def test_without_a_broker_it_says_so(tmp_path):
