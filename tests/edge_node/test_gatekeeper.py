@@ -126,6 +126,39 @@ def test_without_a_verdict_the_default_acts_at_the_deadline(
     assert keeper.judge(row, verdict(row), received_at=101.0) is None
 
 
+def test_nothing_moves_before_the_deadline_and_the_default_does_at_it(
+    gate: Notes, outbox: Outbox, clock: Clock, capture: Any
+) -> None:
+    stop = threading.Event()
+    keeper = Gatekeeper(gate, outbox, STATION, GatePolicy(deadline_seconds=2.0), EdgeMetrics(), clock=clock)
+    row = capture()
+    keeper.watch(row)
+    clock.now = 101.99
+    assert keeper._next(stop) is None
+    assert keeper.watching == 1
+    clock.now = 102.0
+    command = keeper._next(stop)
+    assert command is not None
+    assert (command.action, command.grounds) == ("reject", "deadline")
+    stop.set()
+    assert keeper._next(stop) is None
+
+
+def test_a_verdict_at_the_deadline_is_in_time_and_a_part_whose_deadline_is_now_is_not_watched(
+    gate: Notes, outbox: Outbox, clock: Clock, capture: Any
+) -> None:
+    metrics = EdgeMetrics()
+    keeper = Gatekeeper(gate, outbox, STATION, GatePolicy(deadline_seconds=2.0), metrics, clock=clock)
+    row, late = capture(), capture()
+    keeper.watch(row)
+    assert keeper.judge(row, verdict(row), received_at=102.0) is not None
+    clock.now = 102.0
+    keeper.settle(late, "clock")
+    assert keeper.watching == 0
+    missed = {"action": "none", "grounds": "missed"}
+    assert metrics.registry.get_sample_value("vad_edge_gate_actions_total", missed) == 1
+
+
 def test_a_late_or_historical_verdict_never_moves_the_gate(keeper: Gatekeeper, capture: Any) -> None:
     row = capture()
     keeper.watch(row)
