@@ -78,7 +78,7 @@ def read_pictures(data: Path, size: Size, *, skip_unreadable: bool, on_progress:
 
 def _doubts(pictures: Sequence[Pixels], sizes: Counter[Size], size: Size) -> Iterator[str]:
     """Tell of copies, which are held out and seen all the same, and of pictures that are squeezed unlike the others."""
-    copies = len(pictures) - len({hashlib.sha256(picture).digest() for picture in pictures})
+    copies = len(pictures) - len({hashlib.sha256(picture.tobytes()).digest() for picture in pictures})
     if copies:
         yield (
             f"{copies} of {len(pictures)} pictures are copies of others: what was to be held out has been seen, and"

@@ -102,11 +102,12 @@ def command(
     threads: Annotated[int, typer.Option(min=1, help="Of ONNX Runtime.")] = 1,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
 ) -> None:
-    """Judge one backbone against another: cost, speed, and accuracy with paired-bootstrap intervals.
+    r"""Judge one backbone against another: cost, speed, and accuracy with paired-bootstrap intervals.
 
     [bold]Example[/bold]
 
-        patchline bench backbone --data pictures --detectors patchcore,fapm --json backbone.json
+        patchline bench backbone --data pictures --detectors patchcore,fapm \
+            --json backbone.json
     """
     console, size = Console(), (side, side)
     if not console.is_terminal:

@@ -134,7 +134,12 @@ def command(
     backbone: Annotated[str, typer.Option("--backbone", help="The packaged one unless given.")] = "",
     json: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
 ) -> None:
-    """Let a backlog drain beside live parts, and read latencies and books."""
+    """Let a backlog drain beside live parts, and read latencies and books.
+
+    [bold]Example[/bold]
+
+        patchline bench backlog --data pictures/bottle --json backlog.json
+    """
     console = Console()
     category = read_category(data)
     with tempfile.TemporaryDirectory(prefix="patchline-backlog-") as name, phases(console) as on_phase:

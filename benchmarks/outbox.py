@@ -204,11 +204,12 @@ def command(
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each has its turn.")] = 5,
     seed: Annotated[int, typer.Option("--seed", help="Of the messages' bytes.")] = 0,
 ) -> None:
-    """Measure how fast the outbox keeps pictures, beside a raw append + fdatasync on the same disk.
+    r"""Measure how fast the outbox keeps pictures, beside a raw append + fdatasync on the same disk.
 
     [bold]Example[/bold]
 
-        patchline bench outbox --folder /var/lib/patchline --json outbox.json
+        patchline bench outbox --folder /var/lib/patchline \
+            --json outbox.json
     """
     rates = []
     if not folder.is_dir():

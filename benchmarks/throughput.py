@@ -120,11 +120,12 @@ def command(
     seconds: Annotated[float, typer.Option("--seconds", min=2, help="How long each rate is tried.")] = 15.0,
     seed: Annotated[int, typer.Option("--seed", help="Of the parts' order.")] = 0,
 ) -> None:
-    """Find the rate a line sustains on this machine, and the latency at half that rate.
+    r"""Find the rate a line sustains on this machine, and the latency at half that rate.
 
     [bold]Example[/bold]
 
-        patchline bench throughput --data pictures/bottle --stations 4 --json throughput.json
+        patchline bench throughput --data pictures/bottle --stations 4 \
+            --json throughput.json
     """
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="patchline-throughput-") as folder:

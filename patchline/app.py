@@ -7,12 +7,13 @@ import typer
 
 from patchline.verbs import LazyVerbs
 
-ABOUT = """Inspects parts on a production line by picture, over MQTT: thin links, exactly one verdict a part.
+ABOUT = r"""Inspects parts on a production line by picture, over MQTT: thin links, exactly one verdict a part.
 
 [bold]Examples[/bold]
 
     patchline demo
-    patchline replay --data pictures/bottle --stations 4 --codec webp:80 --report report
+    patchline replay --data pictures/bottle --stations 4 --codec webp:80 \
+        --report report
     patchline commission --help
 
 Exit codes: 0 done · 1 the run proved something wrong · 2 a setting, argument or file is wrong · 3 a broker, disk or

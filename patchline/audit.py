@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from analytics_service.records import Records
     from patchline.accounts import Account
 
-EXAMPLES = """Reconcile the records with the stations' numbers, which have no gaps: produced = judged + dropped.
+EXAMPLES = r"""Reconcile the records with the stations' numbers, which have no gaps: produced = judged + dropped.
 
 Service and stations may be running. Without a station's outbox, what it still holds is not known; a number that is
 missing for longer than the grace then counts as unaccounted for.
@@ -25,7 +25,8 @@ missing for longer than the grace then counts as unaccounted for.
 [bold]Examples[/bold]
 
     patchline audit --config analytics.toml
-    patchline audit --records sqlite:///records.db --station plant/line1/cam1 --edge-journal outbox.sqlite
+    patchline audit --records sqlite:///records.db \
+        --station plant/line1/cam1 --edge-journal outbox.sqlite
     patchline audit --config analytics.toml --json
 
 Exit codes: 0 every part is accounted for · 1 some are not · 2 a setting or file is wrong · 3 the records are away.

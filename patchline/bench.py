@@ -11,19 +11,23 @@ from benchmarks import backbone, backlog, outbox, throughput  # noqa: E402 - num
 from benchmarks.detectors import command as detectors  # noqa: E402 - the same
 from benchmarks.transmission import command as transmission  # noqa: E402 - the same
 
-_HELP = """Measure this machine. Each benchmark prints a table and, with --json FILE, the same figures.
+_HELP = r"""Measure this machine. Each benchmark prints a table and, with --json FILE, the same figures.
 
 [bold]Examples[/bold]
 
-    patchline bench transmission --data pictures/bottle --json transmission.json --plots plots
+    patchline bench transmission --data pictures/bottle \
+        --json transmission.json --plots plots
 
-    patchline bench detectors --data pictures/bottle --json detectors.json --plots plots
+    patchline bench detectors --data pictures/bottle \
+        --json detectors.json --plots plots
 
-    patchline bench throughput --data pictures/bottle --json throughput.json
+    patchline bench throughput --data pictures/bottle \
+        --json throughput.json
 
     patchline bench backbone --data pictures --json backbone.json
 
-    patchline bench outbox --folder /var/lib/patchline --json outbox.json
+    patchline bench outbox --folder /var/lib/patchline \
+        --json outbox.json
 
     patchline bench backlog --data pictures/bottle --json backlog.json
 """

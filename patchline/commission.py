@@ -98,23 +98,28 @@ def command(
         bool, typer.Option("--skip-unreadable", help="Leave out pictures that cannot be read, and say which.")
     ] = False,
 ) -> None:
-    """Learn what a good part looks like, from pictures of good parts.
+    r"""Learn what a good part looks like, from pictures of good parts.
 
-    Writes an artifact a codec and the station's profile. The first codec is the one the station uses; the others are
-    the rungs below it. A feature codec learns from the pictures, too: what it learnt, and the backbone unless it is
-    the packaged one, are files a station fetches once.
+    Writes an artifact for each codec, and the station's profile. The first codec is the one the station uses; the
+    others are the rungs below it. A feature codec learns from the pictures, too: what it learnt, and the backbone
+    unless it is the packaged one, are files a station fetches once.
 
     [bold]Examples[/bold]
 
-        patchline commission --data pictures/bottle --station plant/line1/cam1 --codec webp:80 --out artifacts
+        patchline commission --data pictures/bottle \
+            --station plant/line1/cam1 --codec webp:80 --out artifacts
 
-        patchline commission --data good/ --station plant/line1/cam1 --codec png --codec webp:60
-        --parameter coreset_ratio=0.01 --out artifacts
+        patchline commission --data good/ --station plant/line1/cam1 \
+            --codec png --codec webp:60 --parameter coreset_ratio=0.01 \
+            --out artifacts
 
-        patchline commission --data good/ --station plant/line1/cam1 --codec features --edge-backbone mobilenet_v2
-        --edge-taps features.6,features.13 --uplink 100kB/s --out artifacts
+        patchline commission --data good/ --station plant/line1/cam1 \
+            --codec features --edge-backbone mobilenet_v2 \
+            --edge-taps features.6,features.13 --uplink 100kB/s \
+            --out artifacts
 
-        patchline commission --data good/ --station plant/line1/cam1 --false-loss 0.01 --out artifacts
+        patchline commission --data good/ --station plant/line1/cam1 \
+            --false-loss 0.01 --out artifacts
     """
     uplink_rate = bytes_per_second_of(uplink)
     bound_threads(threads)

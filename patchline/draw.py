@@ -24,7 +24,7 @@ def command(
     size: Annotated[str, typer.Option("--size", help="HEIGHTxWIDTH of the pictures.")] = "256x256",
     seed: Annotated[int, typer.Option("--seed", help="The same seed draws the same parts.")] = 0,
 ) -> None:
-    """Draw a category of parts in MVTec's layout: good ones, defective ones, and exact masks of the defects.
+    r"""Draw a category of parts in MVTec's layout: good ones, defective ones, and exact masks of the defects.
 
     Drawn parts show that a line works. They say nothing of how accurate it is on yours.
 
@@ -32,7 +32,8 @@ def command(
 
         patchline draw --product washer --out washers
 
-        patchline replay --data washers --stations 2 --takt 0.5 --codec webp:80 --report report
+        patchline replay --data washers --stations 2 --takt 0.5 \
+            --codec webp:80 --report report
     """
     if product not in PRODUCTS:
         raise MisconfiguredError(

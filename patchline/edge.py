@@ -9,6 +9,18 @@ import typer
 from edge_node.settings import EdgeSettings
 from patchline.threads import bound_threads
 
+EXAMPLES = """Run a station: capture, encode, keep, send, and move the gate, until SIGTERM or Ctrl-C.
+
+[bold]Examples[/bold]
+
+    patchline edge --config edge.toml
+    patchline edge --config edge.toml --check
+    PATCHLINE_EDGE_BROKER__HOST=10.0.0.5 patchline edge --config edge.toml
+
+Exit codes: 0 stopped in order · 2 a setting, or a file it names, is wrong · 3 the outbox's disk, or verdicts that were
+waited for, stayed away.
+"""
+
 
 def command(
     config: Annotated[Path, typer.Option(help="The station's settings, a TOML file.")],
@@ -33,3 +45,6 @@ def command(
     code = run(settings)
     if code:
         raise typer.Exit(code)
+
+
+command.__doc__ = EXAMPLES

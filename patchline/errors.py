@@ -15,6 +15,9 @@ from wire_contract.errors import (
     UnreadableError,
 )
 
+EXIT_INTERRUPTED = 130
+"""What shells expect of a program that Ctrl-C ended."""
+
 
 @contextmanager
 def told_plainly() -> Iterator[None]:
@@ -27,6 +30,9 @@ def told_plainly() -> Iterator[None]:
     except UnavailableError as error:
         _say(error)
         raise SystemExit(EXIT_UNAVAILABLE) from error
+    except KeyboardInterrupt as error:
+        typer.secho("interrupted", err=True)
+        raise SystemExit(EXIT_INTERRUPTED) from error
 
 
 class PlainErrors(TyperGroup):

@@ -20,15 +20,17 @@ NEAR_DAYS = 30.0
 
 _DAY_SECONDS = 86_400.0
 
-_HELP = """Make a site: authority, certificates, broker settings, access rules, and a ready folder for every machine.
+_HELP = r"""Make a site: authority, certificates, broker settings, access rules, and a ready folder for every machine.
 
 Run it again with further --station or --client to add them; no key that is there is touched. Needs the extra `site`.
 
 [bold]Examples[/bold]
 
-    patchline provision --out site --site plant --broker-host broker.lan --station line-1/top --station line-1/side
+    patchline provision --out site --site plant --broker-host broker.lan \
+        --station line-1/top --station line-1/side
 
-    patchline provision --out site --station line-2/cam --client plc=press-plc
+    patchline provision --out site --station line-2/cam \
+        --client plc=press-plc
 
     patchline provision list --out site
 

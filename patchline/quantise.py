@@ -39,11 +39,14 @@ def command(
     seed: Annotated[int, typer.Option(help="Of which pictures are taken, and of the comparison.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures there too.")] = None,
 ) -> None:
-    """Make an int8 form of a backbone from normal pictures, and print what is lost (needs the torch extra).
+    r"""Make an int8 form of a backbone from normal pictures, and print what is lost (needs the torch extra).
 
     It is used only where it is named in full: [bold]--backbone mobilenet_v2:int8[/bold].
 
-    Example: patchline weights quantise mobilenet_v2 --data pictures/bottle --out weights/
+    [bold]Example[/bold]
+
+        patchline weights quantise mobilenet_v2 --data pictures/bottle \
+            --out weights/
     """
     spec = backbone_of(name)
     if spec.quantised:

@@ -79,25 +79,27 @@ def command(
         list[str] | None, typer.Option("--kill", help="SIGKILL and restart: analytics@SECONDS or broker@SECONDS.")
     ] = None,
 ) -> None:
-    """Play a folder of pictures through a simulated line and report how every part was judged.
+    r"""Play a folder of pictures through a simulated line and report how every part was judged.
 
     Learns from train/good, deals test/ to the stations in a seeded order, starts a broker, the service and one process
     a station, and joins the truth with every verdict seen. Exit code 0 only if every part has exactly one verdict.
 
     [bold]Examples[/bold]
 
-        patchline replay --data pictures/bottle --stations 4 --codec webp:80 --report report
+        patchline replay --data pictures/bottle --stations 4 --codec webp:80 \
+            --report report
 
-        patchline replay --data pictures/bottle --stations 2 --takt 0.25 --kill analytics@5 --kill broker@10
-        --report report
+        patchline replay --data pictures/bottle --stations 2 --takt 0.25 \
+            --kill analytics@5 --kill broker@10 --report report
 
-        patchline replay --data pictures/bottle --stations 1 --takt 3 --uplink 100kB/s --edge-slowdown 3
-        --report report
+        patchline replay --data pictures/bottle --stations 1 --takt 3 \
+            --uplink 100kB/s --edge-slowdown 3 --report report
 
-        patchline replay --data pictures/bottle --artifact artifacts --codec webp:60 --limit 20 --report report
+        patchline replay --data pictures/bottle --artifact artifacts \
+            --codec webp:60 --limit 20 --report report
 
-        patchline replay --data pictures/bottle --artifact artifacts --signing-key site/signing/signing.key
-        --report report
+        patchline replay --data pictures/bottle --artifact artifacts \
+            --signing-key site/signing/signing.key --report report
     """
     bound_threads(backbone_threads)
     from line_replay.replay import ReplayOptions, prepare  # noqa: PLC0415 - `--help` must not load a neural network

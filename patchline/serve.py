@@ -8,13 +8,14 @@ import typer
 
 from patchline.threads import bound_threads
 
-EXAMPLES = """Judge what the stations of a site send, until SIGTERM.
+EXAMPLES = r"""Judge what the stations of a site send, until SIGTERM.
 
 [bold]Examples[/bold]
 
     patchline serve --config analytics.toml
     patchline serve --config analytics.toml --check
-    PATCHLINE_ANALYTICS_BROKER__PASSWORD=secret patchline serve --config analytics.toml
+    PATCHLINE_ANALYTICS_BROKER__PASSWORD=secret patchline serve \
+        --config analytics.toml
 
 Exit codes: 0 stopped in order · 2 a setting, artifact or backbone is wrong · 3 the records are away.
 """

@@ -18,6 +18,12 @@ _HELP = f"""Backbones: list them, export other taps, fetch published weights.
 
 Weights are looked for in the folders of {store.VARIABLE} (a path list), then in the user's cache, then in the package.
 Nothing is ever downloaded but by [bold]weights fetch[/bold].
+
+[bold]Examples[/bold]
+
+    patchline weights list
+    patchline weights fetch wide_resnet50_2
+    patchline weights quantise mobilenet_v2 --data pictures/bottle
 """
 
 app = typer.Typer(
@@ -51,11 +57,12 @@ def export(
     ] = None,
     out: Out = None,
 ) -> None:
-    """Make an ONNX file of a backbone's weights, with any of its taps (needs the torch extra).
+    r"""Make an ONNX file of a backbone's weights, with any of its taps (needs the torch extra).
 
     Examples: patchline weights export mobilenet_v2
 
-    patchline weights export mobilenet_v2 --taps features.3,features.8,features.14 --out weights/
+    patchline weights export mobilenet_v2 \
+        --taps features.3,features.8,features.14 --out weights/
     """
     spec = _spec(name)
     asked = spec.ordered([tap.strip() for tap in taps.split(",") if tap.strip()] or list(spec.taps))

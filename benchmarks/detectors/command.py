@@ -49,15 +49,18 @@ def command(
     runs: Annotated[int, typer.Option("--runs", min=1, help="Single pictures timed a row.")] = 60,
     seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
 ) -> None:
-    """Compare detectors on a category: what they find, and what they cost.
+    r"""Compare detectors on a category: what they find, and what they cost.
 
     [bold]Examples[/bold]
 
-        patchline bench detectors --data pictures/bottle --json detectors.json --plots .
+        patchline bench detectors --data pictures/bottle \
+            --json detectors.json --plots .
 
-        patchline bench detectors --data pictures/bottle --backbone mobilenet_v2 --detector fapm --ablation
+        patchline bench detectors --data pictures/bottle \
+            --backbone mobilenet_v2 --detector fapm --ablation
 
-        patchline bench detectors --data pictures/bottle --backbone resnet50_v2_trunk --device cuda
+        patchline bench detectors --data pictures/bottle \
+            --backbone resnet50_v2_trunk --device cuda
     """
     errors, console = Console(stderr=True), Console()
     if not console.is_terminal:

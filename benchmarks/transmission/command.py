@@ -135,15 +135,17 @@ def command(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the codecs, the parts' order and the resamples.")] = 0,
 ) -> None:
-    """What each way of sending a part finds and costs: the compression paper's tables for a category.
+    r"""What each way of sending a part finds and costs: the compression paper's tables for a category.
 
     Every scenario is commissioned, examined on all test pictures, and played through a real broker over a thin line.
 
     [bold]Examples[/bold]
 
-        patchline bench transmission --data pictures/bottle --json transmission.json --plots plots
+        patchline bench transmission --data pictures/bottle \
+            --json transmission.json --plots plots
 
-        patchline bench transmission --data pictures/bottle --scenario webp-80-fast --scenario residual-4000
+        patchline bench transmission --data pictures/bottle \
+            --scenario webp-80-fast --scenario residual-4000
     """
     if constrained_by not in CONSTRAINED:
         raise MisconfiguredError(

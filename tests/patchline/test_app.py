@@ -1,5 +1,6 @@
 """The command line: every verb tells how it is used, and every refusal is one line with its exit code."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -35,11 +36,21 @@ def test_help_lists_every_verb_and_the_exit_codes(run):
     assert "Exit codes" in done.stdout
 
 
-@pytest.mark.parametrize("verb", sorted(VERBS))
-def test_every_verb_shows_an_example(run, verb):
-    done = run(verb, "--help")
+def commands():
+    """Every verb, and every verb of a group, as it is written."""
+    for verb in sorted(VERBS):
+        yield verb
+        yield from (f"{verb} {name}" for name in sorted(getattr(load(verb), "commands", {})))
+
+
+@pytest.mark.parametrize("command", [*commands()])
+def test_every_command_shows_examples_that_a_person_can_copy_from_a_small_terminal(command):
+    done = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "80", "TERM": "dumb"})
     assert done.exit_code == 0, done.output
-    assert f"patchline {verb}" in done.stdout
+    lines = [line.rstrip() for line in done.stdout.partition("Example")[2].partition("╭")[0].splitlines()]
+    assert any(f"patchline {command}" in line for line in lines)
+    continued = [before for before, line in itertools.pairwise(lines) if line.lstrip().startswith("--")]
+    assert all(line.endswith("\\") for line in continued), "a line that was broken runs as two commands"
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
@@ -57,6 +68,15 @@ def test_help_loads_none_of_the_heavy_rooms():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "LOADED []" in done.stdout
+
+
+def test_ctrl_c_ends_a_command_in_a_word_and_the_shells_exit_code(run, monkeypatch):
+    def interrupt(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("patchline.draw.write_category", interrupt)
+    done = run("draw", "--product", "washer", "--out", "nowhere")
+    assert (done.exit_code, done.stderr) == (130, "interrupted\n")
 
 
 def test_an_unknown_verb_is_refused(run):
