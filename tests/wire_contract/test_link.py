@@ -1,3 +1,4 @@
+import socket
 import subprocess
 import sys
 import threading
@@ -281,6 +282,35 @@ def test_a_broker_that_falls_silent_is_noticed_by_the_keepalive(
     mosquitto.suspend()
     eventually(lambda: end.losses)
     assert "Keep alive timeout" in end.losses[0]
+
+
+def test_a_broker_that_answers_pings_and_acknowledges_nothing_is_left(
+    make_link: MakeLink, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it was given would be on its way for ever: neither answered nor sent again."""
+    monkeypatch.setattr("wire_contract.link.epoch._ACKNOWLEDGEMENT_SECONDS", 1.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        deaf = threading.Thread(target=hear_and_say_nothing, args=(server,))
+        deaf.start()
+        end = make_link(server.getsockname()[1], protocol="3.1.1", keepalive_seconds=1)
+        fates: list[Acknowledged] = []
+        end.link.publish("topic", b"payload", on_done=fates.append)
+        eventually(lambda: fates)
+        eventually(lambda: len(end.connections) == 2)
+        end.link.stop(5.0)
+        deaf.join(60.0)
+    assert fates == [Acknowledged(accepted=False, reason="the broker acknowledged nothing for 2 s")]
+
+
+def hear_and_say_nothing(server: socket.socket) -> None:
+    """Two connections of MQTT 3.1.1: CONNECT and PINGREQ are answered, PUBLISH is not."""
+    for _ in range(2):
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"\x20\x02\x00\x00")
+            while heard := connection.recv(4096):
+                if heard.endswith(b"\xc0\x00"):
+                    connection.sendall(b"\xd0\x00")
 
 
 def test_unacknowledged_deliveries_come_again_while_the_broker_keeps_the_session(

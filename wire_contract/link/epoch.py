@@ -27,6 +27,8 @@ from wire_contract.link.window import Window
 
 _TICK_SECONDS = 1.0
 """How often keepalive and deadlines are looked at when nothing happens."""
+_ACKNOWLEDGEMENT_SECONDS = 120.0
+"""A broker that acknowledges nothing for so long never will, though it answers pings: what it holds is sent anew."""
 _UNSPECIFIED = "Unspecified error"
 """What paho says of a connection that was closed without a word."""
 _SHARE_OF_STOPPING = 0.7
@@ -151,6 +153,9 @@ class Epoch:
         now = time.monotonic()
         if not self._live and now > deadline:
             self._ended("the broker did not answer CONNECT and SUBSCRIBE in time")
+            return True
+        if self.window.waited_seconds(writing=self._client.want_write()) > _ACKNOWLEDGEMENT_SECONDS:
+            self._ended(f"the broker acknowledged nothing for {_ACKNOWLEDGEMENT_SECONDS:.0f} s")
             return True
         return self._stopping.wished.is_set() and now > self._stopping.deadline
 

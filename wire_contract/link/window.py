@@ -1,6 +1,7 @@
 """What is on the way out over one connection, and no more than the broker allows."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ class Window:
         self._limit_bytes = limit_bytes
         self._waiting: deque[Request] = deque()
         self._in_flight: dict[int, Request] = {}
+        self._moved_at, self._unwritten = 0.0, False
 
     def open(self, capacity: int, limit_bytes: int) -> None:
         """Let publications in, so many at once and so large each."""
@@ -95,11 +97,23 @@ class Window:
         """The publication now goes by this packet id."""
         with self._lock:
             self._in_flight[packet_id] = request
+            self._unwritten = True
+
+    def waited_seconds(self, *, writing: bool) -> float:
+        """For how long nothing of what is on its way was acknowledged, though it has all been written out."""
+        with self._lock:
+            now = time.monotonic()
+            if self._unwritten or not self._in_flight:
+                self._moved_at = now
+            # A ping that is written later says nothing of the publications before it.
+            self._unwritten = self._unwritten and writing
+            return now - self._moved_at
 
     def acknowledged(self, packet_id: int, code: int, reason: str) -> None:
         """The broker answered (QoS 1), or the socket took it (QoS 0): tell whoever published."""
         with self._lock:
             request = self._in_flight.pop(packet_id, None)
+            self._moved_at = time.monotonic()
         if request is not None:
             accepted = code < _FIRST_FAILURE and code != _NO_MATCHING_SUBSCRIBERS
             request.done(Acknowledged(accepted=accepted, reason=reason))
