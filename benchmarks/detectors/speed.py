@@ -60,28 +60,35 @@ def time_pictures(
 def rate_batches(
     engine: Engine, detector: Detector, pictures: Pixels, *, runs: int, on_progress: Progress
 ) -> dict[str, Any]:
-    """Pictures a second at every batch size, and at the best; arguments as for `time_pictures`."""
+    """Pictures a second at every batch size, and at the best, with the share of search and map in the latter.
+
+    Arguments as for `time_pictures`.
+    """
     rates: dict[int, float] = {}
+    shares: dict[int, float] = {}
     for done, batch in enumerate(BATCHES):
         on_progress(done, len(BATCHES))
-        rates[batch] = _rate(engine, detector, pictures, batch, max(FEWEST_BATCHES, runs // batch))
+        seconds = _typical(engine, detector, pictures, batch, max(FEWEST_BATCHES, runs // batch))
+        rates[batch] = batch / seconds["total"]
+        shares[batch] = (seconds["pooling"] + seconds["comparison"] + seconds["map"]) / seconds["backbone"]
     on_progress(len(BATCHES), len(BATCHES))
     best = max(rates, key=lambda batch: rates[batch])
     return {
         "images_per_second": rates[1],
         "best_batch": best,
         "images_per_second_best_batch": rates[best],
+        "search_and_map_share_best_batch": shares[best],
         "images_per_second_by_batch": {str(batch): rate for batch, rate in rates.items()},
     }
 
 
-def _rate(engine: Engine, detector: Detector, pictures: Pixels, batch: int, times: int) -> float:
-    """Pictures a second in batches of a size, by the median time of a batch; the first one warms up."""
-    taken: list[float] = []
+def _typical(engine: Engine, detector: Detector, pictures: Pixels, batch: int, times: int) -> dict[str, float]:
+    """The median seconds of each stage, and of all, of batches of a size; the first one warms up."""
+    taken: list[dict[str, float]] = []
     for first in range(0, batch * (times + 1), batch):
         chosen = pictures[np.arange(first, first + batch) % len(pictures)]
-        taken.append(_inspect(engine, detector, chosen)["total"])
-    return batch / median(taken[1:])
+        taken.append(_inspect(engine, detector, chosen))
+    return {stage: median(seconds[stage] for seconds in taken[1:]) for stage in (*STAGES, "total")}
 
 
 def _inspect(engine: Engine, detector: Detector, pixels: Pixels) -> dict[str, float]:

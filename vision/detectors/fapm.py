@@ -112,7 +112,7 @@ class Fapm:
             distances, weight = memory.nearest(embeddings), np.float32(layer.weight)
             patch += weight * _repeated(distances, grid)
             if self._parameters.score == "max":
-                flat = distances.reshape(len(patch), -1)
+                flat = distances.reshape(len(patch), distances.shape[1] * distances.shape[2])
                 farthest = flat.argmax(axis=1)
                 places = farthest + np.arange(len(flat)) * flat.shape[1]
                 peaks.append(weight * flat.take(places))
@@ -185,7 +185,7 @@ def _repeated(distances: Floats, grid: Size) -> Floats:
     own = (distances.shape[1], distances.shape[2])
     if own == grid:
         return distances
-    repeated: Floats = distances.reshape(len(distances), -1).take(_covering(own, grid), axis=1)
+    repeated: Floats = distances.reshape(len(distances), own[0] * own[1]).take(_covering(own, grid), axis=1)
     return repeated
 
 

@@ -149,6 +149,24 @@ def test_many_patches_are_searched_in_blocks_with_the_same_result() -> None:
     np.testing.assert_allclose(found[::97], expected, rtol=1e-4)
 
 
+def test_a_long_bank_beside_short_ones_is_searched_with_them() -> None:
+    rng = np.random.default_rng(1)
+    banks = [rng.standard_normal((count, 7)).astype(np.float32) for count in (30, 2900, 31, 900)]
+    embeddings = rng.standard_normal((3, 8, 6, 7)).astype(np.float32)
+    found = memory_of(banks, (2, 2)).nearest(embeddings)
+    for index, bank in enumerate(banks):
+        own = np.s_[:, 4 * (index // 2) : 4 * (index // 2) + 4, 3 * (index % 2) : 3 * (index % 2) + 3]
+        expected = np.linalg.norm(embeddings[own][..., None, :] - bank, axis=-1).min(axis=-1)
+        np.testing.assert_allclose(found[own], expected, rtol=1e-5)
+
+
+def test_a_batch_of_no_picture_has_no_scores() -> None:
+    detector = fit(pictures(3, 1))
+    nothing = scores(detector, {tap: array[:0] for tap, array in pictures(1, 2).items()})
+    assert nothing.patch.shape == (0, 12, 8)
+    assert nothing.image.shape == (0,)
+
+
 def test_every_patch_is_in_the_cell_that_search_compares_it_with() -> None:
     grid, cells = (10, 7), (4, 3)
     positions = np.stack(np.meshgrid(np.arange(10.0), np.arange(7.0), indexing="ij"), axis=-1).astype(np.float32)
