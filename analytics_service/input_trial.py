@@ -30,7 +30,7 @@ from wire_contract.errors import MisconfiguredError, UnreadableError
 
 _ROOM = 4
 """Defects are drawn into pictures of at most so many times the pixels of the largest input, shrunk where need be."""
-_STEPS, _ROUNDS = 1 + HALVES, 3
+_STEPS, _ROUNDS = 1 + HALVES, 5
 
 
 @dataclass(frozen=True)
@@ -115,20 +115,25 @@ class InputTrial:
     ) -> "_Measured":
         on_step(0)
         normal, defective = (self.send(np.stack([resize(each, size) for each in some])) for some in (pictures, planted))
-        few = np.stack([resize(picture, size) for picture in pictures[:BATCH_PICTURES]])
         (word, *_) = scores_of(self.kind.name, self.parameters)
         judged = Judged(normal.maps, defective.maps, sources, self.seed)
         found = judged.scores(self.kind, {**self.parameters, SCORE: word}, (word,), lambda half: on_step(1 + half))
-        return _Measured(size, *found[word], self._fastest(few), normal.payload_bytes)
+        slower = 1.0 if size == self.asked else self._slower(size, pictures[:BATCH_PICTURES])
+        return _Measured(size, *found[word], slower, normal.payload_bytes)
 
-    def _fastest(self, pictures: Pixels) -> float:
-        """Seconds that a few pictures take on their way, at best: what else runs here counts least."""
-        taken = []
+    def _slower(self, size: Size, pictures: list[Pixels]) -> float:
+        """How many times the seconds of the size asked for a few pictures take on their way.
+
+        Both take turns, and the fastest turns count, so that what else runs here matters least.
+        """
+        stacks = [np.stack([resize(each, size) for each in pictures]) for size in (self.asked, size)]
+        taken: list[list[float]] = [[], []]
         for _ in range(_ROUNDS):
-            started = time.perf_counter()
-            self.send(pictures)
-            taken.append(time.perf_counter() - started)
-        return min(taken)
+            for stack, seconds in zip(stacks, taken, strict=True):
+                started = time.perf_counter()
+                self.send(stack)
+                seconds.append(time.perf_counter() - started)
+        return min(taken[1]) / min(taken[0])
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ class _Measured:
     size: Size
     normal: NDArray[np.float64]
     planted: NDArray[np.float64]
-    seconds: float
+    slower: float
     payload_bytes: float | None
 
 
@@ -168,7 +173,7 @@ def _costed(measured: _Measured, asked: _Measured) -> Outcome:
     pixels = measured.size[0] * measured.size[1] / (asked.size[0] * asked.size[1])
     both = measured.payload_bytes, asked.payload_bytes
     payload = both[0] / both[1] if both[0] is not None and both[1] else pixels
-    cost = Cost(pixels=pixels, seconds=measured.seconds / asked.seconds, payload=payload)
+    cost = Cost(pixels=pixels, seconds=measured.slower, payload=payload)
     return Outcome({INPUT_SIZE: written(measured.size)}, measured.normal, measured.planted, cost)
 
 
