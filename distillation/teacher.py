@@ -36,7 +36,6 @@ class TeacherTap:
 TAPS = (TeacherTap("features.6", "stride8", 8, 24, 16), TeacherTap("features.13", "stride16", 16, 40, 40))
 """What is shipped keeps a float16 artifact under half of the teacher's: 56 channels against 128 where taps are put side
 by side (PatchCore), 784 * 16 + 196 * 40 values against 784 * 32 + 196 * 96 where each keeps its own grid (FAPM)."""
-TEACHER_SHA256 = "73fe6a41e0e99382461a1bea37f717cd0ed4525475122deff121ba1240499a3c"
 
 
 class OnnxTeacher:

@@ -1,6 +1,5 @@
 """SIGKILL and SIGSTOP, at drawn moments: of the broker, the service, the station, and of several at once."""
 
-import shutil
 import signal
 import time
 from random import Random
@@ -141,11 +140,3 @@ def stall_station(rig: Rig, rng: Random) -> None:
     rig.edge.signal(signal.SIGSTOP)
     time.sleep(rng.uniform(1.0, 3.0))
     rig.edge.signal(signal.SIGCONT)
-
-
-def broker_data(rig: Rig) -> str:
-    """Where a broker that remembers keeps its data."""
-    folder = rig.folder / "broker" / "data"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return str(folder)

@@ -112,7 +112,7 @@ def test_uncalibrated_parts_can_be_rejected_by_setting() -> None:
 
 
 def test_without_a_verdict_the_default_acts_at_the_deadline(
-    keeper: Gatekeeper, capture: Any, gate: Notes, clock: Clock, eventually: Any, outbox: Outbox
+    keeper: Gatekeeper, capture: Any, gate: Notes, clock: Clock, eventually: Any, metrics: EdgeMetrics
 ) -> None:
     row = capture()
     keeper.watch(row)
@@ -123,7 +123,18 @@ def test_without_a_verdict_the_default_acts_at_the_deadline(
     eventually(lambda: gate.commands)
     assert [(command.action, command.grounds) for command in gate.commands] == [("reject", "deadline")]
     assert gate.written == [True]
+    acted = {"action": "reject", "grounds": "deadline"}
+    assert metrics.registry.get_sample_value("vad_edge_gate_actions_total", acted) == 1
     assert keeper.judge(row, verdict(row), received_at=101.0) is None
+
+
+def test_a_sleeping_gatekeeper_hears_of_a_part_that_is_late_already(
+    keeper: Gatekeeper, capture: Any, gate: Notes, clock: Clock, eventually: Any
+) -> None:
+    row = capture()
+    clock.now = 103.0
+    keeper.watch(row)
+    eventually(lambda: [command.inspection_id for command in gate.commands] == [row.inspection_id])
 
 
 def test_nothing_moves_before_the_deadline_and_the_default_does_at_it(
@@ -149,7 +160,10 @@ def test_a_verdict_at_the_deadline_is_in_time_and_a_part_whose_deadline_is_now_i
 ) -> None:
     metrics = EdgeMetrics()
     keeper = Gatekeeper(gate, outbox, STATION, GatePolicy(deadline_seconds=2.0), metrics, clock=clock)
-    row, late = capture(), capture()
+    row, late, moved = capture(), capture(), capture()
+    outbox.claim_gate(moved.inspection_id, "accept", "verdict")
+    keeper.settle(outbox.row(moved.inspection_id) or moved, "clock")
+    assert keeper.watching == 0
     keeper.watch(row)
     assert keeper.judge(row, verdict(row), received_at=102.0) is not None
     clock.now = 102.0
