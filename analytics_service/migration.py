@@ -57,6 +57,7 @@ def _alone(connection: sql.Connection) -> None:
         # Python's driver begins a transaction at the first change of a row only, too late for the tables.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
+        connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
         connection.execute(sql.select(sql.func.pg_advisory_xact_lock(_LOCK)))
 
 

@@ -89,6 +89,20 @@ FORGOTTEN = sql.Table(
 BUSY_TIMEOUT_MILLISECONDS = 10_000
 """How long one process waits for another's SQLite transaction before it calls the records unavailable."""
 
+IDLE_IN_TRANSACTION_SECONDS = 30
+"""After which PostgreSQL gives up a worker that stopped in the middle of a transaction: its rows are free again."""
+LOCK_SECONDS = 10
+"""How long a PostgreSQL session waits for another's row before it calls the records unavailable, and tries again."""
+
+_DEAD_PEER = {
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
+"""For the driver: notice a database whose machine has vanished, instead of waiting two hours for the kernel to."""
+
 
 def engine_of(url: str) -> sql.Engine:
     """What will open a database; nothing is opened or made yet.
@@ -98,7 +112,7 @@ def engine_of(url: str) -> sql.Engine:
             driver is not installed.
     """
     try:
-        engine = sql.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        engine = sql.create_engine(_alert(sql.make_url(url)), pool_pre_ping=not url.startswith("sqlite"))
     except ModuleNotFoundError as error:
         raise missing_extra(error.name or "the database driver", "postgres") from error
     except (ArgumentError, NoSuchModuleError) as error:
@@ -116,6 +130,8 @@ def engine_of(url: str) -> sql.Engine:
     if engine.dialect.name == "sqlite":
         _check_folder(engine.url)
         sql.event.listen(engine, "connect", _harden_sqlite)
+    else:
+        sql.event.listen(engine, "connect", _bound_postgresql)
     return engine
 
 
@@ -152,6 +168,22 @@ def _check_folder(url: sql.URL) -> None:
             where="records.url",
             remedy="make it, or name another",
         )
+
+
+def _alert(url: sql.URL) -> sql.URL:
+    """The URL with what notices a vanished database, as far as the driver knows it and the URL does not say."""
+    if url.drivername not in {"postgresql", "postgresql+psycopg", "postgresql+psycopg2"}:
+        return url
+    return url.update_query_dict({name: value for name, value in _DEAD_PEER.items() if name not in url.query})
+
+
+def _bound_postgresql(connection: Any, _record: object) -> None:
+    # Whoever decides a part holds its row until it commits: a worker that is frozen there must not stop the others.
+    cursor = connection.cursor()
+    cursor.execute(f"SET idle_in_transaction_session_timeout = {1000 * IDLE_IN_TRANSACTION_SECONDS}")
+    cursor.execute(f"SET lock_timeout = {1000 * LOCK_SECONDS}")
+    cursor.close()
+    connection.commit()
 
 
 def _harden_sqlite(connection: Any, _record: object) -> None:

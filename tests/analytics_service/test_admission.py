@@ -16,7 +16,7 @@ from analytics_service import records as records_module
 from analytics_service.decisions import Decisions, Judged, Standing, drop_row, judged_row
 from analytics_service.reconciliation import books_of
 from analytics_service.records import Records
-from analytics_service.tables import DROPS, ENDS, INSPECTIONS, METADATA, open_engine
+from analytics_service.tables import DROPS, ENDS, INSPECTIONS, METADATA, engine_of, open_engine
 from wire_contract.errors import MisconfiguredError, UnavailableError
 from wire_contract.messages import DropMessage, Verdict, to_json
 
@@ -309,3 +309,32 @@ def test_a_database_user_that_may_make_no_tables_is_told_what_to_do() -> None:
         with engine.begin() as connection:
             connection.exec_driver_sql(f"DROP ROLE {name}")
         engine.dispose()
+
+
+@pytest.mark.skipif("PATCHLINE_POSTGRES" not in os.environ, reason="PATCHLINE_POSTGRES does not name a database")
+def test_a_worker_that_is_frozen_in_the_middle_of_a_decision_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It holds its part's row: the database gives it up, and the part is decided by whoever gets it then."""
+    monkeypatch.setattr("analytics_service.tables.IDLE_IN_TRANSACTION_SECONDS", 1)
+    url = os.environ["PATCHLINE_POSTGRES"]
+    engine = open_engine(url)
+    METADATA.drop_all(engine)
+    records = Records(url)
+    frozen = engine.connect()
+    try:
+        frozen.execute(sql.insert(ENDS).values(inspection_id=id_of(1), kind="drops", at=1.0))
+        assert records.store(Decisions(judged=[judged(1)])).verdicts == {id_of(1): judged(1).encoded}
+        with pytest.raises(sql.exc.DBAPIError, match="idle-in-transaction"):
+            frozen.execute(sql.select(ENDS))
+    finally:
+        frozen.invalidate()
+        frozen.close()
+        engine.dispose()
+        records.close()
+
+
+def test_a_vanished_database_is_noticed_unless_the_url_says_otherwise() -> None:
+    plain = engine_of("postgresql+psycopg://user@host/name").url.query
+    assert (plain["connect_timeout"], plain["keepalives_idle"]) == ("10", "10")
+    assert engine_of("postgresql+psycopg://user@host/name?connect_timeout=3").url.query["connect_timeout"] == "3"
