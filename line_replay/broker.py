@@ -1,11 +1,13 @@
 """A broker as a real process that can be killed and brought back: Mosquitto where installed, else amqtt."""
 
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +22,8 @@ BrokerKind = Literal["mosquitto", "amqtt"]
 _START_TIMEOUT_SECONDS = 20.0
 _STOP_TIMEOUT_SECONDS = 5.0
 _POLL_SECONDS = 0.02
+_LOWEST_PORT, _PORTS = 20_000, 12_000
+_PORTS_TRIED = 100
 # Debian puts Mosquitto where only root's PATH looks.
 _EXTRA_PLACES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 
@@ -49,11 +53,20 @@ def find_kind() -> BrokerKind:
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A TCP port of loopback that nobody listens on now, and that no outgoing connection is given meanwhile.
+
+    Below the range that systems take the ports of outgoing connections from (32768 on Linux, 49152 elsewhere): else
+    one of them may sit on the port of a broker that was killed, and the broker could not come back.
+
+    Raises:
+        UnavailableError: There is none.
+    """
+    for _ in range(_PORTS_TRIED):
+        port = _LOWEST_PORT + secrets.randbelow(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise UnavailableError(f"none of {_PORTS_TRIED} ports from {_LOWEST_PORT} on is free")
 
 
 class Broker:

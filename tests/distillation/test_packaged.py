@@ -40,7 +40,7 @@ def test_the_file_was_made_by_the_recipe_in_this_repository() -> None:
     onnx = pytest.importorskip("onnx", reason="the torch extra is not installed")
     notes = json.loads(onnx.load(MODEL).metadata_props[0].value)
     assert notes["recipe"] == json.loads(json.dumps(Recipe().notes()))
-    assert notes["teacher_sha256"] == BACKBONES["mobilenet_v2"].sha256
+    assert notes["teacher_sha256"] == BACKBONES["mobilenet_v2"].files[0].sha256
     assert len(notes["pictures_sha256"]) == 64
 
 

@@ -1,4 +1,5 @@
 import hashlib
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -128,5 +129,18 @@ def test_the_embedded_broker_keeps_its_tracebacks_off_the_terminal(tmp_path: Pat
     assert broker.log.read_text() == ""
 
 
-def test_free_ports_can_be_listened_on() -> None:
-    assert 1024 < free_port() < 65_536
+def test_free_ports_can_be_listened_on_and_are_given_to_no_outgoing_connection() -> None:
+    known = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    first = int(known.read_text().split()[0]) if known.exists() else 32_768
+    for port in {free_port() for _ in range(20)}:
+        assert 1024 < port < first
+        with socket.create_server(("127.0.0.1", port)):
+            pass
+
+
+def test_without_a_free_port_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setattr(broker_module, "_LOWEST_PORT", taken.getsockname()[1])
+        monkeypatch.setattr(broker_module, "_PORTS", 1)
+        with pytest.raises(UnavailableError, match="is free"):
+            free_port()
