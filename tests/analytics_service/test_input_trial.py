@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from analytics_service import tuner, tuning
 from analytics_service.artifacts import load
@@ -21,6 +22,7 @@ from analytics_service.workbench import choose
 from edge_node.edge_backbones import EdgeBackbones
 from edge_node.encoder import encoder_of
 from edge_node.feature_encoder import FeatureEncoders
+from patchline.app import app
 from pictures.files import Category, read_category
 from vision.arrays import Pixels
 from vision.detectors import DETECTORS
@@ -187,3 +189,21 @@ def test_edge_and_service_work_at_the_size_chosen(
     rendering = detector.render(detector.search(detector.embed(maps)), shelved.input_size)
     assert rendering.maps.shape == (1, *made.sizing.size)
     assert np.isfinite(rendering.scores).all()
+
+
+@pytest.mark.parametrize("given", [(), ("--input-size", "64x64")], ids=["usual", "given"])
+def test_a_person_s_own_input_size_stays_and_the_reason_for_another_is_told(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: tuple[str, ...]
+) -> None:
+    assert weights.is_dir()
+    monkeypatch.setattr("patchline.commission.INPUT_SIZE", "64x64")
+    category_of(tmp_path / "good", 12, (64, 64))
+    options = ["--data", str(tmp_path / "good"), "--station", "plant/l/s", "--out", str(tmp_path / "out"), "--tune"]
+    options += ["--backbone", "mobilenet_v2", "--taps", "features.6,features.13", "--detector", "padim", *given]
+    result = CliRunner().invoke(app, ["commission", *options])
+    assert result.exit_code == 0, result.output
+    header = load(next((tmp_path / "out").rglob("*.safetensors"))).header
+    assert (header.input_tuning is None) is bool(given)
+    assert header.tuning is not None
+    assert ("input size: " in result.output) is not bool(given)
+    assert header.input_size == (64, 64) if given else header.input_size[0] in {64, 80, 96}
