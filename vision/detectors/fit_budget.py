@@ -13,7 +13,7 @@ _PROJECTED, _ASSIGNED, _REDUCED = 16384, 8192, 8192
 """Rows that are projected, assigned to cells, and reduced at a time."""
 _PER_POINT = 8
 """Numbers kept for each point of a coreset's choice beside its coordinates."""
-_SEARCH_DIMENSIONS, _BESIDE = 128, 3
+_SEARCH_DIMENSIONS, _BESIDE = 144, 3
 """Of each row of a bank, with some numbers beside them, a search keeps once in float64 and once in float32."""
 
 

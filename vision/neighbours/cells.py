@@ -21,7 +21,11 @@ _BLOCK = 8192
 class Cells:
     """The vectors of a reduced bank by cells, laid out for matrix products.
 
-    A query `[q, 1]` times `centres` or a block is `|c|² - 2 q·c`: the squared distance less `|q|²`, from one product.
+    A query `[1, q, limit]` times a block is `|c|² - 2 q·c - limit`: the squared distance less `|q|²` and a limit, from
+    one product; `[1, q]` times `centres` is the same without one.
+
+    Of the squared distances to two centres the difference is linear in where one stands: it changes by no more than
+    `slopes` a step, and is `peaks` at most where a cell's vectors are. So where it is far above, the cell is far away.
 
     Args:
         reduced: `(N, D)` float64, the leading dimensions first.
@@ -31,7 +35,10 @@ class Cells:
         starts: `(cells + 1,)`, where in `rows` each cell starts, and the end.
         centres: `(D + 1, cells)` float32.
         radii: `(cells,)` float64, no vector of a cell is farther from its centre.
-        blocks: For each cell `(D + 1, its rows)` float32.
+        slopes: `(cells, cells)` float32, twice the distance of two centres.
+        peaks: `(cells, cells)` float32; at `[a, b]` the largest difference of a vector of b: its squared distance to
+            b's centre less that to a's.
+        blocks: For each cell `(D + 2, its rows)` float32.
     """
 
     def __init__(self, reduced: NDArray[np.float64]) -> None:
@@ -39,17 +46,25 @@ class Cells:
         assignment, _ = divide(reduced[:, :_LEADING].astype(np.float32), count)
         self.rows = np.argsort(assignment, kind="stable")
         self.starts = np.concatenate([[0], np.cumsum(np.bincount(assignment))])
-        centres, radii = [], []
+        bounds = list(pairwise(self.starts.tolist()))
+        centres = np.stack([reduced[self.rows[start:end]].mean(axis=0) for start, end in bounds])
+        keys = _keys(centres)
+        self.centres: Floats = keys.astype(np.float32)
+        slopes = [2 * np.sqrt(_squares(centres - centre)) for centre in centres]
+        self.slopes: Floats = np.stack(slopes).astype(np.float32)
+        self.radii = np.empty(len(bounds))
+        self.peaks: Floats = np.empty(self.slopes.shape, dtype=np.float32)
+        width = reduced.shape[1] + 2
+        stored = np.empty(width * len(reduced), dtype=np.float32)  # all blocks side by side, in large pages
         self.blocks: list[Floats] = []
-        for start, end in pairwise(self.starts.tolist()):  # one by one: a bank in float64 is large enough once
+        for cell, (start, end) in enumerate(bounds):  # one by one: a bank in float64 is large enough once
             vectors = reduced[self.rows[start:end]]
-            centre = vectors.mean(axis=0)
-            away = vectors - centre
-            centres.append(centre)
-            radii.append(np.einsum("nd,nd->n", away, away).max())
-            self.blocks.append(_keys(vectors))
-        self.radii: NDArray[np.float64] = np.sqrt(np.array(radii))
-        self.centres = _keys(np.stack(centres))
+            self.radii[cell] = np.sqrt(_squares(vectors - centres[cell]).max())
+            to_centres = vectors @ keys[1:] + keys[0]
+            self.peaks[:, cell] = (to_centres[:, cell, np.newaxis] - to_centres).max(axis=0)
+            block = stored[width * start : width * end].reshape(width, -1)
+            block[:-1], block[-1] = _keys(vectors), -1
+            self.blocks.append(block)
 
     @property
     def sizes(self) -> NDArray[np.intp]:
@@ -57,9 +72,13 @@ class Cells:
         return np.diff(self.starts)
 
 
-def _keys(vectors: NDArray[np.float64]) -> Floats:
-    keys: Floats = np.vstack([-2 * vectors.T, np.einsum("nd,nd->n", vectors, vectors)]).astype(np.float32, order="C")
-    return keys
+def _squares(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    squares: NDArray[np.float64] = np.einsum("nd,nd->n", vectors, vectors)
+    return squares
+
+
+def _keys(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.vstack([_squares(vectors), -2 * vectors.T])
 
 
 def divide(points: Floats, count: int) -> tuple[NDArray[np.intp], Floats]:

@@ -1,30 +1,40 @@
 """Exact nearest neighbours that measure few distances, because most rows of a bank can be ruled out.
 
 A query's home is the cell whose centre is nearest. The k-th nearest of the rows that look nearest there bounds how far
-the k-th neighbour may be. Cells that are farther than that are ruled out whole, by the distance to their centre less
-their radius (triangle inequality); of the rows of the others, those farther in the reduced dimensions (see
-`vision.neighbours.reduction`). What is left is measured in all dimensions. Of 784 patches against 16,385 rows of a
-ResNet-18's, one pair in twelve reaches the second step and one in two thousand the last.
+the k-th neighbour may be. Cells that are farther than that are ruled out whole: by the distance to their centre less
+their radius (triangle inequality), and by how far they lie on their side of the plane between home and them. Of the
+rows of the others, those farther in the reduced dimensions (see `vision.neighbours.reduction`). Of what is left the
+nearest-looking row of each query is measured in all dimensions, which lowers the bound; then what it still leaves. Of
+784 patches against 16,386 rows of a ResNet-18's, one pair in twenty reaches the third step and one in four thousand is
+measured.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vision.arrays import Floats
-from vision.neighbours.brute_force import BruteForceSearch, smallest, squared_distances
-from vision.neighbours.cells import Cells
-from vision.neighbours.reduction import Reduction
+from vision.neighbours.brute_force import BruteForceSearch, squared_distances
+from vision.neighbours.reduced_bank import Asked, Hits, ReducedBank
+from vision.neighbours.reduction import ROUNDING
 
-_DIMENSIONS = 128
-"""Of the second step: measured best of 64 to 192, within a tenth from 96 to 160."""
+_DIMENSIONS = 144
+"""Of the third step: more leave fewer rows to measure, fewer take fewer products; within a tenth from 128 to 160."""
 _QUERY_BLOCK = 4096
 _BRUTE_SHARE = 16
 """Where more than one row in so many is left to be measured, measuring all by matrix products is faster."""
-_ROUNDING = 2.0**-24
-"""The most that one float32 operation changes a result, relatively."""
 
 Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
 """Queries and rows of the bank, `(P,)` each."""
+
+
+class _Measured(NamedTuple):
+    """Pairs that were measured in all dimensions, `(P,)` each."""
+
+    queries: NDArray[np.intp]
+    rows: NDArray[np.intp]
+    squared: Floats
 
 
 class ExactSearch:
@@ -41,10 +51,7 @@ class ExactSearch:
 
     def __init__(self, bank: Floats) -> None:
         self.bank = np.ascontiguousarray(bank, dtype=np.float32)
-        self._reduction = Reduction(self.bank, _DIMENSIONS)
-        reduced = self._reduction.reduce(self.bank)
-        self._cells = Cells(reduced)
-        self._longest = float(np.sqrt(np.einsum("nd,nd->n", reduced, reduced).max()))
+        self._reduced = ReducedBank(self.bank, _DIMENSIONS)
 
     def nearest(self, vectors: Floats) -> tuple[Floats, NDArray[np.intp]]:
         """See `vision.neighbours.protocol.Search`."""
@@ -66,86 +73,84 @@ class ExactSearch:
         indices = np.empty((len(vectors), k), dtype=np.intp)
         for start in range(0, len(vectors), _QUERY_BLOCK):
             block = slice(start, start + _QUERY_BLOCK)
-            distances[block], indices[block] = self._nearest(vectors[block], k)
+            measured = self._measured(vectors[block], k)
+            if measured is None:
+                distances[block], indices[block] = BruteForceSearch(self.bank).query(vectors[block], k)
+            else:
+                squared, indices[block] = _nearest_of(measured, len(distances[block]), k)
+                np.sqrt(squared, out=distances[block])
         return distances, indices
 
     def survivors(self, vectors: Floats, k: int = 1) -> Pairs | None:
-        """The pairs that cannot be ruled out, among them every query's k nearest; None where they are too many.
+        """The pairs that are measured, among them every query's k nearest; None where they would be too many.
 
         Args:
             vectors: `(M, C)`, so many at once.
             k: How many neighbours are asked for, at most N.
         """
-        if k > self._cells.sizes.max():
+        measured = self._measured(vectors, k)
+        return None if measured is None else (measured.queries, measured.rows)
+
+    def _measured(self, vectors: Floats, k: int) -> _Measured | None:
+        if k > self._reduced.largest_cell:
             return None
-        reduced = self._reduction.reduce(vectors)
-        squares = np.einsum("md,md->m", reduced, reduced)
-        extended = np.ones((len(vectors), reduced.shape[1] + 1), dtype=np.float32)
-        extended[:, :-1] = reduced
-        to_centres = extended @ self._cells.centres + squares[:, np.newaxis].astype(np.float32)
-        bounds = self._bounds(vectors, extended, to_centres, k)
-        doubt = self._doubt(squares)
-        reach = bounds[:, np.newaxis] + self._cells.radii
-        open_cells = to_centres <= reach * reach + doubt[:, np.newaxis]
-        limits = (bounds * bounds + doubt - squares).astype(np.float32)
-        return self._within(extended, open_cells, limits, len(vectors) * (len(self.bank) // _BRUTE_SHARE + 8 * k))
+        asked = self._reduced.ask(vectors, k)
+        if not np.isfinite(asked.squares).all():  # not a number is near nothing
+            return None
+        near = self._reduced.near_home(asked)
+        home = self._pairs(vectors, np.repeat(np.arange(len(vectors)), k), near.ravel())
+        known = home.squared.reshape(-1, k)
+        limits = asked.limits(self._bounds(known.max(axis=1, initial=0)))
+        hits = self._reduced.within(asked, limits, len(vectors) * (len(self.bank) // _BRUTE_SHARE + 8 * k))
+        if hits is None:
+            return None
+        first, rest = self._others(vectors, asked, (near, known), hits)
+        return _Measured(
+            np.concatenate([home.queries, first.queries, rest.queries]),
+            np.concatenate([home.rows, first.rows, rest.rows]),
+            np.concatenate([home.squared, first.squared, rest.squared]),
+        )
 
-    def _nearest(self, vectors: Floats, k: int) -> tuple[Floats, NDArray[np.intp]]:
-        pairs = self.survivors(vectors, k)
-        if pairs is None:
-            return BruteForceSearch(self.bank).query(vectors, k)
-        queries, rows = pairs
-        squared = squared_distances(vectors, self.bank, queries, rows)
-        order = np.lexsort((rows, squared, queries))
-        counts = np.bincount(queries, minlength=len(vectors))
-        if (counts < k).any():  # not a number is near nothing
-            return BruteForceSearch(self.bank).query(vectors, k)
-        firsts = np.cumsum(counts) - counts
-        kept = order[firsts[:, np.newaxis] + np.arange(k)]
-        return np.sqrt(squared[kept]), rows[kept]
+    def _others(
+        self, vectors: Floats, asked: Asked, home: tuple[NDArray[np.intp], Floats], hits: Hits
+    ) -> tuple[_Measured, _Measured]:
+        """Beside the rows of home: the one that looks nearest, and those that it leaves within the limits."""
+        queries, rows, above = hits
+        near, known = home
+        best = np.full(len(near), np.inf, dtype=np.float32)
+        np.minimum.at(best, queries, above)
+        other = (rows[:, np.newaxis] != near[queries]).all(axis=1)
+        chosen = np.flatnonzero(other & (above == best[queries]))
+        first = self._pairs(vectors, queries[chosen], rows[chosen])
+        added = np.full((len(near), 1), np.inf, dtype=np.float32)
+        np.minimum.at(added[:, 0], first.queries, first.squared)
+        bounds = self._bounds(np.sort(np.hstack([known, added]), axis=1)[:, asked.k - 1])
+        other[chosen] = False
+        other &= above <= (asked.limits(bounds)[1] - asked.extended[:, -1])[queries]
+        left = np.flatnonzero(other)
+        return first, self._pairs(vectors, queries[left], rows[left])
 
-    def _bounds(self, vectors: Floats, extended: Floats, to_centres: Floats, k: int) -> NDArray[np.float64]:
-        """No query's k-th neighbour is farther than this: the distance to the k-th of k rows of its home cell."""
-        cells = self._cells
-        homes = np.where(cells.sizes >= k, to_centres, np.inf).argmin(axis=1)
-        order = np.argsort(homes, kind="stable")
-        taken, starts = np.unique(homes[order], return_index=True)
-        ends = np.append(starts[1:], len(vectors))
-        sorted_queries = extended[order]
-        rows = np.empty((len(vectors), k), dtype=np.intp)
-        for cell, start, end in zip(taken.tolist(), starts.tolist(), ends.tolist(), strict=True):
-            kept = smallest(sorted_queries[start:end] @ cells.blocks[cell], k)
-            rows[order[start:end]] = cells.rows[cells.starts[cell] + kept]
-        queries = np.repeat(np.arange(len(vectors)), k)
-        squared = squared_distances(vectors, self.bank, queries, rows.ravel()).reshape(-1, k)
-        bounds: NDArray[np.float64] = np.sqrt(squared.max(axis=1).astype(np.float64))
-        bounds *= 1 + (self.bank.shape[1] + 4) * _ROUNDING
+    def _pairs(self, vectors: Floats, queries: NDArray[np.intp], rows: NDArray[np.intp]) -> _Measured:
+        return _Measured(queries, rows, squared_distances(vectors, self.bank, queries, rows))
+
+    def _bounds(self, squared: Floats) -> NDArray[np.float64]:
+        """Distances that are no smaller than those of which these are the squares, rounded."""
+        bounds: NDArray[np.float64] = np.sqrt(squared, dtype=np.float64)
+        bounds *= 1 + (self.bank.shape[1] + 4) * ROUNDING
         return bounds
 
-    def _doubt(self, squares: NDArray[np.float64]) -> NDArray[np.float64]:
-        """How much too large a squared distance to a centre or row may come out of a matrix product, `(M,)`.
 
-        A product of D terms is off by D roundings of `|q| |b|` at most, its inputs and the sums with squares by a few
-        more; the reduction's last dimension, a root of a difference, by under `2**-20` of the vector's length.
-        """
-        lengths = np.sqrt(squares) + self._longest
-        doubt: NDArray[np.float64] = ((self._reduction.dimensions + 16) * _ROUNDING + 2.0**-19) * lengths * lengths
-        return doubt
-
-    def _within(self, extended: Floats, open_cells: NDArray[np.bool_], limits: Floats, most: int) -> Pairs | None:
-        cells = self._cells
-        opened, queries = np.nonzero(open_cells.T)
-        taken, starts = np.unique(opened, return_index=True)
-        ends = np.append(starts[1:], len(opened))
-        found: list[Pairs] = []
-        count = 0
-        for cell, start, end in zip(taken.tolist(), starts.tolist(), ends.tolist(), strict=True):
-            asking = queries[start:end]
-            keys = extended[asking] @ cells.blocks[cell]
-            hits = np.flatnonzero(keys <= limits[asking, np.newaxis])
-            count += len(hits)
-            if count > most:
-                return None
-            query, column = np.divmod(hits, keys.shape[1])
-            found.append((asking[query], cells.rows[cells.starts[cell] + column]))
-        return np.concatenate([pair[0] for pair in found]), np.concatenate([pair[1] for pair in found])
+def _nearest_of(measured: _Measured, count: int, k: int) -> tuple[Floats, NDArray[np.intp]]:
+    """Of measured pairs the k nearest of each of so many queries, the lowest row first of equally near ones."""
+    queries, rows, squared = measured
+    if k == 1:  # without the sort, which takes longer than all that is left
+        nearest = np.full(count, np.inf, dtype=np.float32)
+        np.minimum.at(nearest, queries, squared)
+        best = np.flatnonzero(squared == nearest[queries])
+        lowest = np.full(count, np.iinfo(np.intp).max)
+        np.minimum.at(lowest, queries[best], rows[best])
+        return nearest[:, np.newaxis], lowest[:, np.newaxis]
+    order = np.lexsort((rows, squared, queries))
+    counts = np.bincount(queries, minlength=count)
+    kept = order[(np.cumsum(counts) - counts)[:, np.newaxis] + np.arange(k)]
+    return squared[kept], rows[kept]

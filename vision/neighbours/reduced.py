@@ -29,9 +29,8 @@ class ReducedSearch:
     def nearest(self, vectors: Floats) -> tuple[Floats, NDArray[np.intp]]:
         """See `vision.neighbours.protocol.Search`."""
         cells = self._cells
-        reduced = self._reduction.reduce(vectors)
-        extended = np.ones((len(vectors), reduced.shape[1] + 1), dtype=np.float32)
-        extended[:, :-1] = reduced
+        extended = np.ones((len(vectors), self._reduction.dimensions + 2), dtype=np.float32)
+        self._reduction.estimate(vectors, extended[:, 1:])
         probes = min(_PROBES, len(cells.sizes))
         probed = np.argpartition(extended @ cells.centres, probes - 1, axis=1)[:, :probes]
         order = np.argsort(probed.ravel(), kind="stable")
@@ -39,7 +38,7 @@ class ReducedSearch:
         offered = min(_OFFERED, int(cells.sizes.min()))
         candidates = np.empty((probed.size, offered), dtype=np.intp)
         for cell, places in zip(taken.tolist(), np.split(order, starts[1:]), strict=True):
-            best = smallest(extended[places // probes] @ cells.blocks[cell], offered)
+            best = smallest(extended[places // probes] @ cells.blocks[cell][:-1], offered)
             candidates[places] = cells.rows[cells.starts[cell] + best]
         distances, rows = in_order(vectors, self._bank, candidates.reshape(-1, probes * offered))
         return distances[:, 0], rows[:, 0]
