@@ -51,7 +51,8 @@ class ResidualCodec(SealedFeatureCodec):
         _check_ranges(tensors)
         quantiser = Quantiser(tensors["thresholds"], tensors["roundings"], tensors["centroids"])
         statistics = Statistics(float(tensors["step"][0]), tensors["classes"], tensors["frequencies"], quantiser)
-        self._coder = PictureCoder(statistics, [band.places.size for band in bands], self.longest_body)
+        sizes = [band.places.size for band in bands]
+        self._coder = PictureCoder(statistics, sizes, self.longest_body, self._transform.order)
 
     @classmethod
     def check(cls, parameter: str | None) -> None:

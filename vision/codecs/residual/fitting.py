@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from vision.arrays import Floats
 from vision.codecs.residual.classes import CLASSES, Classes, classes_of
-from vision.codecs.residual.order import Indices, Masks, Order, masks_of, order_at
+from vision.codecs.residual.order import Masks, Order, masks_of, order_at
 from vision.codecs.residual.picture import PictureCoder, Statistics
+from vision.codecs.residual.pieces import Indices
 from vision.codecs.residual.symbols import symbols_of
-from vision.codecs.residual.tables import EXACT, MASKS, SYMBOLS, Quantiser, Table, quantiser_of, tables_of
+from vision.codecs.residual.tables import EXACT, MASKS, SYMBOLS, Quantiser, Table, quantised, quantiser_of, tables_of
 
 SEARCHES = 10
 _SEARCHED_PICTURES = 48
@@ -64,7 +65,7 @@ def _outcomes(coefficients: Floats, step: np.float32, classes: Classes, quantise
         places = _places(picture, thresholds)
         own = classes[places].astype(np.intp)
         magnitudes = np.abs(picture[places] / step)
-        symbols = symbols_of(quantiser.values(magnitudes, own))
+        symbols = symbols_of(quantised(magnitudes, quantiser.roundings[own]))
         counts += np.bincount(own * SYMBOLS + symbols, minlength=counts.size).reshape(counts.shape)
         exact = symbols < EXACT
         at = own[exact] * EXACT + symbols[exact]

@@ -34,7 +34,14 @@ _PAIR_MASK = np.uint64((1 << PAIR * PRECISION) - 1)
 _LIMIT_BITS = np.uint64(SEED_BITS + 8 * WORD_BYTES - PAIR * PRECISION)
 _START_BITS, _FREQUENCY_MASK = np.uint32(16), np.uint32((1 << 16) - 1)
 _TWELVE = np.uint64(PRECISION)
+_TWELVE_BITS = np.uint32(PRECISION)
+_PAIR_WHOLE = np.uint64(1 << PAIR * PRECISION)
 _FLOOR = np.uint64(FLOOR)
+_STEP = np.less, np.right_shift, np.copyto, np.floor_divide, np.multiply, np.add
+_FIRST_WITH = np.uint64(1) << np.arange(SEED_BITS + 1, _STATE_BITS, dtype=np.uint64)
+"""The lowest states of 34 to 56 bits."""
+_LENGTHS = np.unpackbits(np.arange(1 << _LENGTH_BITS, dtype=np.uint8)[:, None], axis=1)[:, -_LENGTH_BITS:]
+_PLACES = np.arange(64)
 
 Numbers = NDArray[np.uint64]
 
@@ -56,25 +63,28 @@ def code(intervals: NDArray[np.uint32], seeds: NDArray[np.integer]) -> tuple[Num
     Returns:
         The last states, `(lanes,)`, and words in the order in which `Reader` asks for them.
     """
-    starts, frequencies = (intervals >> _START_BITS).astype(np.uint64), intervals & _FREQUENCY_MASK
-    first = frequencies[::PAIR]
-    begins = (starts[::PAIR] << _TWELVE) + first * starts[1::PAIR]
-    shares = (first * frequencies[1::PAIR]).astype(np.uint64)
-    limits, gaps = shares << _LIMIT_BITS, (_PAIR_MASK + np.uint64(1)) - shares
-    states = seeds.astype(np.uint64) + _FLOOR
-    quotient = np.empty_like(states)
-    before = np.empty(shares.shape, np.uint64)
-    full = np.empty(shares.shape, dtype=np.bool_)
-    rows = zip(*(array[::-1] for array in (shares, begins, gaps, limits, before, full)), strict=True)
-    for share, begin, gap, limit, kept, over in rows:
-        np.greater_equal(states, limit, over)
-        kept[:] = states
-        np.right_shift(states, _WORD_BITS, states, where=over)
-        np.floor_divide(states, share, quotient)
-        np.multiply(quotient, gap, quotient)
-        np.add(states, quotient, states)
-        np.add(states, begin, states)
-    return states, before[full] & _WORD_MASK
+    pairs, lanes = len(intervals) // PAIR, intervals.shape[1]
+    # What is read first is coded last.
+    first, second = intervals[-PAIR::-PAIR], intervals[::-PAIR]
+    frequencies = first & _FREQUENCY_MASK
+    shares = (frequencies * (second & _FREQUENCY_MASK)).astype(np.uint64)
+    begins = ((first >> _START_BITS << _TWELVE_BITS) + frequencies * (second >> _START_BITS)).astype(np.uint64)
+    limits, gaps = shares << _LIMIT_BITS, _PAIR_WHOLE - shares
+    states, whole = np.empty((pairs + 1, lanes), np.uint64), np.empty((pairs, lanes), np.bool_)
+    np.add(seeds, _FLOOR, out=states[0], casting="unsafe")
+    state, rest, quotient, word = states[0], *np.empty((2, lanes), np.uint64), np.full(lanes, _WORD_BITS)
+    # A loop of few calls, bound to names that are found at once: what it costs is the calls.
+    less, shift, copy, divide, multiply, add = _STEP
+    for share, begin, gap, limit, kept, after in zip(shares, begins, gaps, limits, whole, states[1:], strict=True):
+        less(state, limit, kept)
+        shift(state, word, rest)
+        copy(rest, state, where=kept)
+        divide(rest, share, quotient)
+        multiply(quotient, gap, quotient)
+        add(rest, begin, rest)
+        add(rest, quotient, after)
+        state = after
+    return state, states[:-1][::-1][~whole[::-1]] & _WORD_MASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +174,10 @@ class Reader:
 
 def pack_states(states: Numbers) -> bytes:
     """States, each with its number of bits (33 to 56) in five and without its highest bit."""
-    octets = states.astype(">u8").view(np.uint8).reshape(-1, 8)[:, -_STATE_BYTES:]
-    bits = np.unpackbits(octets, axis=1)
-    lengths = _STATE_BITS - bits.argmax(axis=1)
-    kept = np.arange(_STATE_BITS) > _STATE_BITS - lengths[:, None]
-    nibbles = np.unpackbits((lengths - SEED_BITS - 1).astype(np.uint8)[:, None], axis=1)[:, -_LENGTH_BITS:]
-    return np.packbits(np.concatenate([nibbles.ravel(), bits[kept]])).tobytes()
+    lengths = _FIRST_WITH.searchsorted(states, side="right")
+    bits = np.unpackbits(states.astype(">u8").view(np.uint8)).reshape(-1, len(_PLACES))
+    kept = bits[(len(_PLACES) - SEED_BITS - 1 - lengths)[:, None] < _PLACES]
+    return np.packbits(np.concatenate([_LENGTHS[lengths].ravel(), kept])).tobytes()
 
 
 def unpack_states(body: bytes, lanes: int) -> tuple[Numbers, int]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.codecs.residual.classes import CLASSES, Classes
+from vision.codecs.residual.pieces import Indices, Pieces
 
 RARE_BELOW = 15
 """Classes below are grouped: at most some three in a hundred of their values are not zero."""
@@ -20,7 +21,6 @@ _FOUR = np.uint32(0x01020408)
 """Times four bytes of 0 or 1, it gathers them as the four lowest bits of the highest byte."""
 _HIGHEST = np.uint32(24)
 
-Indices = NDArray[np.intp]
 Masks = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
@@ -34,12 +34,14 @@ class Order:
         positions: `(size,)`, the position of each coefficient.
         common: How many quads, the first ones, are always coded.
         keys: `(quads,)`: `CLASSES` times the band, plus the class, of each quad; in groups, of the group's first.
+        pieces: How positions and the sequence (see `sequence_of`) go together.
     """
 
     places: Indices
     positions: NDArray[np.int32]
     common: int
     keys: Indices
+    pieces: Pieces
 
     @property
     def flag_keys(self) -> Indices:
@@ -56,7 +58,7 @@ class Order:
 
     def sent_keys(self, flags: Mask) -> Indices:
         """The keys of the quads that are coded."""
-        return np.concatenate([self.keys[: self.common], np.repeat(self.keys[self.common :: QUAD][flags], QUAD)])
+        return np.concatenate([self.keys[: self.common], self.keys[self.common :: QUAD][flags].repeat(QUAD)])
 
     def flags(self, masks: Masks) -> Mask:
         """Flags, one a group, from their masks."""
@@ -70,20 +72,26 @@ class Order:
         return quads[which] * QUAD + bit
 
 
+def sequence_of(classes: Classes, bands: NDArray[np.uint8]) -> Indices:
+    """`(size,)`: coefficients by band, within a band by class at level 0, the largest first, and else as they come."""
+    return np.lexsort((-classes.astype(np.int16), bands))
+
+
 def order_at(level: int, classes: Classes, bands: NDArray[np.uint8]) -> Order:
     """The order at a level of the step, from the classes `(size,)` at level 0 and the bands `(size,)`."""
     size = len(classes)
     lowered = np.append(np.maximum(classes.astype(np.intp) - level, 0), 0)
     rare = lowered[:-1] < RARE_BELOW
     # by what they were at level 0, since at higher levels many share the lowest class
-    within = np.lexsort((-classes.astype(np.int16), bands))
+    within = sequence_of(classes, bands)
     common = _filled(within[~rare[within]], QUAD, size)
     places = np.concatenate([common, _filled(within[rare[within]], QUAD * GROUP, size)])
     positions = np.zeros(size + 1, np.int32)
     positions[places] = np.arange(len(places), dtype=np.int32)
     leaders = np.concatenate([common[::QUAD], np.repeat(places[len(common) :: GROUP], QUAD)])
     keys = np.append(bands, np.uint8(0)).astype(np.intp) * CLASSES + lowered
-    return Order(places, positions[:-1], len(common) // QUAD, keys[leaders])
+    pieces = Pieces.of(rare[within], bands[within], len(common), len(places))
+    return Order(places, positions[:-1], len(common) // QUAD, keys[leaders], pieces)
 
 
 def masks_of(bits: Mask) -> Masks:

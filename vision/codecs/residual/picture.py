@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 
 from vision.arrays import Floats
 from vision.codecs.residual.classes import CLASSES, PER_OCTAVE, Classes
-from vision.codecs.residual.gains import GAINS, expected_counts, gains_of, moved_classes
-from vision.codecs.residual.order import QUAD, Indices, Order, order_at
-from vision.codecs.residual.stream import Runs, Stream
-from vision.codecs.residual.symbols import Bits, plain_bit_count, plain_bits, symbols_of, values_of
-from vision.codecs.residual.tables import COMMON, EXACT, FLAGS, GROUPED, LARGEST, VALUES, Quantiser, occurrence_of
+from vision.codecs.residual.forecast import Forecast, bounds, bytes_of_one
+from vision.codecs.residual.gains import GAINS, Scale, moved_classes
+from vision.codecs.residual.order import QUAD, Order, order_at, sequence_of
+from vision.codecs.residual.pieces import Indices
+from vision.codecs.residual.stream import Laid, Stream
+from vision.codecs.residual.symbols import plain_bit_count, plain_bits, symbols_of, values_of
+from vision.codecs.residual.tables import COMMON, EXACT, FLAGS, GROUPED, VALUES, Quantiser, occurrence_of, quantised
 
-LEVELS = 256
-_FARTHEST = 2.0**24
-"""Coefficients are cut off there, in steps, so that some level leaves nothing of them."""
-_NEGATIVE = np.uint16(LARGEST + 1)
+_QUAD_BITS = QUAD.bit_length() - 1
+_LIKELY = 1.01
+"""A finer level is tried where its forecast, from a coarser one's true length, is within so much of the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +44,26 @@ class Statistics:
 
 
 class _Level(NamedTuple):
+    """A level of the step.
+
+    `classes` are those of the coefficients, `(size + 1,)`, and one for what is empty; `roundings` go with the classes
+    at level 0, `(CLASSES,)`.
+    """
+
     order: Order
     classes: Classes
-    thresholds: Floats
+    roundings: Floats
     step: np.float32
-    expected: NDArray[np.float64]
+    scale: Scale
 
 
 class _Draft(NamedTuple):
-    """A picture that only needs to be entropy coded: the head, where its symbols stand in the tables, plain bits."""
+    """A picture at a level that only needs to be entropy coded."""
 
+    level: int
     head: bytes
-    places: list[Indices]
-    bits: Bits
+    laid: Laid
+    length: int
 
 
 class PictureCoder:
@@ -65,34 +73,35 @@ class PictureCoder:
         statistics: Of normal pictures.
         bands: Coefficients of each band; they lie one after the other.
         limit: The most bytes of a body.
+        given: `(size,)`, where each coefficient stands among those `encode` is given; in its place when None.
     """
 
-    def __init__(self, statistics: Statistics, bands: list[int], limit: int) -> None:
+    def __init__(self, statistics: Statistics, bands: list[int], limit: int, given: Indices | None = None) -> None:
         self._classes, self._quantiser = statistics.classes, statistics.quantiser
         self._step, self._limit = np.float32(statistics.step), limit
         self._bands, self._band_count = np.repeat(np.arange(len(bands), dtype=np.uint8), bands), len(bands)
-        self._edges = np.cumsum([0, *bands])
         self._stream = Stream(statistics.tables)
         self._occurrence = occurrence_of(statistics.tables)
+        self._bytes_of_one, self._bounds = bytes_of_one(statistics.tables, self._classes), bounds()
+        sequence = sequence_of(self._classes, self._bands)
+        self._sequence = sequence if given is None else given[sequence]
+        self._sequence_classes = self._classes[sequence]
+        self._thresholds = self._quantiser.thresholds[self._sequence_classes] * self._step
         self._level = lru_cache(maxsize=32)(self._make_level)
 
     def encode(self, coefficients: Floats) -> bytes:
         """The body of a picture's coefficients, `(size,)`; with a coarser step where it would be over the limit."""
-        number, places = 0, np.flatnonzero(np.abs(coefficients) >= self._level(0).thresholds)
-        departing = coefficients[places]
-        negative = departing < 0
-        magnitudes = np.minimum(np.abs(departing), self._step * np.float32(_FARTHEST))
+        sequence = coefficients.take(self._sequence)
+        excess = np.abs(sequence)
+        excess /= self._thresholds
+        forecast = Forecast(excess, self._bounds, self._bytes_of_one)
+        first = 0
         while True:
-            draft = self._draft(places, magnitudes, negative, number)
-            length = len(draft.head) + self._stream.fewest_bytes(draft.places, len(draft.bits))
-            if length <= self._limit:
-                body = draft.head + self._stream.write(draft.places, draft.bits)
-                if len(body) <= self._limit:
-                    return body
-                length = len(body)
-            number = self._level_for(places, magnitudes, len(places) * self._limit // length, number + 1)
-            left = magnitudes >= self._level(number).thresholds[places]
-            places, magnitudes, negative = places[left], magnitudes[left], negative[left]
+            draft = self._finest_that_fits(sequence, excess, forecast, first)
+            body = draft.head + draft.laid.write()
+            if len(body) <= self._limit:
+                return body
+            first = draft.level + 1
 
     def decode(self, body: bytes) -> Floats:
         """The coefficients in a body of at most `limit` bytes.
@@ -124,49 +133,51 @@ class PictureCoder:
         classes = np.append(np.maximum(self._classes.astype(np.int16) - number, 0), 0).astype(np.uint8)
         keys = self._bands.astype(np.intp) * CLASSES + classes[:-1]
         populations = np.bincount(keys, minlength=self._band_count * CLASSES).reshape(-1, CLASSES)
-        expected = expected_counts(populations, self._occurrence)
-        return _Level(order, classes, self._quantiser.thresholds[classes[:-1]] * step, step, expected)
+        roundings = self._quantiser.roundings[np.maximum(np.arange(CLASSES) - number, 0)]
+        return _Level(order, classes, roundings, step, Scale(populations, self._occurrence))
 
-    def _level_for(self, places: Indices, magnitudes: Floats, allowed: int, first: int) -> int:
-        """The finest level from `first` on at which no more than `allowed` coefficients are left of some."""
+    def _finest_that_fits(self, sequence: Floats, excess: Floats, forecast: Forecast, first: int) -> _Draft:
+        """The draft at the finest level from `first` on that keeps within the limit, as far as forecasts find it."""
+        number, fitting = max(first, forecast.level_for(self._limit)), None
+        while True:
+            draft = self._draft(sequence, excess, number)
+            if draft.length <= self._limit:
+                fitting = draft
+                allowed = forecast.count(number) * self._limit * _LIKELY / draft.length
+            elif fitting is not None:
+                return fitting
+            else:
+                first = number + 1
+                allowed = forecast.count(number) * self._limit / draft.length
+            number = forecast.level_with(allowed, first, max(first, number))
+            if fitting is not None and number >= fitting.level:
+                return fitting
 
-        def fits(number: int) -> bool:
-            return bool(np.count_nonzero(magnitudes >= self._level(number).thresholds[places]) <= allowed)
-
-        low, stride = first, 1
-        while low < LEVELS - 1 and not fits(low):
-            low, stride = min(low + stride, LEVELS - 1), 2 * stride
-        high, low = low, max(first, low - stride // 2)
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if fits(middle) else (middle + 1, high)
-        return high
-
-    def _draft(self, places: Indices, magnitudes: Floats, negative: NDArray[np.bool_], number: int) -> _Draft:
+    def _draft(self, sequence: Floats, excess: Floats, number: int) -> _Draft:
         level = self._level(number)
-        order = level.order
-        gains = gains_of(np.diff(places.searchsorted(self._edges)), level.expected)
-        moved = moved_classes(gains)
-        ordered = np.zeros(len(order.places), np.uint16)
-        values = self._quantiser.values(magnitudes / level.step, level.classes[places])
-        ordered[order.positions[places]] = values + negative * _NEGATIVE
-        departing = ordered != 0
+        order, pieces, width = level.order, level.order.pieces, self._stream.tables.width
+        departing = pieces.departing(excess, self._bounds[number])
+        positions = departing.nonzero()[0]
+        places, counts = pieces.found(positions)
+        gains = level.scale.gains(np.bincount(pieces.bands, counts, self._band_count).tolist())
+        moved = moved_classes(gains) * width
+        coefficients = sequence[places]
+        magnitudes = np.abs(coefficients)
+        magnitudes /= level.step
+        values = quantised(magnitudes, level.roundings[self._sequence_classes[places]])
         flag_masks, masks, flags = order.quads(departing)
-        positions = np.flatnonzero(departing)
-        ordered = ordered[positions]
-        values = ordered & np.uint16(LARGEST)
-        symbols = symbols_of(values)
-        runs: Runs = [
-            (FLAGS + moved[order.flag_keys], flag_masks),
-            (_quad_rows(order, moved, flags), masks),
-            (VALUES + moved[order.keys[positions // QUAD]], symbols - np.uint8(1)),
+        runs = [
+            (moved + FLAGS * width)[order.flag_keys] + flag_masks,
+            _quad_rows(order, moved, flags, width) + masks,
+            (moved + (VALUES * width - 1))[order.keys[positions >> _QUAD_BITS]] + symbols_of(values),
         ]
-        nibbles = np.append(gains, np.uint8(0))[: self._band_count + self._band_count % 2].reshape(-1, 2)
-        head = bytes([number]) + (nibbles[:, 0] << 4 | nibbles[:, 1]).tobytes()
-        return _Draft(head, self._stream.places(runs), plain_bits(ordered > LARGEST, values, symbols))
+        laid = self._stream.lay(runs, plain_bits(coefficients < 0, values))
+        nibbles = [*gains, 0]
+        head = bytes([number, *(high << 4 | low for high, low in zip(nibbles[::2], nibbles[1::2], strict=False))])
+        return _Draft(number, head, laid, len(head) + laid.fewest_bytes())
 
 
-def _quad_rows(order: Order, moved: Indices, flags: NDArray[np.bool_]) -> Indices:
-    rows: Indices = moved[order.sent_keys(flags)] + COMMON
-    rows[order.common :] += GROUPED - COMMON
+def _quad_rows(order: Order, moved: Indices, flags: NDArray[np.bool_], width: int = 1) -> Indices:
+    rows: Indices = moved[order.sent_keys(flags)] + COMMON * width
+    rows[order.common :] += (GROUPED - COMMON) * width
     return rows

@@ -18,7 +18,8 @@ _STATE_COST = 5
 
 Rows = NDArray[np.intp]
 Symbols = NDArray[np.uint8]
-Runs = list[tuple[Rows, Symbols]]
+Places = NDArray[np.intp]
+"""Where symbols stand in the tables: `Tables.width` times the row, plus the symbol."""
 
 
 class Stream:
@@ -33,29 +34,16 @@ class Stream:
         self.tables = lanes.Tables.of(tables)
         self._nothing = len(tables) - 1
 
-    def places(self, runs: Runs) -> list[Rows]:
-        """Where the symbols of runs, each with the rows of its tables, stand in the tables."""
-        return [rows * self.tables.width + symbols for rows, symbols in runs]
-
-    def fewest_bytes(self, places: list[Rows], plain_bits: int) -> int:
-        """Almost how many bytes it takes to write symbols and plain bits: some more, but hardly ever a hundredth."""
-        count = lanes.lanes_for(sum(map(len, places)), plain_bits)
-        coded = sum(float(self.tables.bits[part].sum()) for part in places)
-        plain = max(plain_bits, lanes.SEED_BITS * count)
-        return _HEADER.size + int(coded + plain + _STATE_COST * count) // 8
-
-    def write(self, places: list[Rows], bits: NDArray[np.uint8]) -> bytes:
-        """Symbols, run by run, and plain bits, one a number."""
-        count = lanes.lanes_for(sum(map(len, places)), len(bits))
-        filled = np.concatenate([_filled(part, count, self._nothing * self.tables.width) for part in places])
-        seeds = np.zeros(count * lanes.SEED_BITS, np.uint8)
-        seeded = bits[: len(seeds)]
-        seeds[: len(seeded)] = seeded
-        states, words = lanes.code(self.tables.intervals[filled], np.packbits(seeds).view(">u4"))
-        if len(words) > _MOST_WORDS:  # a body this long is over every limit, so nobody will ever open it
-            return bytes(lanes.WORD_BYTES * len(words))
-        tail = np.packbits(bits[len(seeds) :]).tobytes()
-        return _HEADER.pack(count, len(words)) + lanes.pack_states(states) + lanes.pack_words(words) + tail
+    def lay(self, runs: list[Places], bits: NDArray[np.uint8]) -> "Laid":
+        """Symbols, run by run, by where each stands in the tables, and plain bits, one a number."""
+        count = lanes.lanes_for(sum(map(len, runs)), len(bits))
+        unit = lanes.PAIR * count
+        steps = [-(-len(run) // unit) for run in runs]
+        places, at = np.full(sum(steps) * unit, self._nothing * self.tables.width, np.intp), 0
+        for run, taken in zip(runs, steps, strict=True):
+            places[at : at + len(run)] = run
+            at += taken * unit
+        return Laid(self.tables, places, bits, count)
 
     def open(self, body: bytes) -> "Opened":
         """A stream to be read.
@@ -75,6 +63,31 @@ class Stream:
             raise ValueError("its words are cut off")
         reader = lanes.Reader(states, lanes.unpack_words(body[start:tail]), self.tables)
         return Opened(reader, count, self._nothing, body[tail:])
+
+
+class Laid:
+    """A stream of which everything is known but its bytes."""
+
+    def __init__(self, tables: lanes.Tables, places: Places, bits: NDArray[np.uint8], count: int) -> None:
+        self._tables, self._places, self._bits, self._count = tables, places, bits, count
+
+    def fewest_bytes(self) -> int:
+        """Almost how many bytes it takes: some more, but hardly ever a hundredth."""
+        plain = max(len(self._bits), lanes.SEED_BITS * self._count)
+        coded = float(np.add.reduce(self._tables.bits[self._places]))
+        return _HEADER.size + int(coded + plain + _STATE_COST * self._count) // 8
+
+    def write(self) -> bytes:
+        """The stream."""
+        count, packed = self._count, np.packbits(self._bits)
+        seeds = np.zeros(count, ">u4")
+        seeded = packed[: seeds.nbytes]
+        seeds.view(np.uint8)[: len(seeded)] = seeded
+        states, words = lanes.code(self._tables.intervals[self._places].reshape(-1, count), seeds)
+        if len(words) > _MOST_WORDS:  # a body this long is over every limit, so nobody will ever open it
+            return bytes(lanes.WORD_BYTES * len(words))
+        tail = packed[seeds.nbytes :].tobytes()
+        return _HEADER.pack(count, len(words)) + lanes.pack_states(states) + lanes.pack_words(words) + tail
 
 
 class Opened:

@@ -60,11 +60,11 @@ class Quantiser:
             np.tile(np.arange(EXACT, dtype=np.float32), (CLASSES, 1)),
         )
 
-    def values(self, magnitudes: NDArray[np.float32], classes: NDArray[np.integer]) -> NDArray[np.uint16]:
-        """The values of magnitudes that are above their thresholds, from 1."""
-        cut = np.minimum(magnitudes + self.roundings[classes], LARGEST).astype(np.uint16)
-        values: NDArray[np.uint16] = np.maximum(cut, 1)
-        return values
+
+def quantised(magnitudes: NDArray[np.float32], roundings: NDArray[np.float32]) -> NDArray[np.intp]:
+    """The values of magnitudes in steps that are above their thresholds, from 1, each with its rounding."""
+    values: NDArray[np.intp] = np.minimum(np.maximum(magnitudes + roundings, 1), LARGEST).astype(np.intp)
+    return values
 
 
 def laplacian_counts() -> Table:
