@@ -16,6 +16,7 @@ import mqtt from "mqtt";
 
 const CODEC = "png";
 const RESEND_MILLISECONDS = 2000;
+const PATIENCE_MILLISECONDS = 5000;
 
 const { values: options } = parseArgs({
   options: {
@@ -30,6 +31,11 @@ const { values: options } = parseArgs({
 });
 if (!options.station || !options.folder) {
   console.error("usage: node camera.js --station SITE/LINE/STATION --folder PICTURES");
+  process.exit(2);
+}
+
+function refuse(reason) {
+  console.error(`error: ${reason}`);
   process.exit(2);
 }
 
@@ -48,7 +54,7 @@ const waiting = new Map();
 function frameOf(file, rung, [height, width]) {
   const payload = readFileSync(join(options.folder, file));
   if (payload.readUInt32BE(16) !== width || payload.readUInt32BE(20) !== height) {
-    throw new Error(`${file} is not ${width}x${height}, the profile's input size`);
+    refuse(`${file} is not ${width}x${height}, the profile's input size; save it so`);
   }
   sequence += 1;
   writeFileSync(sequenceFile, String(sequence));
@@ -72,9 +78,12 @@ function frameOf(file, rung, [height, width]) {
 function start(client, profile) {
   const rung = profile.ladder.find((each) => each.codec === CODEC);
   if (!rung) {
-    throw new Error(`the station's ladder has no ${CODEC}: ${profile.ladder.map((each) => each.codec)}`);
+    const ladder = profile.ladder.map((each) => each.codec);
+    refuse(`the station's ladder is ${ladder}, without ${CODEC}; commission it with --codec ${CODEC}`);
   }
-  for (const file of readdirSync(options.folder).filter((name) => name.endsWith(".png")).sort()) {
+  const files = readdirSync(options.folder).filter((name) => name.endsWith(".png")).sort();
+  if (files.length === 0) refuse(`${options.folder} holds no .png file`);
+  for (const file of files) {
     const { inspectionId, message } = frameOf(file, rung, profile.input_size);
     waiting.set(inspectionId, message);
   }
@@ -116,5 +125,8 @@ client.on("message", (name, payload) => {
     start(client, decode(payload));
   }
 });
+setTimeout(() => {
+  if (!started) console.error(`no profile of ${options.station} yet: is the service up, and that station commissioned?`);
+}, PATIENCE_MILLISECONDS).unref();
 // The client connects again by itself, and what waits is sent again: an error is worth a line, not the end.
 client.on("error", (error) => console.error(error.message));

@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import sqlite3
@@ -17,6 +18,7 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 import pytest
+from PIL import Image
 
 from line_replay.broker import Broker, find_mosquitto, free_port
 
@@ -256,6 +258,20 @@ def test_a_camera_in_javascript_joins_from_the_wire_page_alone(
     assert {part["outcome"] for part in judged} <= {"normal", "anomalous", "uncalibrated"}
     assert all(isinstance(part["score"], float) for part in judged)
     assert (pictures / ".sequence").read_text() == str(len(expected))
+
+
+def test_a_camera_whose_pictures_do_not_fit_says_so_in_a_line(
+    joined_line: JoinedLine, npm_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    Image.new("RGB", (20, 10)).save(pictures / "part.png")
+    url = f"mqtt://{joined_line.broker.host}:{joined_line.broker.port}"
+    words = ("--url", url, "--station", FOREIGN, "--folder", pictures)
+    camera = ("node", npm_folder("foreign_camera") / "camera.js", *words)
+    done = subprocess.run([str(part) for part in camera], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: part\.png is not \d+x\d+, the profile's input size; save it so\n", done.stderr)
 
 
 @pytest.mark.slow

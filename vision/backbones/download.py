@@ -50,6 +50,7 @@ def fetch(
             f"{spec.name} is not offered for download",
             remedy=f"put its file in a folder of your own and point {store.VARIABLE} at it",
         )
+    torch = _torch()
     source = url or checkpoint.url
     content = _download(source, on_progress)
     digest = hashlib.sha256(content).hexdigest()
@@ -61,7 +62,9 @@ def fetch(
             remedy="nothing was kept; try again, or another mirror",
         )
     path = folder / checkpoint.fetched_name
-    store.write(path, safetensors.numpy.save(_arrays(content, source), metadata={"source": source, "sha256": digest}))
+    store.write(
+        path, safetensors.numpy.save(_arrays(torch, content, source), metadata={"source": source, "sha256": digest})
+    )
     return path
 
 
@@ -96,18 +99,26 @@ def _download(url: str, on_progress: Progress | None) -> bytes:
                 if on_progress is not None:
                     on_progress(len(content), total)
     except (urllib.error.URLError, OSError, ValueError) as error:
-        raise UnavailableError(f"the weights cannot be downloaded from {url}: {error}") from error
+        why = getattr(error, "reason", None) or error
+        raise UnavailableError(
+            f"the weights cannot be downloaded from {url}: {why}; name a mirror with --url, or take a file from another"
+            f" machine into a folder of {store.VARIABLE}"
+        ) from error
     if total and len(content) != total:
         raise UnavailableError(f"the download from {url} ended after {len(content)} of {total} bytes")
     return bytes(content)
 
 
-def _arrays(content: bytes, source: str) -> Mapping[str, NDArray[Any]]:
-    """The tensors of a torch file, read without running anything in it (`weights_only`)."""
+def _torch() -> Any:
+    """What reads the file; looked for before hundreds of megabytes are downloaded."""
     try:
-        torch = importlib.import_module("torch")
+        return importlib.import_module("torch")
     except ImportError as error:
         raise missing_extra("torch", "torch") from error
+
+
+def _arrays(torch: Any, content: bytes, source: str) -> Mapping[str, NDArray[Any]]:
+    """The tensors of a torch file, read without running anything in it (`weights_only`)."""
     try:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         return {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in state.items()}

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import io
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -84,6 +85,14 @@ def test_the_specs_own_address_and_digest_are_used_unless_others_are_given(serve
     assert SPEC.checkpoint is not None
     own = dataclasses.replace(SPEC.checkpoint, url=f"{server}/good.pth", url_sha256_prefix=prefix(WEIGHTS))
     assert download.fetch(dataclasses.replace(SPEC, checkpoint=own), tmp_path).is_file()
+
+
+def test_without_torch_nothing_is_downloaded(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    reports: list[tuple[int, int]] = []
+    with pytest.raises(MisconfiguredError, match=r"torch is not installed.*patchline\[torch\]"):
+        download.fetch(SPEC, tmp_path, url=f"{server}/good.pth", on_progress=lambda *had: reports.append(had))
+    assert reports == []
 
 
 def test_a_file_with_another_digest_is_refused_and_nothing_is_kept(server: str, tmp_path: Path) -> None:
