@@ -221,11 +221,11 @@ def test_a_message_over_the_limit_is_refused_before_it_is_looked_into() -> None:
 
 
 def test_a_hostile_message_is_refused_at_once() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     for bomb in (b"\xdd\xff\xff\xff\xff" * 1000, b"\x91" * 1_000_000, b"\xdf\xff\xff\xff\xff"):
         with pytest.raises(UnreadableError):
             m.unpack(bomb, m.EdgeMessage)
-    assert time.monotonic() - started < 5.0
+    assert time.process_time() - started < 5.0
 
 
 def test_a_payload_that_differs_from_its_digest_is_unreadable() -> None:
