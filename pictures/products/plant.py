@@ -59,6 +59,7 @@ def plant(
         MisconfiguredError: The kind makes no sense on this product, size or contrast is out of range, or the defect
             cannot be seen.
     """
+    _check_strength(kind, size, contrast)
     regions = [region for region in drawing.regions if kind in region.defects]
     if not regions:
         known = sorted({name for region in drawing.regions for name in region.defects})
@@ -88,6 +89,7 @@ def plant_into(
     """Any normal picture with one painted defect somewhere; parameters, result and errors as for `plant`."""
     if kind not in DEFECTS:
         raise MisconfiguredError(f"{kind!r} is no kind of defect", remedy=f"use one of: {', '.join(DEFECTS)}")
+    _check_strength(kind, size, contrast)
     everywhere = np.ones(pixels.shape[:2], dtype=np.float32)
     extent = size * min(pixels.shape[:2])
 
@@ -97,14 +99,17 @@ def plant_into(
     return _noticeable(pixels, attempt, kind, size, contrast)
 
 
-def _noticeable(
-    normal: Pixels, attempt: Callable[[], Pixels], kind: str, size: float, contrast: float
-) -> tuple[Pixels, Mask]:
-    """The first attempt that shows, with its mask."""
+def _check_strength(kind: str, size: float, contrast: float) -> None:
     if not 0 < contrast <= 1 or not 0 < size <= 1:
         raise MisconfiguredError(
             f"a defect of size {size} and contrast {contrast}", where=kind, remedy="give both between 0 and 1"
         )
+
+
+def _noticeable(
+    normal: Pixels, attempt: Callable[[], Pixels], kind: str, size: float, contrast: float
+) -> tuple[Pixels, Mask]:
+    """The first attempt that shows, with its mask."""
     for _ in range(_TRIALS):
         defective = attempt()
         changed = np.abs(defective.astype(np.int16) - normal).max(axis=2) >= NOTICEABLE

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_node.drops import drop_message
 from edge_node.metrics import EdgeMetrics
 from edge_node.mode import Mode
 from edge_node.outbox import Outbox
@@ -78,6 +79,18 @@ def test_sent_ones_give_way_only_where_the_others_do_not_suffice(open_outbox: An
     publisher: Any = sent
     assert DropOldest(outbox, publisher, STATION, EdgeMetrics()).make_room(15_000)
     assert [row.kind for row in outbox.pending()] == ["drop", "frame", "frame", "drop"]
+
+
+def test_no_more_gives_way_than_it_takes(open_outbox: Any, make_trigger: Any) -> None:
+    outbox, publisher = open_outbox(budget_bytes=100_000), Sent()
+    first, *_ = fill(outbox, make_trigger, 3, 11_000)
+    told: Any = publisher
+    overflow = DropOldest(outbox, told, STATION, EdgeMetrics())
+    freed = 11_000 - len(drop_message(first, STATION, "superseded", "gave way to newer parts, the outbox is full"))
+    assert overflow.make_room(freed)
+    assert [row.kind for row in outbox.pending()] == ["drop", "frame", "frame"]
+    assert overflow.make_room(freed + 1)
+    assert [row.kind for row in outbox.pending()] == ["drop"] * 3
 
 
 def test_nothing_gives_way_where_that_would_not_make_enough_room(open_outbox: Any, make_trigger: Any) -> None:

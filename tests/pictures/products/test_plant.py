@@ -83,6 +83,9 @@ def test_a_defect_nobody_could_see_is_refused() -> None:
 def test_a_size_or_contrast_out_of_range_is_refused(size: float, contrast: float) -> None:
     with pytest.raises(MisconfiguredError, match="between 0 and 1"):
         plant_into(picture(), "dent", size=size, contrast=contrast, rng=np.random.default_rng(0))
+    drawing = PRODUCTS["board"].draw(np.random.default_rng(0), (64, 64))
+    with pytest.raises(MisconfiguredError, match="between 0 and 1"):
+        plant(drawing, "missing_part", size=size, contrast=contrast, rng=np.random.default_rng(0))
 
 
 def test_an_unknown_defect_is_answered_with_the_known_ones() -> None:
