@@ -79,6 +79,20 @@ class Records:
         with self.reading() as connection:
             return reasons_of(connection, inspection_ids)
 
+    def letters_of(self, digests: Sequence[str]) -> dict[tuple[str, str], bytes]:
+        """The published bytes for those unreadable messages that have come before, by digest and station.
+
+        Raises:
+            UnavailableError: The database is away.
+        """
+        if not digests:
+            return {}
+        query = sql.select(DEAD_LETTERS.c.received_sha256, DEAD_LETTERS.c.station, DEAD_LETTERS.c.verdict)
+        oldest_last = query.where(DEAD_LETTERS.c.received_sha256.in_(digests)).order_by(DEAD_LETTERS.c.at.desc())
+        with self.reading() as connection:
+            rows = connection.execute(oldest_last).all()
+        return {(row.received_sha256, row.station): bytes(row.verdict) for row in rows}
+
     @contextmanager
     def reading(self) -> Iterator[sql.Connection]:
         """A connection to ask questions of one's own.

@@ -42,6 +42,9 @@ class RecordsBook(Protocol):
     def drop_reasons_of(self, inspection_ids: Sequence[str]) -> dict[str, DropReason]:
         """Why those parts that were told as drops were dropped."""
 
+    def letters_of(self, digests: Sequence[str]) -> dict[tuple[str, str], bytes]:
+        """The published bytes for those unreadable messages that have come before, by digest and station."""
+
     def store(self, decisions: Decisions) -> Standing:
         """Record a micro-batch in one transaction; the first end of a part stands."""
 
@@ -126,13 +129,21 @@ class Worker:
         return case
 
     def _recall(self, cases: Sequence[Case]) -> None:
-        """Give every part that has its verdict already the very same bytes again, and a dropped one its receipt."""
+        """Give every part that has its verdict already the very same bytes again, and a dropped one its receipt.
+
+        So it is with a message that was called unreadable: its edge node may have closed the part on that word, and
+        must not hear another one because an artifact has come meanwhile.
+        """
         ids = [case.inspection_id for case in cases if case.envelope is not None]
         known = self._insist(lambda: self._records.verdicts_of(ids))
         dropped = self._insist(lambda: self._records.drop_reasons_of(ids))
         for case in cases:
             if case.envelope is not None:
                 case.answer = answer_to(case.envelope.message, known, dropped)
+        open_cases = [case for case in cases if case.frame is not None and not case.answer]
+        letters = self._insist(lambda: self._records.letters_of([case.received_sha256 for case in open_cases]))
+        for case in open_cases:
+            case.answer = letters.get((case.received_sha256, str(case.station)), b"")
 
     def _admit_all(self, cases: Sequence[Case]) -> None:
         """Decode every frame that has no answer yet; of a part that came twice, the first copy that is whole.

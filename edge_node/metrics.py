@@ -45,7 +45,7 @@ class EdgeMetrics:
         self.refusals = counter("refusals", "Messages the broker did not accept")
         self.verdicts = counter("verdicts", "Inspections closed by a verdict", ("outcome",))
         self.duplicates = counter("duplicate_receipts", "Verdicts and receipts for inspections already closed")
-        self.damaged = counter("damaged_messages", "Messages damaged on the way and sent again")
+        self.damaged = counter("damaged_messages", "Messages damaged on the way: sent again, or judged all the same")
         self.unreadable = counter("unreadable_deliveries", "Deliveries that could not be understood", ("channel",))
         self.overflows = counter("inbox_overflows", "Deliveries left to their sender because the inbox was full")
         self.inbox = gauge("inbox_deliveries", "Deliveries that wait to be handled")

@@ -54,6 +54,16 @@ class Receipts:
         if row is None:
             return
         verdict = receipt if isinstance(receipt, Verdict) else None
+        if verdict is not None and row.kind == "frame" and verdict.received_sha256 != row.sha256:
+            # Its picture has a digest of its own and was whole; what stands around it may be wrong in the records.
+            _log.warning(
+                "part %s, number %d, was judged by a copy damaged on the way, which called it %s, number %d",
+                row.part_id,
+                row.sequence,
+                verdict.part_id,
+                verdict.sequence,
+            )
+            self._metrics.damaged.inc()
         command = self._gatekeeper.judge(row, verdict, delivery.received_at) if verdict else None
         closing = self._closing(row, receipt, delivery.received_at)
         if command is not None:

@@ -82,6 +82,9 @@ class DiaryRecords:
     def drop_reasons_of(self, inspection_ids: Sequence[str]) -> dict[str, DropReason]:
         return self._records.drop_reasons_of(inspection_ids)
 
+    def letters_of(self, digests: Sequence[str]) -> dict[tuple[str, str], bytes]:
+        return self._records.letters_of(digests)
+
     def store(self, decisions: Decisions) -> Standing:
         if self.absences:
             self.absences -= 1
@@ -427,6 +430,32 @@ def test_a_picture_and_its_drop_in_one_batch_get_the_verdict_of_a_worker_that_wa
     hall.book.overtaken_by = Decisions(judged=[verdict_of_another_worker(frame)])
     assert hall.work(pack(frame), pack(drop)) == 2 * [hall.book.overtaken_by.judged[0].verdict]
     assert records.counts() == {"inspections": 1, "drops": 0, "dead_letters": 0}
+
+
+@pytest.mark.parametrize("channel", ["frame", "backlog"])
+def test_a_message_that_was_called_unreadable_stays_so_when_its_artifact_comes(
+    hall: Hall, plant: Any, records: Records, monkeypatch: pytest.MonkeyPatch, channel: str
+) -> None:
+    """The verdict may have been lost on its way, or have closed the part: either way it is the only one."""
+    payload = pack(plant.frame(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(hall.worker, "_artifacts", NothingCommissioned())
+        (first,) = hall.work(payload)
+    assert hall.work(payload, channel=channel) == [first]
+    assert isinstance(first, Verdict)
+    assert first.reason.startswith("artifact: ")
+    assert records.counts() == {"inspections": 0, "drops": 0, "dead_letters": 1}
+    assert len(set(hall.outlet.channel("verdict"))) == 1
+    (other,) = hall.work(pack(plant.frame(2)))
+    assert isinstance(other, Verdict)
+    assert other.outcome == "normal"
+
+
+class NothingCommissioned:
+    """A shelf that an artifact has not reached yet."""
+
+    def find(self, *_: object) -> None:
+        return None
 
 
 def test_a_drop_that_comes_again_is_counted_once(hall: Hall, plant: Any) -> None:

@@ -193,3 +193,19 @@ def test_what_cannot_be_written_down_stays_open_and_its_deadline_still_runs(
     assert (desk.outbox.state.rows, len(desk.schedule), desk.keeper.watching) == (1, 1, 1)
     desk.receive(verdict(row))
     assert [line.gate_action for line in desk.journal()] == ["accept"]
+
+
+def test_a_part_that_was_judged_by_a_damaged_copy_is_closed_and_told(
+    desk: Desk, row: Row, make_trigger: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The picture was whole, or it would be unreadable; the records may call the part otherwise than it is called."""
+    whole, damaged = sha256_of(b"the message"), sha256_of(b"the massage")
+    desk.receive(msgspec.structs.replace(verdict(row, digest=damaged), sequence=1025))
+    assert desk.outbox.row(row.inspection_id) is None
+    assert desk.count("damaged_messages_total") == 1
+    assert "part washer, number 1, was judged by a copy damaged on the way, which called it washer, number 1025" in (
+        caplog.text
+    )
+    other = desk.keep(desk.outbox.reserve(make_trigger()), b"the message")
+    desk.receive(verdict(other, digest=whole))
+    assert desk.count("damaged_messages_total") == 1
