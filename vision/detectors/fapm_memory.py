@@ -3,7 +3,7 @@
 Of one picture the search is bound by memory as much as by arithmetic: a product with a cell's bank is 16 patches high,
 and by the time the next picture comes its backbone has driven the banks out of the core's cache. So they are read in
 blocks that fit it, each from end to end before the product jumps about in it. Measured on bottle with MobileNetV2
-(38,000 vectors, 6 MB of keys, 34 million products, one core), that is 0.9 ms where the products alone took 1.3: 0.3 to
+(38,000 vectors, 6 MB of keys, 34 million products, one core), that is 0.9 ms where products unprepared took 1.4: 0.3 to
 read the keys, 0.4 for the products at 87 GFLOPS, 0.1 for their largest. A batch reads the keys once.
 """
 
