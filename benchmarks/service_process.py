@@ -1,5 +1,6 @@
 """The analytics service that a benchmark measures: a real process, up as long as the measuring takes."""
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from line_replay.settings_files import toml
 from wire_contract.errors import UnavailableError
 
 _START_SECONDS = 120.0
+_CONNECTED = re.compile(r"(?<!not )\bconnected, ")
+"""As the service logs it; what it could not connect to it logs as not connected."""
 
 
 @contextmanager
@@ -30,7 +33,7 @@ def service_of(folder: Path, settings: Mapping[str, Any]) -> Iterator[Program]:
     try:
         service.start()
         deadline = time.monotonic() + _START_SECONDS
-        while "connected" not in (log.read_text(encoding="utf-8") if log.exists() else ""):
+        while not _CONNECTED.search(log.read_text(encoding="utf-8") if log.exists() else ""):
             service.check()
             if time.monotonic() > deadline:
                 raise UnavailableError(f"the service did not start: {service.last_words()}")

@@ -44,7 +44,7 @@ def command(
     stations: Annotated[int, typer.Option(min=1, help="How many.")] = 1000,
     processes: Annotated[int, typer.Option(min=1, help="That play them.")] = 16,
     artifacts: Annotated[int, typer.Option(min=1, help="Different ones, each shared by as many stations.")] = 10,
-    minutes: Annotated[int, typer.Option(min=1, help="Parts of each station.")] = 4,
+    parts: Annotated[int, typer.Option(min=1, help="Of each station.")] = 4,
     takt: Annotated[float, typer.Option(min=0.1, help="Seconds from one part of a station to its next.")] = 60.0,
     input_size: Annotated[int, typer.Option(min=32, help="Height and width of the pictures.")] = 128,
     seed: Annotated[int, typer.Option(help="Of pictures and moments.")] = 0,
@@ -56,7 +56,7 @@ def command(
         folder = Path(name)
         frames = _commission(folder, stations, artifacts, (input_size, input_size), seed)
         console.print(f"{artifacts} artifacts for {len(frames)} stations are ready", highlight=False)
-        figures = _play(folder, frames, processes=processes, parts=minutes, takt_seconds=takt, seed=seed)
+        figures = _play(folder, frames, processes=processes, parts=parts, takt_seconds=takt, seed=seed)
     console.print_json(data=figures)
     if json is not None:
         facts = {
@@ -64,7 +64,7 @@ def command(
             "processes": processes,
             "artifacts": artifacts,
         }
-        shape = {"stations": stations, "takt_seconds": takt, "input_size": input_size, "codec": CODEC}
+        shape = {"stations": stations, "parts": parts, "takt_seconds": takt, "input_size": input_size, "codec": CODEC}
         json.write_bytes(msgspec.json.format(msgspec.json.encode({**facts, **shape, **figures})) + b"\n")
     raise typer.Exit(0 if figures["lost"] == figures["duplicated"] == 0 and figures["flat"] else 1)
 

@@ -99,7 +99,7 @@ def _scores(fates: Sequence[Fate]) -> str | None:
         return None
     thresholds = {fate.verdict.threshold for fate in scored if fate.verdict is not None}
     shared = len(thresholds) == 1
-    values = {True: [0.0][:0], False: [0.0][:0]}
+    values: dict[bool, list[float]] = {True: [], False: []}
     for fate in scored:
         assert fate.verdict is not None
         value = fate.verdict.score if shared else relative_score(fate.verdict)

@@ -39,7 +39,7 @@ def test_a_small_fleet_is_judged_to_the_last_part(tmp_path: Path) -> None:
     file = tmp_path / "fleet.json"
     command = [
         sys.executable, "-m", "benchmarks.fleet", "--stations", "8", "--processes", "2", "--artifacts", "2",
-        "--minutes", "4", "--takt", "1", "--input-size", "64", "--json", str(file),
+        "--parts", "4", "--takt", "1", "--input-size", "64", "--json", str(file),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
     assert file.is_file(), done.stdout + done.stderr

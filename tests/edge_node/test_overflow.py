@@ -118,7 +118,8 @@ def test_the_codec_goes_down_to_the_smallest_payload_and_back_up_with_hysteresis
 ) -> None:
     outbox, announced = open_outbox(budget_bytes=100_000), Announced()
     announcer: Any = announced
-    overflow = DowngradeCodec(outbox, mode, announcer, STATION, EdgeMetrics())
+    metrics = EdgeMetrics()
+    overflow = DowngradeCodec(outbox, mode, announcer, STATION, metrics)
 
     def chosen() -> str:
         assert mode.encoder is not None
@@ -130,6 +131,7 @@ def test_the_codec_goes_down_to_the_smallest_payload_and_back_up_with_hysteresis
     assert (chosen(), announced.times) == ("png", 0)
     rows += fill(outbox, make_trigger, 1, 10_000)
     assert (chosen(), announced.times) == ("webp:10", 1)
+    assert [sample.labels["codec"] for sample in next(iter(metrics.profile.collect())).samples] == ["webp:10"]
     empty(outbox, rows[:2])
     assert (chosen(), announced.times) == ("webp:10", 1)
     empty(outbox, rows[2:3])
