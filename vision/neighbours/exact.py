@@ -5,7 +5,7 @@ the k-th neighbour may be. Cells that are farther than that are ruled out whole:
 their radius (triangle inequality), and by how far they lie on their side of the plane between home and them. Of the
 rows of the others, those farther in the reduced dimensions (see `vision.neighbours.reduction`). Of what is left the
 nearest-looking row of each query is measured in all dimensions, which lowers the bound; then what it still leaves. Of
-784 patches against 16,386 rows of a ResNet-18's, one pair in twenty reaches the third step and one in four thousand is
+784 patches against 16,386 rows of a ResNet-18's, one pair in twenty reaches the third step and one in three thousand is
 measured.
 """
 
