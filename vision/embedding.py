@@ -1,8 +1,7 @@
 """From feature maps to patch embeddings.
 
 Pooling over a neighbourhood and resampling to another grid are linear along each axis, so each is one small matrix an
-axis, and doing one after the other is their product. `concatenate` therefore pays two matrix products a tap, both wide:
-across while the columns lie side by side, as a backbone gives them, and down once the channels do.
+axis, and doing one after the other is their product. `concatenate` therefore pays two matrix products a tap.
 """
 
 from collections.abc import Mapping
@@ -57,8 +56,16 @@ def concatenate(maps: Mapping[str, Floats], grid: Size | None = None, *, pool: b
         `(B, gh, gw, C of all taps)` float32.
     """
     rows, columns = grid or max((array.shape[2:] for array in maps.values()), key=lambda shape: shape[0] * shape[1])
-    parts = [_resampled(array, (rows, columns), pool) for array in maps.values()]
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=3)
+    if len(maps) == 1:
+        return _resampled(next(iter(maps.values())), (rows, columns), pool)
+    count = len(next(iter(maps.values())))
+    embeddings = np.empty((count, rows, columns, sum(array.shape[1] for array in maps.values())), dtype=np.float32)
+    start = 0
+    for array in maps.values():
+        end = start + array.shape[1]
+        embeddings[..., start:end] = _resampled(array, (rows, columns), pool)
+        start = end
+    return embeddings
 
 
 def default_grid(maps: Mapping[str, Floats]) -> Size:
@@ -86,13 +93,17 @@ def interpolation(source: int, target: int) -> Floats:
 
 
 def _resampled(array: Floats, grid: Size, pool: bool) -> Floats:
-    """A map `(B, C, h, w)` on another grid, channels last."""
+    """A map `(B, C, h, w)` on another grid, channels last: they are moved there while the map has its smaller width."""
     count, channels, height, width = array.shape
     rows, columns = grid
-    narrowed = np.matmul(array.reshape(count, channels * height, width), _resampling(width, columns, pool)[1])
-    channels_last = narrowed.reshape(count, channels, height, columns).transpose(0, 2, 3, 1)
-    widened = np.ascontiguousarray(channels_last).reshape(count, height, columns * channels)
-    resampled: Floats = np.matmul(_resampling(height, rows, pool)[0], widened)
+    across, transposed = _resampling(width, columns, pool)
+    if columns <= width:
+        narrowed = np.matmul(array.reshape(count, channels * height, width), transposed)
+        lines = np.ascontiguousarray(narrowed.reshape(count, channels, height, columns).transpose(0, 2, 3, 1))
+    else:
+        lines = np.matmul(across, np.ascontiguousarray(array.transpose(0, 2, 3, 1)))
+    down, _ = _resampling(height, rows, pool)
+    resampled: Floats = np.matmul(down, lines.reshape(count, height, columns * channels))
     return resampled.reshape(count, rows, columns, channels)
 
 
