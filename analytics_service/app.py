@@ -2,12 +2,11 @@
 
 import importlib.metadata
 import logging
-import signal
 import threading
+import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
@@ -15,8 +14,10 @@ from analytics_service.arrivals import Arrivals
 from analytics_service.auditor import Auditor
 from analytics_service.connections import Connections, LinkOutlet
 from analytics_service.engines import EngineRoom
+from analytics_service.life import living
 from analytics_service.metrics import Metrics
 from analytics_service.monitoring import describe, figures_of, health_of, monitored
+from analytics_service.patience import Patience
 from analytics_service.post import Post
 from analytics_service.publication import Publication
 from analytics_service.records import Records
@@ -104,7 +105,7 @@ def run(settings: Settings) -> None:
     connections = _connections(
         checked, arrivals, outlet=outlet, metrics=metrics, publication=publication, auditor=auditor
     )
-    with _life() as life:
+    with living() as life:
         working = _thread("worker", worker.run)
         threads += [
             working,
@@ -176,7 +177,15 @@ def _worker(
         stopped=stopped,
         batch_parts=section.batch_parts,
         wait_seconds=section.wait_seconds,
+        patience=Patience(_arrival_seconds(checked.settings), time.monotonic)
+        if checked.settings.shared_group
+        else None,
     )
+
+
+def _arrival_seconds(settings: Settings) -> float:
+    """How much later than another worker this one may take up an artifact: it looks twice, and then has to load it."""
+    return 4.0 * settings.reload_seconds + 10.0
 
 
 def _publication(checked: Checked, shelf: CurrentShelf, outlet: LinkOutlet) -> Publication:
@@ -259,37 +268,3 @@ def _thread(name: str, work: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=work, name=f"analytics-{name}", daemon=True)
     thread.start()
     return thread
-
-
-@dataclass
-class _Life:
-    """Until when the service runs, and what killed it."""
-
-    over: threading.Event = field(default_factory=threading.Event)
-    failure: BaseException | None = None
-
-    def end(self, *_signal: object) -> None:
-        self.over.set()
-
-    def fail(self, failed: threading.ExceptHookArgs) -> None:
-        log.critical("thread %s died", failed.thread.name if failed.thread else "?", exc_info=failed.exc_value)
-        self.failure = self.failure or failed.exc_value
-        self.over.set()
-
-
-@contextmanager
-def _life() -> Iterator[_Life]:
-    """SIGTERM and SIGINT end the service, and so does a bug in any thread: half a service would look like a whole one.
-
-    Signals can be had in the main thread only; elsewhere, in a test or a demo, they are left alone.
-    """
-    life = _Life()
-    hook, threading.excepthook = threading.excepthook, life.fail
-    mine = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.signal(number, life.end) for number in mine}
-    try:
-        yield life
-    finally:
-        threading.excepthook = hook
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -18,6 +18,7 @@ from analytics_service.inspector import inspect
 from analytics_service.intake import ArtifactLookup, admit, open_envelope
 from analytics_service.judgement import judge, judge_unreadable
 from analytics_service.metrics import Metrics
+from analytics_service.patience import Patience
 from analytics_service.post import Post
 from analytics_service.score_watch import ScoreWatch
 from wire_contract.errors import UnavailableError, UnreadableError
@@ -63,6 +64,7 @@ class Worker:
         batch_parts: Messages in one micro-batch at most.
         wait_seconds: How long the first message of a micro-batch waits for company. None waits by default: what comes
             while a batch is judged is the next one, so that company is found when the service is busy.
+        patience: With an artifact that other workers have already; none where there are no others.
         clock: Monotonic seconds, the clock of `Delivery.received_at`.
         wall: Seconds since the epoch.
     """
@@ -79,13 +81,14 @@ class Worker:
         stopped: threading.Event,
         batch_parts: int = 8,
         wait_seconds: float = 0.0,
+        patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._arrivals, self._artifacts, self._records, self._post = arrivals, artifacts, records, post
         self._topics, self._metrics, self._stopped = topics, metrics, stopped
         self._batch_parts, self._wait_seconds = batch_parts, wait_seconds
-        self._clock, self._wall = clock, wall
+        self._patience, self._clock, self._wall = patience, clock, wall
         self._scores = ScoreWatch(metrics)
 
     def run(self) -> None:
@@ -158,7 +161,10 @@ class Worker:
             try:
                 case.inspection = admit(case.envelope, case.frame, artifacts=self._artifacts)
             except UnreadableError as error:
-                case.error = error
+                if error.code == "artifact" and self._patience and self._patience.waits_for(case.frame.artifact):
+                    log.info("part %s is left to be sent again: %s", case.frame.part_id, error)
+                else:
+                    case.error = error
             else:
                 decoded.add(case.inspection_id)
             case.decode_seconds = self._clock() - started
@@ -218,7 +224,7 @@ class Worker:
             metrics.dead_letters.inc(int(case.fresh))
         elif case.drop is not None and case.fresh:
             metrics.drops.labels(case.drop.reason).inc()
-        elif not case.fresh:
+        elif not case.fresh and case.answer:
             metrics.repeats.inc()
         if case.judged is None or not case.fresh:
             return

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from analytics_service.app import _life, check
+from analytics_service.app import check
 from analytics_service.artifacts import save
+from analytics_service.life import living
 from analytics_service.settings import read_settings
 from analytics_service.shelf import PROFILE_FILE
 from wire_contract.errors import MisconfiguredError
@@ -76,7 +77,7 @@ def test_a_bug_in_any_thread_ends_the_service_and_is_not_lost() -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
-    with _life() as life:
+    with living() as life:
         thread = threading.Thread(target=fail)
         thread.start()
         thread.join()

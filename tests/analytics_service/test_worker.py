@@ -13,6 +13,7 @@ from analytics_service.arrivals import Arrivals
 from analytics_service.decisions import Decisions, Judged, Standing
 from analytics_service.judgement import identity_of
 from analytics_service.metrics import Metrics
+from analytics_service.patience import Patience
 from analytics_service.post import MapPolicy, Post
 from analytics_service.records import Records
 from analytics_service.worker import Worker
@@ -449,6 +450,34 @@ def test_a_message_that_was_called_unreadable_stays_so_when_its_artifact_comes(
     (other,) = hall.work(pack(plant.frame(2)))
     assert isinstance(other, Verdict)
     assert other.outcome == "normal"
+
+
+def test_a_part_whose_artifact_another_worker_has_already_is_left_to_be_sent_again(
+    hall: Hall, plant: Any, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its profile comes from the worker that was quicker; to call it unreadable would be the end of it."""
+    now = [100.0]
+    monkeypatch.setattr(hall.worker, "_patience", Patience(30.0, lambda: now[0]))
+    with monkeypatch.context() as patch:
+        patch.setattr(hall.worker, "_artifacts", NothingCommissioned())
+        assert hall.work(pack(plant.frame(1)), pack(plant.drop(2)))[0].sequence == 2
+        assert hall.acknowledged == [0, 1]
+        assert hall.sample("repeats_total") == hall.sample("dead_letters_total") == 0
+    (verdict,) = hall.work(pack(plant.frame(1)))
+    assert isinstance(verdict, Verdict)
+    assert verdict.outcome == "normal"
+    monkeypatch.setattr(hall.worker, "_artifacts", NothingCommissioned())
+    now[0] = 131.0
+    (late,) = hall.work(pack(plant.frame(3)))
+    assert isinstance(late, Verdict)
+    assert late.outcome == "unreadable"
+    assert records.counts() == {"inspections": 1, "drops": 1, "dead_letters": 1}
+
+
+def test_patience_remembers_no_more_artifacts_than_it_must() -> None:
+    patience = Patience(30.0, lambda: 0.0)
+    assert all(patience.waits_for(f"{number:064x}") for number in range(3000))
+    assert len(patience._first) == 1024
 
 
 class NothingCommissioned:
