@@ -209,3 +209,21 @@ def test_a_part_that_was_judged_by_a_damaged_copy_is_closed_and_told(
     other = desk.keep(desk.outbox.reserve(make_trigger()), b"the message")
     desk.receive(verdict(other, digest=whole))
     assert desk.count("damaged_messages_total") == 1
+
+
+def test_a_verdict_that_was_recorded_before_a_drop_of_its_part_closes_the_drop(desk: Desk, row: Row) -> None:
+    """The service answers a drop that came second with what stands, so that it is not sent for ever."""
+    desk.outbox.append(row, drop_message(row, STATION, "superseded"), "drop", stages={})
+    desk.receive(verdict(row, digest=sha256_of(b"the message")))
+    assert desk.outbox.row(row.inspection_id) is None
+    assert [line.outcome for line in desk.journal()] == ["normal"]
+    assert len(desk.schedule) == 0
+    assert desk.count("damaged_messages_total") == 0
+
+
+def test_a_drop_that_was_recorded_before_a_verdict_on_its_part_closes_the_frame(desk: Desk, row: Row) -> None:
+    fields = {name: getattr(verdict(row), name) for name in ("inspection_id", "station", "boot_id", "sequence")}
+    desk.receive(DropReceipt(**fields, part_id=row.part_id, captured_at=row.captured_at, reason="superseded"))
+    assert desk.outbox.row(row.inspection_id) is None
+    assert [(line.outcome, line.reason) for line in desk.journal()] == [("dropped", "superseded")]
+    assert len(desk.schedule) == 0
