@@ -12,6 +12,7 @@ from rich.table import Table
 from edge_node.journal import read_books
 from patchline.run_line import EXIT_NOT_PROVEN
 from wire_contract.errors import MisconfiguredError
+from wire_contract.topics import Station
 
 if TYPE_CHECKING:
     from analytics_service.records import Records
@@ -52,10 +53,19 @@ def command(
     from analytics_service.reconciliation import books_of  # noqa: PLC0415 - the base install has no analytics
     from patchline.accounts import reconcile  # noqa: PLC0415
 
+    if station:
+        Station.parse(station)
     book, set_grace = _open(config, records)
     books = books_of(book, station)
+    others = [] if books or not station else [each.station for each in books_of(book, "")]
     book.close()
     edges = [each for each in map(read_books, edge_journal or []) if station in {"", each.station}]
+    if station and not books and not edges:
+        raise MisconfiguredError(
+            f"nothing of station {station} is on record",
+            where="--station",
+            remedy=f"choose from {', '.join(others)}" if others else "nothing else is, either",
+        )
     accounts = reconcile(books, edges, now=time.time(), grace_seconds=set_grace if grace is None else grace)
     if json:
         content = [

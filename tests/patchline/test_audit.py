@@ -118,6 +118,14 @@ def test_with_the_outbox_even_the_last_part_cannot_be_lost_unseen(line: Line, au
     assert json.loads(done.output)[0]["unaccounted"] == [[3, 3]]
 
 
+def test_a_station_that_is_not_on_record_is_not_all_well(line: Line, audit: Callable[..., Any]) -> None:
+    line.decide(line.part())
+    for station, words in (("plant/line1/cma1", f"choose from {STATION}"), ("cam1", "write it as site/line/station")):
+        done = audit("--records", line.url, "--station", station)
+        assert done.exit_code == 2
+        assert words in done.stderr
+
+
 def test_records_must_be_named_once_and_exist(audit: Callable[..., Any], tmp_path: Path) -> None:
     def fails(*arguments: str) -> str:
         done = CliRunner().invoke(app, ["audit", *arguments])
