@@ -47,7 +47,7 @@ class EdgeMetrics:
         self.duplicates = counter("duplicate_receipts", "Verdicts and receipts for inspections already closed")
         self.damaged = counter("damaged_messages", "Messages damaged on the way: sent again, or judged all the same")
         self.unreadable = counter("unreadable_deliveries", "Deliveries that could not be understood", ("channel",))
-        self.overflows = counter("inbox_overflows", "Deliveries left to their sender, and triggers lost, because too many waited")
+        self.overflows = counter("inbox_overflows", "Deliveries left to their sender, triggers lost, as too many wait")
         self.inbox = gauge("inbox_deliveries", "Deliveries that wait to be handled")
         self.gate_actions = counter("gate_actions", "What the gate was told", ("action", "grounds"))
         self.gate_failures = counter("gate_failures", "Commands the gate did not obey")
