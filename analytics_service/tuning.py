@@ -35,10 +35,10 @@ SCORES: dict[str, tuple[str, ...]] = {
 }
 """Detector -> the ways of scoring that are tried with each of those; the first is its default."""
 
-SCORE_MARGIN, FIT_MARGIN = 0.0, 0.03
+SCORE_MARGIN, FIT_MARGIN = 0.0, 0.04
 """What the gain in image AUROC must exceed with its whole interval, for another score, and for another fit."""
 
-INPUT_MARGIN, PIXEL_MARGIN = 0.015, 0.005
+INPUT_MARGIN, PIXEL_MARGIN = 0.03, 0.005
 """The same for another input size, and what every further time the pixels adds to it."""
 
 _RESAMPLES, _CONFIDENCE = 1000, 0.95
@@ -87,8 +87,8 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def worth(self) -> float:
-        """The gain, less what its cost must bring."""
-        return self.gain - _price(self.cost)
+        """The gain, less what such options gain on drawn defects alone and what their cost must bring."""
+        return self.gain - self.margin
 
 
 class Tuning(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +99,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True):
         reason: One sentence.
         pictures: Normal ones that it rests on.
         planted: Pictures with a drawn defect.
-        tried: Best first; what costs more stands behind what finds hardly less.
+        tried: Best first, by gain less margin.
     """
 
     chosen: dict[str, Any]
@@ -179,12 +179,8 @@ def told(tried: Tried) -> str:
 def margin_of(parameters: Mapping[str, Any], cost: Cost | None) -> float:
     """What the gain of such options must exceed with its whole interval."""
     if cost is not None:
-        return INPUT_MARGIN + _price(cost)
+        return INPUT_MARGIN + PIXEL_MARGIN * max(0.0, cost.pixels - 1)
     return SCORE_MARGIN if set(parameters) <= {SCORE} else FIT_MARGIN
-
-
-def _price(cost: Cost | None) -> float:
-    return 0.0 if cost is None else PIXEL_MARGIN * max(0.0, cost.pixels - 1)
 
 
 def _told_cost(cost: Cost | None) -> str:

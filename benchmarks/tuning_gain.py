@@ -24,12 +24,13 @@ from analytics_service.tuner import tune
 from analytics_service.tuning import INPUT_SIZE
 from benchmarks.backbone import categories
 from benchmarks.detectors.embeddings import engine_of, open_all
-from benchmarks.detectors.row import accuracy_of
 from benchmarks.stamp import stamp
 from benchmarks.standalone import run
 from line_replay.phases import OnPhase, phases
-from pictures.files import Category, open_picture
-from vision.arrays import Size
+from pictures.files import Category, open_mask, open_picture
+from pictures.labels import GOOD
+from vision import evaluation
+from vision.arrays import Floats, Size
 from vision.backbones import BACKBONES
 from vision.backbones.engine import Engine
 from vision.detectors import DETECTORS
@@ -99,8 +100,20 @@ def _judged(
         fitted = kind.fit([normal], seed=seed, **parameters)
         rendered = [fitted.render(fitted.search(fitted.embed(part)), size) for part in batches(tested, places)]
         scores, maps = (np.concatenate([getattr(each, part) for each in rendered]) for part in ("scores", "maps"))
-        found[name or written(size)] = accuracy_of(category.test, scores, maps, size)
+        found[name or written(size)] = _figures(category, scores, maps, size)
     return found
+
+
+def _figures(category: Category, scores: Floats, maps: Floats, size: Size) -> dict[str, float | None]:
+    """The measures, those of pixels over the pictures whose truth is known."""
+    truth = np.array([sample.label != GOOD for sample in category.test])
+    known = [(at, mask) for at, each in enumerate(category.test) if (mask := open_mask(each, size)) is not None]
+    masks = [mask for _, mask in known]
+    drawn = any(mask.any() for mask in masks)
+    return {
+        "image_auroc": evaluation.image_auroc(truth, scores),
+        "pixel_f1": evaluation.pixel_f1(masks, maps[[at for at, _ in known]]) if drawn else None,
+    }
 
 
 def means(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:

@@ -82,6 +82,16 @@ def test_of_two_inputs_that_find_as_much_the_cheaper_is_taken() -> None:
     assert "for 1.30 times the pixels" in tuning.reason
 
 
+def test_another_fit_is_taken_before_another_score_only_where_it_finds_that_much_more() -> None:
+    base = outcome(0.5)
+    score = Outcome({"score": "top"}, base.normal, base.planted + 1.0)
+    for shift, chosen in ((1.05, {"score": "top"}), (1.6, {"whitening": "mean"})):
+        fit = Outcome({"whitening": "mean"}, base.normal, base.planted + shift)
+        tuning = decide([base, fit, score], SOURCES, seed=0)
+        assert {found.convinces for found in tuning.tried} == {True}
+        assert tuning.chosen == chosen
+
+
 def test_the_best_of_several_convincing_ones_is_taken() -> None:
     tuning = decide([outcome(0.3), outcome(1.5, 1, score="peak"), outcome(2.5, 2, whitening="full")], SOURCES, seed=0)
     assert tuning.chosen == {"whitening": "full"}
