@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist
 
 from vision.neighbours import cells, exact
+from vision.neighbours.brute_force import squared_distances
 from vision.neighbours.exact import ExactSearch
 
 Draw = Callable[..., np.ndarray]
@@ -55,6 +56,34 @@ def test_neighbours_are_those_of_a_float64_reference(
 )
 def test_ties_and_equal_rows_lose_no_neighbour(bank: np.ndarray, asked: np.ndarray, k: int) -> None:
     check(bank, asked, k)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@given(
+    channels=st.sampled_from([5, 40, 200]),
+    k=st.sampled_from([1, 4]),
+    scale=st.sampled_from([1e-3, 1.0, 1e3]),
+    offset=st.sampled_from([0.0, 300.0]),
+    seed=st.integers(0, 100),
+)
+def test_the_answer_is_the_smallest_of_all_distances_bit_for_bit_and_the_same_alone(
+    channels: int, k: int, scale: float, offset: float, seed: int, patches: Draw
+) -> None:
+    stored, asked = patches(900, channels, seed, offset), patches(12, channels, seed + 1000, offset)
+    stored, asked = (scale * stored).astype(np.float32), (scale * asked).astype(np.float32)
+    search = ExactSearch(stored)
+    assume(search.survivors(asked, k) is not None)
+    distances, indices = search.query(asked, k)
+    squared = squared_distances(asked, stored, *np.divmod(np.arange(12 * 900), 900)).reshape(12, 900)
+    order = np.argsort(squared, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(indices, order)
+    np.testing.assert_array_equal(distances, np.sqrt(np.take_along_axis(squared, order, axis=1)))
+    for row in range(12):
+        one = asked[row : row + 1]
+        if search.survivors(one, k) is not None:
+            alone = search.query(one, k)
+            np.testing.assert_array_equal(alone[0], distances[row : row + 1])
+            np.testing.assert_array_equal(alone[1], indices[row : row + 1])
 
 
 def test_of_equally_near_rows_the_lowest_comes_first() -> None:
