@@ -167,7 +167,7 @@ class ChannelSamplingCodec(SampledCodec):
     @staticmethod
     def pick(array: Floats, kept: NDArray[np.uint32]) -> Floats:
         """Some of the channels."""
-        return array[..., kept, :, :]
+        return array.take(kept, axis=-3)
 
     def fill(self, tap: str, values: Floats) -> Floats:
         """Zero where nothing was sent."""
@@ -205,7 +205,7 @@ class PatchSamplingCodec(SampledCodec):
     @staticmethod
     def pick(array: Floats, kept: NDArray[np.uint32]) -> Floats:
         """Some of the places."""
-        return array.reshape(*array.shape[:-2], 1, -1)[..., kept]
+        return array.reshape(*array.shape[:-2], 1, -1).take(kept, axis=-1)
 
     def fill(self, tap: str, values: Floats) -> Floats:
         """The nearest kept place's values everywhere."""

@@ -1,46 +1,62 @@
-"""The codec `tiles:QUALITY`: a tap's channels side by side as one grey picture, in WebP.
+"""The codec `tiles:QUALITY`: the channels of all taps side by side as one grey picture, in WebP.
 
 After Choi and Bajić, "Deep feature compression for collaborative object detection", ICIP 2018, as the compression
-paper uses it (section 3.3). The range of the values goes with every picture: without it their scale would be lost.
+paper uses it (section 3.3). The range of each tap's values goes with every picture: without it their scale would be
+lost.
 """
 
 import struct
-from math import ceil, isqrt
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from math import ceil, sqrt
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vision.arrays import Floats, Size
-from vision.codecs.feature_form import PictureMaps, TensorForms
+from vision.codecs.feature_form import PictureMaps, TensorForms, values_of, wrong_tensor
 from vision.codecs.feature_protocol import Shapes
 from vision.codecs.sealed_codec import Lesson, SealedFeatureCodec
 from vision.codecs.webp import LONGEST_SIDE, WebpCodec
 from wire_contract.errors import MisconfiguredError, UnreadableError
 
 METHOD = 0
-"""libwebp's effort, 0 to 6. Measured on features.6 and features.13 of MobileNetV2 at quality 80: a tap takes 0.9 ms at
-0 and 2.7 ms at 4, for at most a ninth fewer bytes; the backbone itself takes 5.6 ms."""
+"""libwebp's effort, 0 to 6. Measured on features.6 and features.13 of MobileNetV2 at quality 80, when each tap was a
+picture: a tap took 0.9 ms at 0 and 2.7 ms at 4, for at most a ninth fewer bytes; the backbone itself took 5.6 ms."""
 
-_HEAD = struct.Struct("<ffI")
-"""Lowest and highest value of a tap, bytes of its picture."""
+_RANGE = struct.Struct("<ff")
+"""Lowest and highest value of a tap."""
 
 _WHITE = 255
+_MIDDLE = _WHITE // 2
 _BYTES_A_PIXEL = 4
 """More than libwebp needs for any pixel."""
 
 _PICTURE_OVERHEAD = 4096
+_LAYOUT = "layout"
+_NARROWEST, _WIDEST = 1e-30, float(np.finfo(np.float32).max)
+"""Ranges between which float32 does for scaling."""
+_BLOCK = 16
+"""Pixels of the blocks that WebP codes: one that is hardly filled takes as long as a full one."""
+_LONGEST_ASPECT = 3
 
 
 class TilesCodec(SealedFeatureCodec):
-    """Lossy WebP of tiled feature maps, one picture a tap.
+    """Lossy WebP of tiled feature maps, one picture for all taps.
 
-    WebP costs by the pixel: MobileNetV2's features.6 + 13 at quality 80 take 2.1 ms beside a backbone of 5.7 ms, half
-    of the channels (`channel-sampling:0.5+tiles:80`, the paper's) 1.1 ms.
+    WebP costs by the pixel, and five sixths of the time are libwebp's: at quality 80 all channels of MobileNetV2's
+    features.6 + 13 take 1.9 ms beside a backbone of 6.3 ms, half of them (`channel-sampling:0.5+tiles:80`) 1.3 ms.
     """
 
     family: ClassVar[str] = "tiles"
     usage: ClassVar[str] = "tiles:QUALITY (1 to 100)"
+
+    def __init__(self, parameter: str | None, shapes: Shapes, tensors: Mapping[str, NDArray[Any]]) -> None:
+        super().__init__(parameter, shapes, tensors)
+        self._size, self._sheets = _sheets_of(shapes)
+        if not np.array_equal(tensors[_LAYOUT], _layout_of(shapes)):
+            raise wrong_tensor(self.name, f"tensor {_LAYOUT} is not how this version lays tiles out")
+        self._webp = WebpCodec(int(parameter or ""), METHOD)
 
     @classmethod
     def check(cls, parameter: str | None) -> None:
@@ -53,96 +69,115 @@ class TilesCodec(SealedFeatureCodec):
             ) from error
 
     @classmethod
-    def learn(cls, lesson: Lesson) -> dict[str, NDArray[Any]]:  # noqa: ARG003 there is nothing to learn
-        """Nothing."""
-        return {}
+    def learn(cls, lesson: Lesson) -> dict[str, NDArray[Any]]:
+        """Nothing but the layout, so that a codec of a version with another one is told apart."""
+        return {_LAYOUT: _layout_of(lesson.shapes)}
 
     @classmethod
-    def forms(cls, parameter: str | None, shapes: Shapes) -> TensorForms:  # noqa: ARG003 there is nothing to learn
-        """None, for maps whose tiles make a picture that WebP can carry.
+    def forms(cls, parameter: str | None, shapes: Shapes) -> TensorForms:  # noqa: ARG003 the quality changes nothing
+        """The layout, for maps whose tiles make a picture that WebP can carry.
 
         Raises:
-            MisconfiguredError: One would be too large.
+            MisconfiguredError: It would be too large.
         """
-        for tap, shape in shapes.items():
-            if max(_picture_size(shape)) > LONGEST_SIDE:
-                raise MisconfiguredError(
-                    f"the tiles of {tap} make a picture with a side over {LONGEST_SIDE} pixels",
-                    where=f"codec {cls.family}",
-                    remedy="choose a smaller input size, or another codec",
-                )
-        return {}
+        if max(_sheets_of(shapes)[0]) > LONGEST_SIDE:
+            raise MisconfiguredError(
+                f"the tiles of {', '.join(shapes)} make a picture with a side over {LONGEST_SIDE} pixels",
+                where=f"codec {cls.family}",
+                remedy="choose a smaller input size, or another codec",
+            )
+        return {_LAYOUT: ((len(shapes) + 1, 2), "uint16")}
 
     @property
     def longest_body(self) -> int:
-        """More than libwebp writes for pictures of these sizes."""
-        sizes = [_picture_size(shape) for shape in self._shapes.values()]
-        return sum(height * width * _BYTES_A_PIXEL + _PICTURE_OVERHEAD for height, width in sizes)
+        """More than libwebp writes for a picture of this size."""
+        height, width = self._size
+        return _RANGE.size * len(self._sheets) + height * width * _BYTES_A_PIXEL + _PICTURE_OVERHEAD
 
     def pack(self, maps: PictureMaps) -> bytes:
         """See `SealedFeatureCodec.pack`."""
-        return b"".join(self._packed(array) for array in maps.values())
+        grey, ranges = np.full(self._size, _MIDDLE, np.uint8), []
+        for sheet, array in zip(self._sheets, maps.values(), strict=True):
+            lowest, highest = array.min(), array.max()
+            ranges.append(_RANGE.pack(lowest, highest))
+            span = float(highest) - float(lowest)
+            levels = (array if _NARROWEST < span < _WIDEST else array.astype(np.float64)) - lowest
+            levels *= _WHITE / (span or 1.0)
+            levels += 0.5  # to be cut to whole numbers
+            sheet.lay(levels.astype(np.uint8), grey)
+        return b"".join(ranges) + self._webp.encode_grey(grey)
 
     def unpack(self, body: bytes) -> PictureMaps:
         """See `SealedFeatureCodec.unpack`."""
+        start = _RANGE.size * len(self._sheets)
+        ranges = np.frombuffer(body[:start].ljust(start, b"\xff"), "<f4").astype(np.float32).reshape(-1, 2)
+        if not np.isfinite(ranges).all():
+            raise self.unreadable("a range is wrong or cut off")
+        try:
+            pixels = self._webp.decode(body[start:], self._size)
+        except UnreadableError as error:
+            raise self.unreadable(error.reason) from error
+        grey: Floats = np.divide(pixels[..., 1], np.float32(_WHITE), dtype=np.float32)
         maps: PictureMaps = {}
-        place = 0
-        for tap, shape in self._shapes.items():
-            if len(body) < place + _HEAD.size:
-                raise self.unreadable("it ends too early")
-            lowest, highest, length = _HEAD.unpack_from(body, place)
-            place += _HEAD.size
-            if not np.isfinite([lowest, highest]).all() or length > len(body) - place:
-                raise self.unreadable(f"the range or length of {tap} is wrong")
-            try:
-                pixels = self._webp.decode(body[place : place + length], _picture_size(shape))
-            except UnreadableError as error:
-                raise self.unreadable(error.reason) from error
-            grey = pixels[..., 1] / np.float32(_WHITE)
-            values = grey * np.float32(highest) + (1 - grey) * np.float32(lowest)
-            maps[tap] = np.ascontiguousarray(_untiled(values.astype(np.float32), shape))
-            place += length
-        if place != len(body):
-            raise self.unreadable(f"{len(body) - place} bytes follow its end")
+        for (tap, sheet), (lowest, highest) in zip(zip(self._shapes, self._sheets, strict=True), ranges, strict=True):
+            own = sheet.lift(grey)
+            maps[tap] = own * highest + (1 - own) * lowest
         return maps
 
+
+class _Sheet(NamedTuple):
+    """The rows of the picture that hold a tap: its shape, its first row, and how many tiles lie across."""
+
+    shape: tuple[int, int, int]
+    top: int
+    across: int
+
     @property
-    def _webp(self) -> WebpCodec:
-        return WebpCodec(int(self._parameter or ""), METHOD)
+    def height(self) -> int:
+        """In pixels."""
+        return ceil(self.shape[0] / self.across) * self.shape[1]
 
-    def _packed(self, array: Floats) -> bytes:
-        lowest, highest = array.min(), array.max()
-        wide = array.astype(np.float64) - float(lowest)
-        grey = np.rint(wide * (_WHITE / (float(highest - float(lowest)) or 1.0))).astype(np.uint8)
-        tiles = _tiled(grey)
-        picture = self._webp.encode(np.repeat(tiles[..., np.newaxis], 3, axis=2))
-        return _HEAD.pack(float(lowest), float(highest), len(picture)) + picture
+    def lay(self, grey: NDArray[np.uint8], picture: NDArray[np.uint8]) -> None:
+        """Put channels `(C, h, w)` onto the picture, row after row of tiles."""
+        channels, height, width = self.shape
+        full = channels // self.across
+        rows = grey[: full * self.across].reshape(full, self.across, height, width).swapaxes(1, 2)
+        bottom = self.top + full * height
+        picture[self.top : bottom, : self.across * width].reshape(rows.shape)[:] = rows
+        rest = grey[full * self.across :].swapaxes(0, 1)
+        picture[bottom : bottom + height, : rest.shape[1] * width].reshape(rest.shape)[:] = rest
 
-
-def _picture_size(shape: tuple[int, int, int]) -> Size:
-    across = _tiles_across(shape)
-    return ceil(shape[0] / across) * shape[1], across * shape[2]
-
-
-def _tiles_across(shape: tuple[int, int, int]) -> int:
-    """As many tiles in a row as make the picture about square."""
-    channels, height, width = shape
-    return min(channels, max(1, isqrt(ceil(channels * height / width))))
-
-
-def _tiled(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`(C, h, w)` as one picture, row after row; tiles beyond the last channel are mid-grey."""
-    channels, height, width = grey.shape
-    across = _tiles_across((channels, height, width))
-    down = ceil(channels / across)
-    tiles = np.full((down * across, height, width), _WHITE // 2, dtype=np.uint8)
-    tiles[:channels] = grey
-    grid = tiles.reshape(down, across, height, width).transpose(0, 2, 1, 3)
-    return np.ascontiguousarray(grid).reshape(down * height, across * width)
+    def lift(self, picture: Floats) -> Floats:
+        """The channels on a picture."""
+        channels, height, width = self.shape
+        own = picture[self.top : self.top + self.height, : self.across * width]
+        tiles = own.reshape(-1, height, self.across, width).swapaxes(1, 2).reshape(-1, height, width)
+        return np.ascontiguousarray(tiles[:channels])
 
 
-def _untiled(picture: Floats, shape: tuple[int, int, int]) -> Floats:
-    channels, height, width = shape
-    across = _tiles_across(shape)
-    grid = picture.reshape(-1, height, across, width).transpose(0, 2, 1, 3)
-    return grid.reshape(-1, height, width)[:channels]
+def _sheets_of(shapes: Shapes) -> tuple[Size, list[_Sheet]]:
+    """The size of the picture and the sheets on it: a whole number of the widest tiles wide, in the fewest blocks."""
+    widest = max(width for _, _, width in shapes.values())
+    side = sqrt(values_of(shapes))
+    most = max(1, round(side * sqrt(_LONGEST_ASPECT) / widest))
+    fewest = min(most, max(1, round(side / sqrt(_LONGEST_ASPECT) / widest)))
+    laid = [_laid(shapes, across * widest) for across in range(fewest, most + 1)]
+    return min(laid, key=lambda one: (_blocks(one[0]), abs(one[0][0] - one[0][1])))
+
+
+def _layout_of(shapes: Shapes) -> NDArray[np.uint16]:
+    """Height and width of the picture, then first row and tiles across of each tap."""
+    size, sheets = _sheets_of(shapes)
+    return np.array([size, *((sheet.top, sheet.across) for sheet in sheets)], np.uint16)
+
+
+def _laid(shapes: Shapes, width: int) -> tuple[Size, list[_Sheet]]:
+    sheets, top = [], 0
+    for shape in shapes.values():
+        sheets.append(_Sheet(shape, top, min(shape[0], width // shape[2])))
+        top += sheets[-1].height
+    return (top, max(sheet.across * sheet.shape[2] for sheet in sheets)), sheets
+
+
+def _blocks(size: Size) -> int:
+    return ceil(size[0] / _BLOCK) * ceil(size[1] / _BLOCK)

@@ -5,6 +5,8 @@ import struct
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from vision.codecs.lossy import LossyCodec, decode_picture
@@ -21,6 +23,8 @@ LONGEST_SIDE = 16383
 _HEADER = struct.Struct("<4sI4s4sI3s3sHH")
 """RIFF, length behind it, WEBP, `VP8 `, chunk length, frame tag, start code, width, height (RFC 6386, section 9.1)."""
 _SIDE_BITS = 0x3FFF
+_GREY = 0x010101
+"""Times a level, it is the level in red, green and blue."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,20 @@ class WebpCodec(LossyCodec):
 
     def encode(self, pixels: Pixels) -> bytes:
         """See `ImageCodec.encode`."""
+        return self._encoded(Image.fromarray(checked_pixels(pixels, self.name, longest_side=LONGEST_SIDE)))
+
+    def encode_grey(self, levels: NDArray[np.uint8]) -> bytes:
+        """A grey picture, `(H, W)`, contiguous, no side longer than `LONGEST_SIDE`.
+
+        As four bytes a pixel it is what Pillow gives to libwebp, and need not be copied on the way.
+        """
+        height, width = levels.shape
+        colours = levels.astype("<u4")
+        colours *= np.uint32(_GREY)
+        return self._encoded(Image.frombuffer("RGBX", (width, height), colours, "raw", "RGBX", 0, 1))
+
+    def _encoded(self, image: Image.Image) -> bytes:
         picture = io.BytesIO()
-        image = Image.fromarray(checked_pixels(pixels, self.name, longest_side=LONGEST_SIDE))
         image.save(picture, "WEBP", quality=self.quality, method=self.method)
         return picture.getvalue()
 

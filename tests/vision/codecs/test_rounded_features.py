@@ -91,9 +91,40 @@ def test_tiles_carry_the_range_of_each_picture() -> None:
 
 def test_tiles_are_pictures_that_anyone_can_open() -> None:
     payload = TilesCodec.fit("90", smooth(2, 0), seed=0).encode(smooth(1, 1))
-    with Image.open(io.BytesIO(payload[SEAL_BYTES + 12 :])) as picture:
+    with Image.open(io.BytesIO(payload[SEAL_BYTES + 8 :])) as picture:
         assert picture.format == "WEBP"
-        assert picture.size == (2 * 10, 3 * 12)
+        assert picture.size == (3 * 10, 2 * 12)
+
+
+def test_all_taps_are_tiles_of_one_picture_that_fills_its_blocks() -> None:
+    rng = np.random.default_rng(3)
+    maps = {
+        tap: rng.standard_normal((2, channels, side // 7, side // 7), np.float32).repeat(7, axis=2).repeat(7, axis=3)
+        for tap, channels, side in (("fine", 32, 28), ("coarse", 96, 14), ("odd", 5, 7))
+    }
+    codec = TilesCodec.fit("95", maps, seed=0)
+    one = {tap: array[:1] for tap, array in maps.items()}
+    payload = codec.encode(one)
+    with Image.open(io.BytesIO(payload[SEAL_BYTES + 3 * 8 :])) as picture:
+        width, height = picture.size
+    assert -(-width // 16) * -(-height // 16) < 1.05 * sum(array[0].size for array in maps.values()) / 256
+    for tap, array in codec.decode(payload).items():
+        assert np.sqrt(np.square(array - one[tap]).mean()) < 0.1 * one[tap].std()
+
+
+@pytest.mark.parametrize("scale", [1e-40, 1e-30, 1.0, 3e38])
+def test_tiles_scale_any_range_that_float32_has(scale: float) -> None:
+    values = np.linspace(-1, 1, 6 * 12 * 10, dtype=np.float32).reshape(1, *SHAPE)[:, ::-1]
+    array = (values.astype(np.float64) * scale).astype(np.float32)
+    back = through(TilesCodec.fit("100", smooth(2, 0), seed=0), array)
+    assert np.abs(back.astype(np.float64) / scale - values).max() < 0.1
+
+
+@pytest.mark.parametrize("tensors", [{}, {"layout": np.array([[36, 20], [0, 2]], np.uint16)}])
+def test_tiles_of_the_layout_before_are_refused(tensors: dict[str, np.ndarray]) -> None:
+    with pytest.raises(MisconfiguredError, match="layout") as refused:
+        TilesCodec.restore("90", {"tap": SHAPE}, tensors)
+    assert "commission" in str(refused.value.remedy)
 
 
 def test_tiles_too_large_for_webp_are_refused_when_fitted() -> None:
