@@ -3,12 +3,12 @@
 import itertools
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from edge_node.journal import JournalLine, read_journal
+from benchmarks.station_journal import journal_of
+from edge_node.journal import JournalLine
 from edge_node.outbox import Outbox
 from edge_node.rows import Trigger
 from line_replay.broker import Broker
@@ -26,14 +26,6 @@ CODEC = "webp:80"
 STATION = Station("backlog", "line", "one")
 EARLIER_BOOT = "an earlier boot"
 _POLL_SECONDS = 0.25
-
-
-def journal_of(outbox: Path) -> list[JournalLine]:
-    """What a station has closed; nothing while it is still making its outbox."""
-    if outbox.is_file():
-        with suppress(UnavailableError):
-            return list(read_journal(outbox))
-    return []
 
 
 class BacklogLine:

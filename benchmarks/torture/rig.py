@@ -3,18 +3,19 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from benchmarks.station_journal import journal_of
 from benchmarks.torture import postgres, settings, site
 from benchmarks.torture.ground import STATION, Ground
 from benchmarks.torture.needs import Needs
 from benchmarks.torture.places import PLACES, Place
 from benchmarks.torture.settings import KEEPALIVE_SECONDS, PATIENCE_SECONDS
 from benchmarks.torture.witnesses import lines_of, open_parts
-from edge_node.journal import JournalLine, read_journal
+from edge_node.journal import JournalLine
 from line_replay.broker import Broker
 from line_replay.chaos_proxy import ChaosProxy
 from line_replay.ledger import Entry, write_plan
@@ -140,10 +141,7 @@ class Rig:
 
     def journal(self) -> list[JournalLine]:
         """The station's own account."""
-        if self.outbox.is_file():
-            with suppress(UnavailableError):  # killed while it made its outbox
-                return list(read_journal(self.outbox))
-        return []
+        return journal_of(self.outbox)
 
     def numbered(self) -> set[str]:
         """Parts that the station has given a number."""
