@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from vision.arrays import Floats, Size
 from vision.detectors.fapm_cells import around, layout_of
 
-_BLOCK_NUMBERS = 160_000
-"""Numbers of a block's keys and of its ranks: 0.6 MB of them stay in a core's own cache while it is searched."""
+_BLOCK_NUMBERS = 200_000
+"""Numbers of a block's keys and of its ranks: 0.8 MB of them stay in a core's own cache while it is searched."""
 _BLOCK_PATCHES = 256
 """Patches of a cell searched at once at least, so that a long bank is not read again for every few of them."""
 _LINE_NUMBERS = 16
@@ -32,8 +32,8 @@ class CellMemory:
 
     Candidates are ranked by `q·b - |b|² / 2` around each cell's mean; the second term is a last row of the keys, which
     meets a 1 at the end of each patch. Keys stand a vector a column, as the product reads them. A winner's distance is
-    computed anew from differences, so that a patch which is in its bank has distance 0 exactly. Ranks are float32: where
-    vectors are almost equally near, one may win whose squared distance is larger by some 1e-7 of the patch's own to the
+    computed anew from differences, so that a patch which is in its bank has distance 0 exactly. Ranks are float32: of
+    vectors almost equally near one may win whose squared distance is larger by some 1e-7 of the patch's own to the
     cell's mean.
 
     Args:
