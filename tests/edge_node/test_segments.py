@@ -87,3 +87,37 @@ def test_a_segment_goes_with_its_last_record_and_a_new_one_follows(tmp_path: Pat
     assert segments.append(RECORDS[:1])[0].segment == 4
     with pytest.raises(UnreadableError, match="gone"):
         segments.read(positions[0], RECORDS[0].sequence)
+
+
+def test_a_scan_begins_with_the_segment_it_is_told(tmp_path: Path) -> None:
+    segments = Segments(tmp_path / "outbox.sqlite", segment_bytes=700)
+    for record in RECORDS:
+        segments.append([record])
+    assert [record for record, _ in segments.scan(2, 0)] == RECORDS[2:]
+
+
+def test_what_nobody_holds_is_swept_and_a_full_segment_that_nobody_needs_goes_with_the_next_one(tmp_path: Path) -> None:
+    segments = Segments(tmp_path / "outbox.sqlite", segment_bytes=700)
+    for record in RECORDS[:2]:
+        segments.append([record])
+    segments.release(1)
+    segments.release(1)
+    assert len(files(tmp_path)) == 1, "it is being written"
+    segments.append(RECORDS[2:3])
+    assert files(tmp_path) == ["outbox.sqlite-00000002.segment"]
+    later = Segments(tmp_path / "outbox.sqlite")
+    later.sweep()
+    assert files(tmp_path) == []
+
+
+def test_a_closed_segment_leaves_no_file_open(tmp_path: Path) -> None:
+    def held() -> list[str]:
+        return [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("no /proc here")
+    segments = Segments(tmp_path / "outbox.sqlite")
+    segments.append(RECORDS[:1])
+    assert sum(str(tmp_path) in name for name in held()) == 1
+    segments.close()
+    assert not any(str(tmp_path) in name for name in held())

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import beta, gumbel_r
 
-from vision.calibration import MAXIMUM_BOUND, allowed_above, calibrate, false_reject_bound, fewest_pictures
+from vision.calibration import (
+    MAXIMUM_BOUND,
+    OUTLIER_PROBABILITY,
+    allowed_above,
+    calibrate,
+    false_reject_bound,
+    fewest_pictures,
+)
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -31,6 +38,7 @@ def test_one_percent_asks_for_9_pictures_to_have_a_threshold_and_99_to_hold_it()
     assert fewest_pictures(0.01) == (9, 99)
     assert fewest_pictures(0.05) == (9, 19)
     assert fewest_pictures(0.5) == (1, 1)
+    assert fewest_pictures(0.01, confidence=0.5) == (3, 99)
 
 
 @given(target=st.floats(0.001, 0.9), confidence=st.floats(0.5, 0.99))
@@ -87,6 +95,20 @@ def test_one_bad_picture_among_few_does_not_raise_the_threshold_but_shows_in_the
     assert found.threshold == pytest.approx(clean.threshold, rel=0.05)
     assert clean.bound == false_reject_bound(0, 30)
     assert found.bound == false_reject_bound(1, 30)
+
+
+@pytest.mark.parametrize("images", [9, 30, 90])
+def test_scores_on_a_gumbel_line_have_its_quantile_for_a_threshold(images: int) -> None:
+    """At Gringorten's plotting positions, (i - 0.44) / (n + 0.12); the top twentieth is not fitted."""
+    line = gumbel_r(loc=5, scale=2)
+    scores = line.ppf((np.arange(1, images + 1) - 0.44) / (images + 0.12))
+    expected = max(line.ppf(0.99), scores[-1])
+    assert calibrate(scores).threshold == pytest.approx(expected, rel=1e-9)
+    outlying = line.ppf((1 - OUTLIER_PROBABILITY) ** (1 / images))
+    assert OUTLIER_PROBABILITY == 0.05
+    for largest, threshold in ((outlying * 0.999, max(outlying * 0.999, line.ppf(0.99))), (outlying * 1.001, None)):
+        found = calibrate(np.append(scores[:-1], largest)).threshold
+        assert found == pytest.approx(threshold or max(line.ppf(0.99), scores[-2]), rel=1e-9)
 
 
 def test_a_largest_score_that_is_no_outlier_raises_the_threshold() -> None:
