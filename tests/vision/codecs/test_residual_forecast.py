@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vision.codecs.residual.classes import CLASSES
-from vision.codecs.residual.forecast import LEVELS, Forecast, bounds, bytes_of_one
+from vision.codecs.residual.forecast import LEVELS, Forecast, bounds, bytes_of_one, shares_left
 from vision.codecs.residual.gains import GAINS, Scale, moved_classes
 from vision.codecs.residual.order import order_at, sequence_of
 from vision.codecs.residual.picture import PictureCoder, Statistics
@@ -28,14 +28,22 @@ def picture(strength: float, seed: int = 1) -> np.ndarray:
 @given(seed=st.integers(0, 99), allowed=st.integers(0, 400), first=st.integers(0, 40), near=st.integers(0, 60))
 def test_the_level_found_is_the_finest_with_so_few(seed: int, allowed: int, first: int, near: int) -> None:
     excess = np.random.default_rng(seed).lognormal(0, 2, 300).astype(np.float32)
-    found = Forecast(excess, bounds(), 0.5).level_with(allowed, first, max(first, near))
+    found = Forecast(excess, bounds(), np.ones(LEVELS), 0.5).level_with(allowed, first, max(first, near))
     counts = [np.count_nonzero(excess > bound) for bound in bounds()]
     assert found == next((level for level in range(first, LEVELS) if counts[level] <= allowed), LEVELS - 1)
 
 
 def test_a_coefficient_at_its_threshold_is_sent_and_at_the_last_level_nothing_is() -> None:
-    forecast = Forecast(np.array([1, 2, np.inf, np.nan], np.float32), bounds(), 0.5)
+    forecast = Forecast(np.array([1, 2, np.inf, np.nan], np.float32), bounds(), np.ones(LEVELS), 0.5)
     assert [forecast.count(level) for level in (0, 6, 7, LEVELS - 1)] == [3, 2, 1, 0]
+
+
+def test_where_classes_sink_and_thresholds_rise_less_is_left_at_each_level() -> None:
+    assert (shares_left(np.full(CLASSES, 0.6, np.float32), CLASSES_OF) == 1).all()
+    shares = shares_left(np.linspace(1.6, 0.5, CLASSES, dtype=np.float32), CLASSES_OF)
+    assert shares[0] == 1
+    assert (np.diff(shares) <= 0).all()
+    assert shares[5] < 0.95
 
 
 def test_the_tables_say_what_a_coefficient_of_a_normal_picture_takes() -> None:
@@ -75,7 +83,7 @@ def test_coefficients_in_another_order_make_the_same_body() -> None:
 def test_pieces_bring_every_coefficient_to_its_position_and_back(level: int) -> None:
     order, sequence = order_at(level, CLASSES_OF, BANDS), sequence_of(CLASSES_OF, BANDS)
     excess = np.random.default_rng(level).lognormal(0, 1, len(CLASSES_OF)).astype(np.float32)
-    departing = order.pieces.departing(excess[sequence], np.float32(1.5))
+    departing = order.pieces.departing(excess[sequence], np.full(len(excess), 1.5, np.float32))
     positions = np.flatnonzero(departing)
     places, counts = order.pieces.found(positions)
     np.testing.assert_array_equal(sequence[places], order.places[positions])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.arrays import Floats
-from vision.codecs.residual.classes import CLASSES, PER_OCTAVE, Classes
+from vision.codecs.residual.classes import CLASSES, PER_OCTAVE, Classes, size_of_class
 from vision.codecs.residual.order import GROUP, QUAD, RARE_BELOW
 from vision.codecs.residual.symbols import EXTRA_BITS
 from vision.codecs.residual.tables import COMMON, FLAGS, GROUPED, MASKS, NOTHING, VALUES, Table, occurrence_of
@@ -20,16 +20,28 @@ from vision.codecs.residual.tables import COMMON, FLAGS, GROUPED, MASKS, NOTHING
 LEVELS = 256
 _LEVELS_TO_HALVE, _LEAPS = 5, 4
 """About how many levels up leave half of what departs, and how often that is believed."""
-_BYTES_ANYHOW, _SURPLUS = 35, 1.03
-"""Beside what the tables say: head and lanes, and what counts as if it were usual though it is not."""
+_BYTES_ANYHOW, _SURPLUS, _DEPARTING = 35, 1.03, 1.05
+"""Beside what the tables say: head and lanes, and more than usual once more where a picture departs from normal."""
 
 
 def bounds() -> Floats:
-    """`(LEVELS,)`: how far over its threshold at level 0 a coefficient must be to be sent; nothing is at the last."""
+    """`(LEVELS,)`: how far over its threshold at level 0 a coefficient must be to be sent, its class aside."""
     exact = np.exp2(np.arange(LEVELS) / PER_OCTAVE).astype(np.float32)
     below = np.nextafter(exact, np.float32(0))
     below[-1] = np.inf
     return below
+
+
+def shares_left(thresholds: Floats, classes: Classes) -> NDArray[np.float64]:
+    """`(LEVELS,)`: of what exceeds `bounds`, what exceeds the thresholds of the lower classes of a level as well.
+
+    Reckoned for Laplacian coefficients that depart so much that they are at each level what is usual at level 0.
+    """
+    lowered = np.maximum(np.arange(CLASSES) - np.arange(LEVELS)[:, None], 0)
+    population = np.bincount(classes, minlength=CLASSES)
+    above = np.exp(-np.sqrt(2) * thresholds.astype(np.float64)[lowered] / size_of_class()) @ population
+    shares: NDArray[np.float64] = above / above[0]
+    return shares
 
 
 def bytes_of_one(tables: NDArray[np.uint16], classes: Classes) -> float:
@@ -57,22 +69,25 @@ class Forecast:
     Args:
         excess: `(size,)`, magnitudes over their thresholds at level 0, in any order.
         bounds: See `bounds`.
+        shares: See `shares_left`.
         bytes_of_one: See `bytes_of_one`.
     """
 
-    def __init__(self, excess: Floats, bounds: Floats, bytes_of_one: float) -> None:
-        self._excess, self._bounds, self._bytes_of_one = excess, bounds, bytes_of_one
+    def __init__(self, excess: Floats, bounds: Floats, shares: NDArray[np.float64], bytes_of_one: float) -> None:
+        self._excess, self._bounds, self._shares, self._bytes_of_one = excess, bounds, shares, bytes_of_one
         self._counts: dict[int, int] = {}
 
     def count(self, level: int) -> int:
-        """How many coefficients are not zero at a level."""
+        """About how many coefficients are not zero at a level; none at the last."""
         if level not in self._counts:
-            self._counts[level] = int(np.count_nonzero(self._excess > self._bounds[level]))
+            exceeding = np.count_nonzero(self._excess > self._bounds[level])
+            self._counts[level] = round(float(exceeding * self._shares[level]))
         return self._counts[level]
 
     def level_for(self, limit: int) -> int:
         """The finest level that should keep within a limit of bytes."""
-        return self.level_with((limit - _BYTES_ANYHOW) / (self._bytes_of_one * _SURPLUS), 0, 0)
+        allowed = (limit - _BYTES_ANYHOW) / (self._bytes_of_one * _SURPLUS)
+        return 0 if self.count(0) <= allowed else self.level_with(allowed / _DEPARTING, 0, 1)
 
     def level_with(self, allowed: float, first: int, near: int) -> int:
         """The finest level from `first` on at which no more than so many coefficients are not zero, or the last.

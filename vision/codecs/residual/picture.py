@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vision.arrays import Floats
 from vision.codecs.residual.classes import CLASSES, PER_OCTAVE, Classes
-from vision.codecs.residual.forecast import Forecast, bounds, bytes_of_one
+from vision.codecs.residual.forecast import Forecast, bounds, bytes_of_one, shares_left
 from vision.codecs.residual.gains import GAINS, Scale, moved_classes
 from vision.codecs.residual.order import QUAD, Order, order_at, sequence_of
 from vision.codecs.residual.pieces import Indices
@@ -46,12 +46,14 @@ class Statistics:
 class _Level(NamedTuple):
     """A level of the step.
 
-    `classes` are those of the coefficients, `(size + 1,)`, and one for what is empty; `roundings` go with the classes
-    at level 0, `(CLASSES,)`.
+    `classes` are those of the coefficients, `(size + 1,)`, and one for what is empty; `bounds`, `(size,)` and in the
+    sequence's order, are how far over their thresholds at level 0 they must be to be sent; `roundings` go with the
+    classes at level 0, `(CLASSES,)`.
     """
 
     order: Order
     classes: Classes
+    bounds: Floats
     roundings: Floats
     step: np.float32
     scale: Scale
@@ -82,7 +84,9 @@ class PictureCoder:
         self._bands, self._band_count = np.repeat(np.arange(len(bands), dtype=np.uint8), bands), len(bands)
         self._stream = Stream(statistics.tables)
         self._occurrence = occurrence_of(statistics.tables)
-        self._bytes_of_one, self._bounds = bytes_of_one(statistics.tables, self._classes), bounds()
+        self._bounds = bounds()
+        self._shares = shares_left(self._quantiser.thresholds, self._classes)
+        self._bytes_of_one = bytes_of_one(statistics.tables, self._classes)
         sequence = sequence_of(self._classes, self._bands)
         self._sequence = sequence if given is None else given[sequence]
         self._sequence_classes = self._classes[sequence]
@@ -94,7 +98,7 @@ class PictureCoder:
         sequence = coefficients.take(self._sequence)
         excess = np.abs(sequence)
         excess /= self._thresholds
-        forecast = Forecast(excess, self._bounds, self._bytes_of_one)
+        forecast = Forecast(excess, self._bounds, self._shares, self._bytes_of_one)
         first = 0
         while True:
             draft = self._finest_that_fits(sequence, excess, forecast, first)
@@ -133,8 +137,11 @@ class PictureCoder:
         classes = np.append(np.maximum(self._classes.astype(np.int16) - number, 0), 0).astype(np.uint8)
         keys = self._bands.astype(np.intp) * CLASSES + classes[:-1]
         populations = np.bincount(keys, minlength=self._band_count * CLASSES).reshape(-1, CLASSES)
-        roundings = self._quantiser.roundings[np.maximum(np.arange(CLASSES) - number, 0)]
-        return _Level(order, classes, roundings, step, Scale(populations, self._occurrence))
+        lowered = np.maximum(np.arange(CLASSES) - number, 0)
+        # A class lower, a threshold is higher: noise in what is rare would spread over the whole map.
+        risen = (self._quantiser.thresholds[lowered] / self._quantiser.thresholds)[self._sequence_classes]
+        scale = Scale(populations, self._occurrence)
+        return _Level(order, classes, risen * self._bounds[number], self._quantiser.roundings[lowered], step, scale)
 
     def _finest_that_fits(self, sequence: Floats, excess: Floats, forecast: Forecast, first: int) -> _Draft:
         """The draft at the finest level from `first` on that keeps within the limit, as far as forecasts find it."""
@@ -156,7 +163,7 @@ class PictureCoder:
     def _draft(self, sequence: Floats, excess: Floats, number: int) -> _Draft:
         level = self._level(number)
         order, pieces, width = level.order, level.order.pieces, self._stream.tables.width
-        departing = pieces.departing(excess, self._bounds[number])
+        departing = pieces.departing(excess, level.bounds)
         positions = departing.nonzero()[0]
         places, counts = pieces.found(positions)
         gains = level.scale.gains(np.bincount(pieces.bands, counts, self._band_count).tolist())

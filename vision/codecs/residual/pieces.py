@@ -57,11 +57,11 @@ class Pieces:
         firsts = np.array([sequence.start for sequence, _ in slices], np.intp)
         return cls(size, tuple(slices), starts, firsts - starts, np.array(owners, np.intp))
 
-    def departing(self, excess: Floats, bound: np.float32) -> NDArray[np.bool_]:
-        """`(size,)`, which positions hold more than a bound, of the sequence's excess; empty ones hold nothing."""
+    def departing(self, excess: Floats, bounds: Floats) -> NDArray[np.bool_]:
+        """`(size,)`, which positions hold more than their bounds, both in the sequence's order; empty ones do not."""
         departing = np.zeros(self.size, np.bool_)
         for sequence, own in self.slices:
-            np.greater(excess[sequence], bound, out=departing[own])
+            np.greater(excess[sequence], bounds[sequence], out=departing[own])
         return departing
 
     def found(self, positions: Indices) -> tuple[Indices, Indices]:
