@@ -55,7 +55,7 @@ class OnnxTeacher:
             )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = (
-            1  # it works ahead in a process beside the training, which has threads of its own
+            1  # it works ahead, in a process beside the training and its threads
         )
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._taps = [tap.teacher for tap in TAPS]
