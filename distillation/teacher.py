@@ -54,9 +54,7 @@ class OnnxTeacher:
                 remedy="name torchvision's MobileNetV2 as ONNX by --teacher",
             )
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = (
-            1  # it works ahead, in a process beside the training and its threads
-        )
+        options.intra_op_num_threads = 1  # it works ahead, in a process beside the training and its threads
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._taps = [tap.teacher for tap in TAPS]
         missing = set(self._taps) - {output.name for output in self._session.get_outputs()}
