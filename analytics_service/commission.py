@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from analytics_service.artifacts import SUFFIX, ArtifactHeader, NormalScores, look_at_folder, save, write_whole
+from analytics_service.artifacts import SUFFIX, ArtifactHeader, NormalScores, look_at_folder, save
 from analytics_service.codec_choice import CodecChoice, ladder_of
 from analytics_service.codec_trial import Trial
 from analytics_service.commissioned import Commissioned, Rung
@@ -24,7 +24,7 @@ from analytics_service.held_out import HeldOut, batches, score_held_out
 from analytics_service.input_trial import InputTrial, Sizing, way_of
 from analytics_service.normal_pictures import read_pictures
 from analytics_service.passage import AssetBudget, Passed
-from analytics_service.shelf import PROFILE_FILE, keep_older
+from analytics_service.shelf import PROFILE_FILE, keep_older, replace_profile
 from analytics_service.stopwatch import Stopwatch
 from analytics_service.tuner import tune
 from analytics_service.tuning import Tuning
@@ -134,7 +134,7 @@ def commission(request: Request, *, on_progress: OnPhase) -> Commissioned:
     rungs = tuple(_climb(request, name, kind, bench, on_progress, choice=choice, sizing=sizing) for name in names)
     ladder = tuple(_profile_codec(rung) for rung in rungs)
     profile = sealed(Profile(station=str(request.station), input_size=request.input_size, ladder=ladder))
-    write_whole(request.out / str(request.station) / PROFILE_FILE, pack(profile))
+    replace_profile(request.out / str(request.station) / PROFILE_FILE, pack(profile))
     told = len(pictures), normal.unreadable, normal.doubts
     return Commissioned(request.out, profile, rungs, *told, watch.seconds["read"], choice, sizing)
 

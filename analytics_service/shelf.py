@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from analytics_service.artifacts import SUFFIX, Artifact, BackboneKey, load
+from analytics_service.artifacts import SUFFIX, Artifact, BackboneKey, load, write_whole
 from analytics_service.assets import FOLDER, codec_asset
 from analytics_service.readers import FeatureReader, PictureReader, Reader
 from analytics_service.signatures import check_artifact, check_signed
@@ -178,6 +178,31 @@ def keep_older(path: Path) -> None:
             path.replace(older)
     except OSError as error:
         raise UnavailableError(f"the older artifact {path} cannot be kept: {error.strerror}") from error
+
+
+def replace_profile(path: Path, content: bytes) -> None:
+    """Write a station's profile; the one before stays in `older/`, named by its digest, so that there is a way back.
+
+    Raises:
+        UnavailableError: The folder cannot be written.
+    """
+    try:
+        before = path.read_bytes() if path.exists() else b""
+    except OSError as error:
+        raise UnavailableError(f"the profile {path} cannot be read: {error.strerror}") from error
+    if before and before != content:
+        write_whole(path.parent / OLDER_FOLDER / f"{path.stem}-{sha256_of(before)[:12]}{path.suffix}", before)
+    write_whole(path, content)
+
+
+def named_artifacts(folder: Path) -> set[str]:
+    """The fingerprints that profiles in use name, wherever their artifacts lie.
+
+    Raises:
+        MisconfiguredError: A profile cannot be read.
+    """
+    profiles = (_read_profile(path, None) for path in folder.rglob(PROFILE_FILE))
+    return {rung.artifact for profile in profiles for rung in profile.ladder}
 
 
 def _fingerprint(path: Path) -> str:

@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from analytics_service.artifacts import SUFFIX
-from analytics_service.shelf import OLDER_FOLDER, ArtifactShelf, ShelvedArtifact
+from analytics_service.shelf import OLDER_FOLDER, PROFILE_FILE, ArtifactShelf, ShelvedArtifact, named_artifacts
 from wire_contract.errors import MisconfiguredError
 from wire_contract.messages import Profile
 from wire_contract.topics import Station
 
 log = logging.getLogger(__name__)
+
+_DIGITS = 12
+"""Of its fingerprint, at the end of a replaced file's name."""
 
 FolderState = frozenset[tuple[str, int, int]]
 
@@ -94,20 +97,28 @@ def watch_until(
 
 
 def remove_older(folder: Path, *, before: float) -> int:
-    """Remove artifacts that were replaced before a time (seconds since the epoch); how many are gone.
+    """Remove artifacts and profiles that were replaced before a time (seconds since the epoch); how many are gone.
 
-    An artifact keeps its time of writing when it is put away, so the later of that and its entry's change counts.
+    An artifact keeps its time of writing when it is put away, so the later of that and its entry's change counts. What
+    a profile names again, as after a way back, stays.
     """
+    try:
+        named = {fingerprint[:_DIGITS] for fingerprint in named_artifacts(folder)}
+    except MisconfiguredError as error:
+        log.warning("nothing replaced is removed: %s", error)
+        return 0
     gone = 0
-    for path in folder.rglob(f"{OLDER_FOLDER}/*{SUFFIX}"):
+    for path in folder.rglob(f"{OLDER_FOLDER}/*"):
+        if path.suffix not in {SUFFIX, Path(PROFILE_FILE).suffix} or path.stem[-_DIGITS:] in named:
+            continue
         try:
             told = path.stat()
             if max(told.st_mtime, told.st_ctime) < before:
                 path.unlink()
                 gone += 1
-                log.info("replaced artifact %s removed", path)
+                log.info("replaced %s removed", path)
         except OSError as error:
-            log.warning("replaced artifact %s cannot be removed: %s", path, error.strerror)
+            log.warning("replaced %s cannot be removed: %s", path, error.strerror)
     return gone
 
 

@@ -28,6 +28,7 @@ _MAY_END = frozenset({"capture"})
 _POLL_SECONDS = 0.1
 _FAREWELL_SECONDS = 2.0
 _PATIENCE_SECONDS = 2.0
+_STAYS = "; the station stays until it is stopped (see finish_when_drained, or watch of a folder)"
 
 
 def check(settings: EdgeSettings) -> None:
@@ -123,10 +124,14 @@ def _supervise(node: Node, settings: EdgeSettings, stops: Stops, capture: thread
     while not stops.capture.wait(_POLL_SECONDS):
         if profile.is_over():
             return EXIT_UNAVAILABLE
-        if capture.is_alive() or not settings.finish_when_drained:
+        if capture.is_alive():
             continue
         now = time.monotonic()
-        ended = ended or now
+        if ended is None:
+            ended = now
+            _log.info("the source has ended, no more parts come%s", "" if settings.finish_when_drained else _STAYS)
+        if not settings.finish_when_drained:
+            continue
         waiting = _open(node)
         if not waiting:
             _log.info("source ended, every inspection is closed")

@@ -69,7 +69,7 @@ def chosen(names: Sequence[str], *, ablation: bool) -> dict[str, Contender]:
             raise MisconfiguredError(
                 f"{name!r} is not measured here",
                 where="--detector",
-                remedy=f"use some of: {', '.join([*sorted(detectors), *known])}",
+                remedy=f"use some of: {', '.join(dict.fromkeys([*sorted(detectors), *known]))}",
             )
     taken = {
         name: contender

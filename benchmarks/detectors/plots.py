@@ -22,7 +22,7 @@ def draw(rows: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
     """
     try:
         from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
-        from matplotlib.ticker import ScalarFormatter  # noqa: PLC0415 - an extra
+        from matplotlib.ticker import LogLocator, ScalarFormatter  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise missing_extra("matplotlib", "bench") from error
     files = []
@@ -35,6 +35,7 @@ def draw(rows: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
         _scatter(axes, shown, measure)
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
         axes.xaxis.set_minor_formatter(ScalarFormatter())
         axes.set_xlabel("pictures a second, one by one, from pixels to map (log scale)")
         axes.set_ylabel(heading)

@@ -1,6 +1,7 @@
 """Commissioning: what is written, what is refused, and that the result judges rightly."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from analytics_service.commission import Request, commission
 from analytics_service.commissioned import Commissioned
 from analytics_service.engines import EngineRoom
 from analytics_service.shelf import OLDER_FOLDER, open_shelf
+from analytics_service.shelf_watch import remove_older
 from pictures.products import PRODUCTS
 from pictures.products.plant import plant as plant_defect
 from vision.codecs.lookup import codec_of
 from vision.detectors import DETECTORS
 from wire_contract.errors import MisconfiguredError, UnavailableError
-from wire_contract.messages import Profile, check_profile, unpack
+from wire_contract.messages import Profile, check_profile, pack, unpack
 
 
 def quietly(request: Request) -> Commissioned:
@@ -73,7 +75,7 @@ def test_a_replaced_artifact_is_kept_for_the_parts_that_still_name_it(
     second = quietly(request_for(tmp_path, codecs=("png",), seed=7))
     old = first.rungs[0].artifact.fingerprint
     assert second.rungs[0].artifact.fingerprint != old
-    assert [load(path).fingerprint for path in (second.paths[0].parent / OLDER_FOLDER).iterdir()] == [old]
+    assert [load(path).fingerprint for path in (second.paths[0].parent / OLDER_FOLDER).glob("*.safetensors")] == [old]
 
 
 @pytest.mark.parametrize(
@@ -150,6 +152,24 @@ def test_pictures_of_mixed_sizes_are_resized(
         Image.open(path).resize((side, side)).save(data / path.name)
     made = quietly(request_for(tmp_path / "out", data=data))
     assert (made.images, made.doubts) == (16, ())
+
+
+def test_putting_an_older_profile_back_is_the_way_back_and_what_it_names_stays(
+    request_for: Callable[..., Request], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    first = quietly(request_for(out, codecs=("png",)))
+    second = quietly(request_for(out, codecs=("png",), seed=1))
+    (older,) = first.profile_path.parent.glob("older/profile-*.msgpack")
+    assert unpack(older.read_bytes(), Profile) == first.profile
+    assert first.profile != second.profile
+    older.replace(first.profile_path)
+    engines = EngineRoom(threads=1)
+    shelf = open_shelf(out, engine_for=engines.engine_for)
+    assert shelf.profiles[first.profile.station] == first.profile
+    assert remove_older(out, before=time.time() + 3600) == 0
+    first.profile_path.write_bytes(pack(second.profile))
+    assert remove_older(out, before=time.time() + 3600) == 1
 
 
 def test_copies_and_shapes_that_differ_are_told(

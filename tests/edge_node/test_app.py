@@ -60,6 +60,21 @@ def test_every_picture_of_a_folder_gets_its_verdict(
     assert (frame.codec, len(frame.traceparent)) == ("png", 55)
 
 
+def test_a_station_whose_source_has_ended_says_so_and_stays_unless_told_to_finish(
+    service: Any,
+    start_edge: Any,
+    settings_for: SettingsFor,
+    picture_folder: Path,
+    caplog: pytest.LogCaptureFixture,
+    eventually: Eventually,
+) -> None:
+    source = {"kind": "folder", "directory": picture_folder}
+    with caplog.at_level("INFO", logger="edge_node.app"):
+        start_edge(settings_for(source, finish_when_drained=False))
+        eventually(lambda: len(service.parts()) == 8)
+        eventually(lambda: "the source has ended, no more parts come; the station stays until" in caplog.text)
+
+
 def test_a_replay_follows_its_plan_and_a_synthetic_line_its_seed(
     service: Any, start_edge: Any, settings_for: SettingsFor, picture_folder: Path, tmp_path: Path
 ) -> None:
