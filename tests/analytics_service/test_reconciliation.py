@@ -1,8 +1,10 @@
 """What is on record of a station, number by number; and the auditor that follows it."""
 
+import threading
 import uuid
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from analytics_service.auditor import Auditor
@@ -10,6 +12,7 @@ from analytics_service.decisions import DeadLetter, Decisions, Judged
 from analytics_service.number_line import Gap
 from analytics_service.reconciliation import books_of
 from analytics_service.records import Records
+from wire_contract.errors import UnavailableError
 from wire_contract.link.delivery import Delivery
 from wire_contract.messages import DropMessage, EdgeStatus, Outcome, Verdict, to_json
 from wire_contract.topics import Station, Topics
@@ -81,6 +84,13 @@ def test_gaps_repeated_numbers_and_other_stations_are_told_apart(records: Record
     assert books.gaps == [Gap(2, 3, 200.0)]
     assert books.repeated == 1
     assert books_of(records, "plant/line1/other") == []
+
+
+def test_a_damaged_copy_under_another_name_is_no_second_part_of_its_number(records: Records) -> None:
+    copy = DeadLetter("topic", b"bytes", "codec", judged(2, "unreadable", generation=1), identified=True)
+    records.store(Decisions(judged=[judged(1), judged(2)], dead=[copy]))
+    (books,) = books_of(records)
+    assert (books.judged, books.repeated) == ({"normal": 2}, 0)
 
 
 def test_what_retention_deleted_is_not_missed(records: Records) -> None:
@@ -175,3 +185,35 @@ def test_a_restarted_auditor_sees_the_same(records: Records, auditor: Auditor, s
     assert auditor.look() == {STATION: 3}
     again = Auditor(records, topics=Topics(), shown=shown, grace_seconds=60.0, wall=lambda: 1000.0)
     assert again.look() == {STATION: 3}
+
+
+def test_another_stations_numbers_close_no_gap(records: Records, auditor: Auditor, clock: list[float]) -> None:
+    def elsewhere(number: int) -> Judged:
+        verdict = msgspec.structs.replace(judged(number, generation=1).verdict, station="plant/line1/cam2")
+        return Judged(verdict, to_json(verdict))
+
+    own = [judged(number, at=990.0) for number in (1, 4)]
+    records.store(Decisions(judged=[*own, *(elsewhere(number) for number in range(1, 6))]))
+    clock[0] = 1100.0
+    assert auditor.look() == {STATION: 2, "plant/line1/cam2": 0}
+
+
+def test_the_auditor_looks_until_it_is_stopped_whatever_the_database_does(
+    auditor: Auditor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+
+    def look() -> dict[str, int]:
+        looks.append("look")
+        if len(looks) == 1:
+            raise UnavailableError("the database is away")
+        return {}
+
+    class Stopped(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            looks.append(f"wait {timeout:g}")
+            return len(looks) == 6
+
+    monkeypatch.setattr(auditor, "look", look)
+    auditor.run(Stopped(), interval_seconds=7)
+    assert looks == ["look", "wait 7"] * 3
