@@ -164,6 +164,21 @@ def test_a_digest_that_is_not_ours_sends_the_row_again(desk: Desk, row: Row) -> 
     assert desk.count("duplicate_receipts_total") == 1
 
 
+def test_a_verdict_on_a_damaged_copy_of_a_whole_picture_closes_its_row_and_is_counted(
+    desk: Desk, row: Row, make_trigger: Any
+) -> None:
+    desk.receive(verdict(row, digest=sha256_of(b"the message")))
+    assert desk.count("damaged_messages_total") == 0
+    other = desk.keep(desk.outbox.reserve(make_trigger("other")), b"another message")
+    desk.receive(verdict(other, digest=sha256_of(b"another massage")))
+    assert desk.count("damaged_messages_total") == 1
+    given_way = desk.keep(desk.outbox.reserve(make_trigger("third")), b"gave way")
+    desk.outbox.append(given_way, drop_message(given_way, STATION, "superseded"), "drop", stages={})
+    desk.receive(verdict(given_way, digest=sha256_of(b"gave way")))
+    assert desk.count("damaged_messages_total") == 1
+    assert [line.outcome for line in desk.journal()] == ["normal"] * 3
+
+
 def test_a_drop_is_closed_by_its_receipt(desk: Desk, row: Row) -> None:
     desk.outbox.append(row, drop_message(row, STATION, "too_large"), "drop", stages={})
     names = ("inspection_id", "boot_id", "sequence", "part_id", "captured_at")
