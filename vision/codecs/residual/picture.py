@@ -22,7 +22,7 @@ from vision.codecs.residual.symbols import plain_bit_count, plain_bits, symbols_
 from vision.codecs.residual.tables import COMMON, EXACT, FLAGS, GROUPED, VALUES, Quantiser, occurrence_of, quantised
 
 _QUAD_BITS = QUAD.bit_length() - 1
-_LIKELY = 1.01
+_LIKELY = 1.02
 """A finer level is tried where its forecast, from a coarser one's true length, is within so much of the limit."""
 
 
@@ -151,8 +151,6 @@ class PictureCoder:
             if draft.length <= self._limit:
                 fitting = draft
                 allowed = forecast.count(number) * self._limit * _LIKELY / draft.length
-            elif fitting is not None:
-                return fitting
             else:
                 first = number + 1
                 allowed = forecast.count(number) * self._limit / draft.length
