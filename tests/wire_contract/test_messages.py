@@ -228,6 +228,14 @@ def test_a_hostile_message_is_refused_at_once() -> None:
     assert time.process_time() - started < 5.0
 
 
+@pytest.mark.parametrize("field", ["inspection_id", "artifact", "payload_sha256"])
+@pytest.mark.parametrize("more", ["\n", "0"])
+def test_an_id_or_a_digest_ends_where_it_must(field: str, more: str) -> None:
+    longer = msgspec.structs.replace(FRAME, **{field: getattr(FRAME, field) + more})
+    with pytest.raises(UnreadableError):
+        m.unpack(m.pack(longer), m.EdgeMessage)
+
+
 def test_a_payload_that_differs_from_its_digest_is_unreadable() -> None:
     m.check_payload(FRAME)
     damaged = msgspec.structs.replace(FRAME, payload=b"abd")
