@@ -187,8 +187,8 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     codec: ShortText = ""
     profile: ShortText = ""
     paused: bool = False
-    outbox_rows: int = 0
-    outbox_bytes: int = 0
+    outbox_rows: Count = 0
+    outbox_bytes: Count = 0
     missing_assets: tuple[Sha256, ...] = ()
     answers: ShortText = ""
     error: Text = ""

@@ -18,7 +18,6 @@ from vision import evaluation
 from vision.arrays import FeatureMaps, Progress
 from vision.codecs.lookup import codec_of
 from vision.preprocessing import normalise
-from wire_contract.errors import MisconfiguredError
 
 RESAMPLES = 2000
 BATCH = 8
@@ -175,14 +174,3 @@ def _alone_seconds(ready: Ready, payload: bytes) -> float:
         detector.render(scored, ready.shelved.input_size)
         seconds.append(time.perf_counter() - start)
     return float(np.median(seconds))
-
-
-def referenced(name: str, examined: dict[str, Examined]) -> Examined:
-    """The scenario that others are held against.
-
-    Raises:
-        MisconfiguredError: It was not examined.
-    """
-    if name not in examined:
-        raise MisconfiguredError(f"nothing can be held against {name}, which was not examined", where="--scenario")
-    return examined[name]

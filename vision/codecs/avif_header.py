@@ -11,7 +11,6 @@ from vision.arrays import Size
 from wire_contract.errors import UnreadableError
 
 _BOX_HEAD = 8
-_META_HEAD = 12
 _SEQUENCE_HEADER = 1
 _FLAGS, _HAS_LENGTH = 0b1000_0111, 0b0000_0010
 """Of a unit's first byte: all bits but its kind, and how they are here (section 5.3.2)."""
