@@ -2,7 +2,8 @@
 
 An option is taken only where it finds drawn defects better for certain. Drawn defects are not the line's own, and they
 flatter what changes the features: of ballscrews (MobileNetV2), whitening found drawn defects 0.02 better and real ones
-0.01 worse, while what scores gained or lost had mostly the same sign on both. So such options need far more.
+0.01 worse, while what scores gained or lost had mostly the same sign on both. So such options need far more, and so
+does another input size, which costs time besides.
 """
 
 from collections.abc import Mapping, Sequence
