@@ -226,19 +226,31 @@ def test_the_historian_misses_nothing_while_it_is_down(
 
 @pytest.fixture(scope="session")
 def npm_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Install packages of npm into a folder of their own, or skip where that is impossible."""
+    """Install packages of npm into a folder of their own, once, or skip where that is impossible."""
+    folders: dict[str, Path] = {}
+    away: list[str] = []
 
     def install(name: str, *packages: str) -> Path:
         if shutil.which("npm") is None:
             pytest.skip("Node.js is not installed")
-        folder = tmp_path_factory.mktemp(name)
-        if not packages:
-            shutil.copytree(EXAMPLES / name, folder, dirs_exist_ok=True)
-        command = ["npm", "install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix", str(folder), *packages]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
-        if done.returncode:
-            pytest.skip(f"npm cannot install {name}: {done.stderr[-200:]}")
-        return folder
+        if away:
+            pytest.skip(away[0])
+        if name not in folders:
+            folder = tmp_path_factory.mktemp(name)
+            if not packages:
+                shutil.copytree(EXAMPLES / name, folder, dirs_exist_ok=True)
+            wanted = ("--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1", "--fetch-timeout=30000")
+            command = ["npm", "install", *wanted, "--prefix", str(folder), *packages]
+            try:
+                done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+            except subprocess.TimeoutExpired:
+                away.append("npm does not come to an end")
+                pytest.skip(away[0])
+            if done.returncode:
+                away.append(f"npm cannot install {name}: {done.stderr[-200:]}")
+                pytest.skip(away[0])
+            folders[name] = folder
+        return folders[name]
 
     return install
 
