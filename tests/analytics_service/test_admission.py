@@ -335,6 +335,7 @@ def test_a_worker_that_is_frozen_in_the_middle_of_a_decision_does_not_stop_the_o
 
 
 def test_a_vanished_database_is_noticed_unless_the_url_says_otherwise() -> None:
+    pytest.importorskip("psycopg", reason="psycopg is not installed (pip install 'patchline[postgres]')")
     plain = engine_of("postgresql+psycopg://user@host/name").url.query
     assert (plain["connect_timeout"], plain["keepalives_idle"]) == ("10", "10")
     assert engine_of("postgresql+psycopg://user@host/name?connect_timeout=3").url.query["connect_timeout"] == "3"

@@ -35,8 +35,10 @@ class Watched:
         return open_shelf(self.folder, engine_for=self.engines.engine_for, known=known)
 
     def _count(self, known: Mapping[str, ShelvedArtifact]) -> ArtifactShelf:
-        self.opened += 1
-        return self._open(known)
+        try:
+            return self._open(known)
+        finally:
+            self.opened += 1  # afterwards, so that what a test changes then is not what was opened
 
     def _note(self) -> None:
         self.exchanged += 1
