@@ -241,8 +241,9 @@ def npm_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
                 shutil.copytree(EXAMPLES / name, folder, dirs_exist_ok=True)
             wanted = ("--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1", "--fetch-timeout=30000")
             command = ["npm", "install", *wanted, "--prefix", str(folder), *packages]
+            seconds = 240 if packages else 60  # Node-RED is large, and an example's own two packages are not
             try:
-                done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+                done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False)
             except subprocess.TimeoutExpired:
                 away.append("npm does not come to an end")
                 pytest.skip(away[0])
