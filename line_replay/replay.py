@@ -102,7 +102,7 @@ def prepare(options: ReplayOptions, *, on_phase: OnPhase) -> Scenario:
         constrained_by=options.constrained_by,
         verify_key=signer.verify_key if signer is not None else None,
         grace_seconds=_grace_seconds(options, artifact, len(entries)),
-        configuration=_configuration(options, category.name, artifact),
+        configuration=_configuration(options, category.name, artifact, signed=signer is not None),
     )
 
 
@@ -177,7 +177,7 @@ def described(artifact: Artifact) -> dict[str, Any]:
     }
 
 
-def _configuration(options: ReplayOptions, category: str, artifact: Artifact) -> dict[str, Any]:
+def _configuration(options: ReplayOptions, category: str, artifact: Artifact, *, signed: bool) -> dict[str, Any]:
     return {
         "category": category,
         "stations": options.stations,
@@ -187,6 +187,6 @@ def _configuration(options: ReplayOptions, category: str, artifact: Artifact) ->
         "maps": options.maps,
         "deadline_seconds": options.deadline_seconds,
         "edge_slowdown": options.edge_slowdown,
-        "signed": options.signed or options.signing_key is not None,
+        "signed": signed,
         "kills": [f"{kill.victim} at {kill.at_seconds:g} s" for kill in options.kills],
     }
