@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 # One worker a core; the tests of a file stay together, since they share what takes long to set up.
 PYTEST_FLAGS ?= --numprocesses auto --dist loadfile
 TORTURE_SECONDS ?= 3600
-MODULES := patchline wire_contract vision pictures edge_node analytics_service line_replay broker_config benchmarks distillation
 
 .PHONY: help demo test check format test-torch torture bench clean mosquitto
 
@@ -53,7 +52,7 @@ test-torch: $(VENV)/test-ready mosquitto
 	$(BIN)/pytest $(PYTEST_FLAGS)
 
 torture: $(VENV)/test-ready mosquitto
-	$(BIN)/python -m benchmarks.torture --seconds $(TORTURE_SECONDS) --json runs/torture.json --evidence runs/torture
+	$(BIN)/python -m tests.rigs.torture --seconds $(TORTURE_SECONDS) --json runs/torture.json --evidence runs/torture
 
 format: $(VENV)/test-ready
 	$(BIN)/ruff format .

@@ -10,30 +10,30 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from analytics_service.arrivals import Arrivals
-from analytics_service.auditor import Auditor
+from analytics_service.announcements import Publication
+from analytics_service.audit.auditor import Auditor
 from analytics_service.connections import Connections, LinkOutlet
-from analytics_service.engines import EngineRoom
-from analytics_service.life import living
+from analytics_service.health import describe, figures_of, health_of, monitored
+from analytics_service.inspection.arrivals import Arrivals
+from analytics_service.inspection.artifact_wait import Patience
+from analytics_service.inspection.reply_publisher import Post
+from analytics_service.inspection.worker import Worker
 from analytics_service.metrics import Metrics
-from analytics_service.monitoring import describe, figures_of, health_of, monitored
-from analytics_service.patience import Patience
-from analytics_service.post import Post
-from analytics_service.publication import Publication
-from analytics_service.records import Records
-from analytics_service.retention import sweep_until
+from analytics_service.models.store_watcher import CurrentShelf, FolderState, remove_older, state_of, watch_until
+from analytics_service.records.records import Records
+from analytics_service.records.retention import sweep_until
+from analytics_service.records.tables import engine_of
 from analytics_service.settings import Settings
-from analytics_service.shelf import ArtifactShelf, ShelvedArtifact, open_shelf
-from analytics_service.shelf_watch import CurrentShelf, FolderState, remove_older, state_of, watch_until
-from analytics_service.tables import engine_of
-from analytics_service.worker import Worker
-from wire_contract.errors import MisconfiguredError
-from wire_contract.link.delivery import Delivery
-from wire_contract.link.expiry import warn, warn_until
-from wire_contract.link.tls import context_of
-from wire_contract.messages import ServiceStatus
-from wire_contract.signing import VerifyKey
-from wire_contract.topics import Station, Topics
+from patchline.artifacts.engines import EngineRoom
+from patchline.artifacts.store import ArtifactShelf, ShelvedArtifact, open_shelf
+from patchline.mqtt.certificate_expiry import warn, warn_until
+from patchline.mqtt.delivery import Delivery
+from patchline.mqtt.tls import context_of
+from patchline.runtime.shutdown import living
+from patchline.runtime.signing import VerifyKey
+from patchline.wire.errors import MisconfiguredError
+from patchline.wire.messages import ServiceStatus
+from patchline.wire.topics import Station, Topics
 
 log = logging.getLogger(__name__)
 

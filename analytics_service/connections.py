@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from analytics_service.arrivals import Arrivals
+from analytics_service.inspection.arrivals import Arrivals
 from analytics_service.metrics import Metrics
-from wire_contract.link.delivery import Acknowledged, Connection, Delivery
-from wire_contract.link.link import Link
-from wire_contract.link.settings import LinkSettings, Subscription, Will
-from wire_contract.topics import Topics
+from patchline.mqtt.delivery import Acknowledged, Connection, Delivery
+from patchline.mqtt.link import Link
+from patchline.mqtt.settings import LinkSettings, Subscription, Will
+from patchline.wire.topics import Topics
 
 log = logging.getLogger(__name__)
 

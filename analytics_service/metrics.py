@@ -7,10 +7,10 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from wire_contract.link.expiry import Ending, endings
-from wire_contract.link.settings import TlsSettings
-from wire_contract.messages import OUTCOMES, DropReason
-from wire_contract.pulse import Pulse
+from patchline.mqtt.certificate_expiry import Ending, endings
+from patchline.mqtt.settings import TlsSettings
+from patchline.runtime.watchdog import Pulse
+from patchline.wire.messages import OUTCOMES, DropReason
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _BYTES = (1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 5e6)

@@ -8,11 +8,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from wire_contract.errors import MisconfiguredError
-from wire_contract.link.identity import client_id_of
-from wire_contract.link.settings import LinkSettings, TlsSettings
-from wire_contract.redaction import may_be_shown
-from wire_contract.topics import DEFAULT_PREFIX
+from patchline.mqtt.client_id import client_id_of
+from patchline.mqtt.settings import LinkSettings, TlsSettings
+from patchline.runtime.redaction import may_be_shown
+from patchline.wire.errors import MisconfiguredError
+from patchline.wire.topics import DEFAULT_PREFIX
 
 ENVIRONMENT_PREFIX = "PATCHLINE_ANALYTICS_"
 LEVEL_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"

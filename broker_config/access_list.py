@@ -7,7 +7,7 @@ proves nothing, so no rule here looks at it.
 from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
-from wire_contract.topics import Channel, Station, Topics
+from patchline.wire.topics import Channel, Station, Topics
 
 Role = Literal["analytics", "operator", "hmi", "plc", "exporter"]
 ROLES: tuple[Role, ...] = get_args(Role)

@@ -13,7 +13,7 @@ from typing import Literal, Self
 
 from broker_config import private_files
 from broker_config.site import MOST_NAME_CHARACTERS
-from wire_contract.errors import MisconfiguredError, missing_extra
+from patchline.wire.errors import MisconfiguredError, missing_extra
 
 try:
     from cryptography import x509

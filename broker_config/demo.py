@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from wire_contract.errors import MisconfiguredError, UnavailableError
+from patchline.wire.errors import MisconfiguredError, UnavailableError
 
 _HIGHEST_PORT = 65_535
 

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from broker_config.access_list import access_list
 from broker_config.site import Site
-from wire_contract.topics import DEFAULT_PREFIX, Topics
+from patchline.wire.topics import DEFAULT_PREFIX, Topics
 
 SIGNED_BY = "verify.pem"
 

@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from wire_contract.errors import UnavailableError
+from patchline.wire.errors import UnavailableError
 
 PRIVATE_MODE = 0o600
 PUBLIC_MODE = 0o644

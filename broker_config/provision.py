@@ -22,8 +22,8 @@ from broker_config.site import (
     write_site,
 )
 from broker_config.wishes import Wish, checked_hosts, more_of, new_site
-from wire_contract import signing
-from wire_contract.errors import MisconfiguredError
+from patchline.runtime import signing
+from patchline.wire.errors import MisconfiguredError
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ import msgspec
 
 from broker_config import private_files
 from broker_config.access_list import Role
-from wire_contract.errors import MisconfiguredError
-from wire_contract.topics import DEFAULT_PREFIX, Station
+from patchline.wire.errors import MisconfiguredError
+from patchline.wire.topics import DEFAULT_PREFIX, Station
 
 SITE_FILE = "site.json"
 ISSUED_FILE = "issued.json"

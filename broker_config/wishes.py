@@ -10,8 +10,8 @@ import msgspec
 
 from broker_config.access_list import Role
 from broker_config.site import BROKER, MOST_NAME_CHARACTERS, Site
-from wire_contract.errors import MisconfiguredError
-from wire_contract.topics import DEFAULT_PREFIX, SERVICE_LINE, Station, Topics
+from patchline.wire.errors import MisconfiguredError
+from patchline.wire.topics import DEFAULT_PREFIX, SERVICE_LINE, Station, Topics
 
 DEFAULT_CLIENTS: dict[str, Role] = {
     "analytics": "analytics",

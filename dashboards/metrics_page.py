@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Metric
 
-from analytics_service.broker_figures import BrokerFigures
+from analytics_service.broker_metrics import BrokerFigures
 from analytics_service.metrics import Metrics
 from edge_node.metrics import EdgeMetrics
-from edge_node.rows import OutboxState
+from edge_node.outbox.rows import OutboxState
 
 _HEAD = """\
 # Metrics

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from distillation.recipe import Recipe, work_folder
 from distillation.schedule import Schedule
-from wire_contract.errors import EXIT_MISCONFIGURED, MisconfiguredError, missing_extra
+from patchline.wire.errors import EXIT_MISCONFIGURED, MisconfiguredError, missing_extra
 
 log = logging.getLogger("distillation")
 app = typer.Typer(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from distillation.augmentation import training_crop
 from distillation.targets import Projection
 from distillation.teacher import TAPS, OnnxTeacher
-from vision.preprocessing import normalise
+from patchline.vision.pixels.preprocessing import normalise
 
 TEACHER_BATCH = 8
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from distillation.student import Student
 from distillation.targets import Projection
 from distillation.teacher import TAPS, OnnxTeacher
-from vision.preprocessing import normalise
+from patchline.vision.pixels.preprocessing import normalise
 
 Moments = NDArray[np.float64]
 

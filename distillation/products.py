@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from distillation.fields import Size, chance
-from pictures.products import PRODUCTS
-from pictures.products.plant import plant
-from pictures.products.protocol import Pixels
-from wire_contract.errors import MisconfiguredError
+from patchline.pictures.products import PRODUCTS
+from patchline.pictures.products.plant import plant
+from patchline.pictures.products.protocol import Pixels
+from patchline.wire.errors import MisconfiguredError
 
 
 def draw_product(seed: int, index: int, size: Size) -> Pixels:

@@ -17,7 +17,7 @@ from distillation.pool import open_pool, pool_path
 from distillation.recipe import Recipe
 from distillation.targets import Projection, fit_projections, load_projections, save_projections
 from distillation.teacher import OnnxTeacher
-from vision.preprocessing import normalise
+from patchline.vision.pixels.preprocessing import normalise
 
 Stage = Callable[[str, int, int], None]
 STATISTICS_SIDE, STATISTICS_BATCH = 224, 8

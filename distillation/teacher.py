@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from wire_contract.errors import MisconfiguredError
+from patchline.wire.errors import MisconfiguredError
 
 Maps = dict[str, NDArray[np.float32]]
 

@@ -16,7 +16,7 @@ from distillation.muon import Muon
 from distillation.schedule import Schedule
 from distillation.student import Student
 from distillation.teacher import TAPS
-from vision.preprocessing import normalise
+from patchline.vision.pixels.preprocessing import normalise
 
 
 class Run:

@@ -11,15 +11,15 @@ from types import FrameType
 
 from edge_node.assembly import Node, Stops, assemble, build_source, build_triggers, look_at_gate, verify_key_of
 from edge_node.connections import link_settings
-from edge_node.crew import Crew
-from edge_node.database import look_at
-from edge_node.mode import Mode
-from edge_node.rows import Row
+from edge_node.control.active_encoder import Mode
+from edge_node.outbox.database import look_at
+from edge_node.outbox.rows import Row
 from edge_node.settings import EdgeSettings
-from wire_contract.errors import EXIT_UNAVAILABLE
-from wire_contract.link.expiry import warn, warn_until
-from wire_contract.link.tls import context_of
-from wire_contract.monitoring import Health, serve
+from patchline.mqtt.certificate_expiry import warn, warn_until
+from patchline.mqtt.tls import context_of
+from patchline.runtime.endpoints import Health, serve
+from patchline.runtime.thread_group import Crew
+from patchline.wire.errors import EXIT_UNAVAILABLE
 
 _log = logging.getLogger(__name__)
 

@@ -8,35 +8,35 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from uuid import uuid4
 
-from edge_node.announcer import Announcer
-from edge_node.capture import Capture
-from edge_node.clock import clock_id
+from edge_node.capture.capture_loop import Capture
+from edge_node.capture.full_outbox import DowngradeCodec, DropOldest, Overflow, StopCapture
+from edge_node.capture.sources import SOURCES
+from edge_node.capture.sources.protocol import Source
+from edge_node.capture.sources.triggers import MessageTriggers, Takt, Triggers
+from edge_node.capture.trigger_overflow import Surplus
 from edge_node.connections import backlog_link, live_link, uplink_of
-from edge_node.edge_backbones import EdgeBackbones, is_at_hand
-from edge_node.feature_encoder import FeatureEncoders
-from edge_node.gatekeeper import Gatekeeper, GatePolicy
-from edge_node.gates import GATES, gpio
-from edge_node.gates.protocol import Gate
-from edge_node.inbox import Inbox
+from edge_node.control.active_encoder import Mode
+from edge_node.control.profile_cache import ProfileCache
+from edge_node.control.profile_updates import Orders
+from edge_node.control.status_publisher import Announcer
+from edge_node.delivery.inbox import Inbox
+from edge_node.delivery.publisher import Publisher
+from edge_node.delivery.retry_schedule import Schedule, SchedulePolicy
+from edge_node.delivery.service_presence import Services
+from edge_node.delivery.verdict_handler import Receipts
+from edge_node.encoding.backbones import EdgeBackbones, is_at_hand
+from edge_node.encoding.feature_encoder import FeatureEncoders
+from edge_node.gate.gate_controller import Gatekeeper, GatePolicy
+from edge_node.gate.gates import GATES, gpio
+from edge_node.gate.gates.protocol import Gate
 from edge_node.metrics import EdgeMetrics
-from edge_node.mode import Mode
-from edge_node.orders import Orders
-from edge_node.outbox import Outbox
-from edge_node.overflow import DowngradeCodec, DropOldest, Overflow, StopCapture
-from edge_node.profile_cache import ProfileCache
-from edge_node.publisher import Publisher
-from edge_node.receipts import Receipts
-from edge_node.schedule import Schedule, SchedulePolicy
-from edge_node.services import Services
+from edge_node.outbox.clock import clock_id
+from edge_node.outbox.outbox import Outbox
 from edge_node.settings import EdgeSettings, GateTable
-from edge_node.sources import SOURCES
-from edge_node.sources.protocol import Source
-from edge_node.sources.triggers import MessageTriggers, Takt, Triggers
-from edge_node.surplus import Surplus
-from wire_contract.link.link import Link
-from wire_contract.link.uplink import Uplink
-from wire_contract.signing import VerifyKey
-from wire_contract.topics import Station, Topics
+from patchline.mqtt.link import Link
+from patchline.mqtt.uplink import Uplink
+from patchline.runtime.signing import VerifyKey
+from patchline.wire.topics import Station, Topics
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,17 @@
 
 import logging
 
-from edge_node.announcer import Announcer, last_will
-from edge_node.inbox import Inbox
+from edge_node.control.status_publisher import Announcer, last_will
+from edge_node.delivery.inbox import Inbox
+from edge_node.delivery.publisher import Publisher
 from edge_node.metrics import EdgeMetrics
-from edge_node.publisher import Publisher
 from edge_node.settings import EdgeSettings
-from wire_contract.link.delivery import Connection, Delivery
-from wire_contract.link.identity import client_id_of
-from wire_contract.link.link import Link
-from wire_contract.link.settings import LinkSettings, Subscription, TlsSettings
-from wire_contract.link.uplink import Uplink
-from wire_contract.topics import Channel, Station, Topics
+from patchline.mqtt.client_id import client_id_of
+from patchline.mqtt.delivery import Connection, Delivery
+from patchline.mqtt.link import Link
+from patchline.mqtt.settings import LinkSettings, Subscription, TlsSettings
+from patchline.mqtt.uplink import Uplink
+from patchline.wire.topics import Channel, Station, Topics
 
 _log = logging.getLogger(__name__)
 

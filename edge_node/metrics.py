@@ -9,12 +9,12 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from edge_node.rows import OutboxState
-from vision.picture_health import PictureHealth
-from wire_contract.link.expiry import Ending, endings
-from wire_contract.link.settings import TlsSettings
-from wire_contract.messages import OUTCOMES, DropReason
-from wire_contract.pulse import Pulse
+from edge_node.outbox.rows import OutboxState
+from patchline.mqtt.certificate_expiry import Ending, endings
+from patchline.mqtt.settings import TlsSettings
+from patchline.runtime.watchdog import Pulse
+from patchline.vision.pixels.picture_health import PictureHealth
+from patchline.wire.messages import OUTCOMES, DropReason
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _LATENCY_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)

@@ -8,9 +8,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from edge_node.settings_errors import explained
-from wire_contract.errors import MisconfiguredError
-from wire_contract.topics import DEFAULT_PREFIX, Station, Topics
+from patchline.runtime.settings_file import explained
+from patchline.wire.errors import MisconfiguredError
+from patchline.wire.topics import DEFAULT_PREFIX, Station, Topics
 
 ENV_PREFIX = "PATCHLINE_EDGE_"
 

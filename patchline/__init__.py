@@ -1,1 +1,1 @@
-"""The command line, one thin file a verb group."""
+"""patchline: inspects parts on a production line by picture."""

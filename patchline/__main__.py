@@ -1,5 +1,5 @@
 """`python -m patchline`: the same as the installed command."""
 
-from patchline.app import main
+from patchline.cli.app import main
 
 main()

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from line_replay.broker import Broker, find_mosquitto
-from wire_contract.topics import Station
+from patchline.replay.broker import Broker, find_mosquitto
+from patchline.wire.topics import Station
+
+pytest_plugins = ["tests.fixtures.commissioned_plant", "tests.fixtures.links"]
 
 Eventually = Callable[..., None]
 

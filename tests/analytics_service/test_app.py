@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from analytics_service.app import check
-from analytics_service.artifacts import save
-from analytics_service.life import living
 from analytics_service.settings import read_settings
-from analytics_service.shelf import PROFILE_FILE
-from wire_contract.errors import MisconfiguredError
-from wire_contract.messages import Profile, ProfileCodec, pack, sealed
+from patchline.artifacts.artifact import save
+from patchline.artifacts.store import PROFILE_FILE
+from patchline.runtime.shutdown import living
+from patchline.wire.errors import MisconfiguredError
+from patchline.wire.messages import Profile, ProfileCodec, pack, sealed
 
 
 def checked(folder: Path, tmp_path: Path, more: str = "") -> Any:

@@ -10,18 +10,18 @@ import msgspec
 import pytest
 from PIL import Image
 
-from analytics_service.commission import Request, commission
-from analytics_service.commissioned import Commissioned
-from edge_node.journal import JournalLine, read_journal
-from edge_node.profile_cache import ProfileCache
-from line_replay.broker import Broker
-from line_replay.processes import Program
-from line_replay.settings_files import toml
-from wire_contract.link.delivery import Delivery
-from wire_contract.link.link import Link
-from wire_contract.link.settings import LinkSettings, Subscription
-from wire_contract.messages import MAX_ASSET_CHUNK_BYTES, EdgeStatus, ProfileCodec, from_json, pack, sealed
-from wire_contract.topics import Station, Topics
+from edge_node.control.profile_cache import ProfileCache
+from edge_node.outbox.journal import JournalLine, read_journal
+from patchline.commissioning.commission import Request, commission
+from patchline.commissioning.commissioned import Commissioned
+from patchline.mqtt.delivery import Delivery
+from patchline.mqtt.link import Link
+from patchline.mqtt.settings import LinkSettings, Subscription
+from patchline.replay.broker import Broker
+from patchline.replay.processes import Program
+from patchline.replay.settings_files import toml
+from patchline.wire.messages import MAX_ASSET_CHUNK_BYTES, EdgeStatus, ProfileCodec, from_json, pack, sealed
+from patchline.wire.topics import Station, Topics
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 

@@ -10,21 +10,21 @@ import msgspec
 import numpy as np
 import pytest
 
-from analytics_service.artifacts import load, save
-from analytics_service.assets import FOLDER, keep
-from analytics_service.commission import Request, commission
-from analytics_service.commissioned import Commissioned
-from analytics_service.engines import EngineRoom
-from analytics_service.inspector import inspect
-from analytics_service.intake import Inspection, admit, open_envelope
-from analytics_service.shelf import ArtifactShelf, open_shelf
-from vision.backbones import BACKBONES
-from vision.backbones.store import find
-from vision.codecs.asset import open_asset, pack_asset
-from vision.preprocessing import normalise
-from wire_contract.errors import MisconfiguredError, UnreadableError
-from wire_contract.messages import FrameMessage, pack, sha256_of
-from wire_contract.topics import Station
+from analytics_service.inspection.inspector import inspect
+from analytics_service.inspection.intake import Inspection, admit, open_envelope
+from patchline.artifacts.artifact import load, save
+from patchline.artifacts.assets import FOLDER, keep
+from patchline.artifacts.engines import EngineRoom
+from patchline.artifacts.store import ArtifactShelf, open_shelf
+from patchline.commissioning.commission import Request, commission
+from patchline.commissioning.commissioned import Commissioned
+from patchline.vision.backbones import BACKBONES
+from patchline.vision.backbones.store import find
+from patchline.vision.codecs.features.asset import open_asset, pack_asset
+from patchline.vision.pixels.preprocessing import normalise
+from patchline.wire.errors import MisconfiguredError, UnreadableError
+from patchline.wire.messages import FrameMessage, pack, sha256_of
+from patchline.wire.topics import Station
 
 CODECS = ("features", "channel-sampling:0.5", "webp:80")
 STATION = Station("plant", "line1", "cam1")

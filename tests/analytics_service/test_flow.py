@@ -18,13 +18,13 @@ from typing import Any
 
 import pytest
 
-from analytics_service.commission import commission
-from line_replay.broker import Broker, free_port
-from wire_contract.errors import UnavailableError
-from wire_contract.link.delivery import Delivery
-from wire_contract.link.link import Link
-from wire_contract.link.settings import LinkSettings, Subscription
-from wire_contract.messages import (
+from patchline.commissioning.commission import commission
+from patchline.mqtt.delivery import Delivery
+from patchline.mqtt.link import Link
+from patchline.mqtt.settings import LinkSettings, Subscription
+from patchline.replay.broker import Broker, free_port
+from patchline.wire.errors import UnavailableError
+from patchline.wire.messages import (
     DropReceipt,
     FrameMessage,
     MapMessage,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from analytics_service.settings import Settings, read_settings
-from wire_contract.errors import MisconfiguredError
+from patchline.wire.errors import MisconfiguredError
 
 
 @pytest.fixture

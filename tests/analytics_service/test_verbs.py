@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from patchline.app import app
-from patchline.threads import bound_threads
-from vision.backbones import BACKBONES
-from wire_contract.errors import EXIT_MISCONFIGURED
+from patchline.cli.app import app
+from patchline.cli.threads import bound_threads
+from patchline.vision.backbones import BACKBONES
+from patchline.wire.errors import EXIT_MISCONFIGURED
 
 
 def run(*arguments: object) -> Result:
@@ -79,7 +79,7 @@ def test_linear_algebra_gets_the_threads_of_the_backbone_unless_the_environment_
 
 @pytest.mark.parametrize("verb", ["serve", "commission"])
 def test_numpy_is_not_imported_before_its_threads_are_bounded(verb: str) -> None:
-    code = f"import sys; from patchline.verbs import load; load({verb!r}); sys.exit('numpy' in sys.modules)"
+    code = f"import sys; from patchline.cli.verbs import load; load({verb!r}); sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

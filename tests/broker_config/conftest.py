@@ -10,10 +10,10 @@ from broker_config.authority import utc_now
 from broker_config.provision import provision
 from broker_config.site import folder_of, read_site
 from broker_config.wishes import Wish
-from line_replay.broker import Broker, find_mosquitto, free_port
-from wire_contract.link.delivery import Acknowledged, Delivery
-from wire_contract.link.link import Link
-from wire_contract.link.settings import LinkSettings, Subscription, TlsSettings
+from patchline.mqtt.delivery import Acknowledged, Delivery
+from patchline.mqtt.link import Link
+from patchline.mqtt.settings import LinkSettings, Subscription, TlsSettings
+from patchline.replay.broker import Broker, find_mosquitto, free_port
 
 
 class Client:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from broker_config.access_list import ROLES, access_list
-from wire_contract.topics import CHANNELS, Station, Topics
+from patchline.wire.topics import CHANNELS, Station, Topics
 
 MakeClient = Callable[..., Any]
 Eventually = Callable[..., None]

@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 
 from broker_config.demo import write_configuration
-from line_replay.broker import Broker, free_port
-from wire_contract.errors import MisconfiguredError, UnavailableError
-from wire_contract.link.delivery import Connection
-from wire_contract.link.link import Link
-from wire_contract.link.settings import LinkSettings
-from wire_contract.messages import MAX_MESSAGE_BYTES
+from patchline.mqtt.delivery import Connection
+from patchline.mqtt.link import Link
+from patchline.mqtt.settings import LinkSettings
+from patchline.replay.broker import Broker, free_port
+from patchline.wire.errors import MisconfiguredError, UnavailableError
+from patchline.wire.messages import MAX_MESSAGE_BYTES
 
 
 def test_the_configuration_listens_on_loopback_only(tmp_path: Path) -> None:

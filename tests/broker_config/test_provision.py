@@ -19,9 +19,9 @@ from broker_config.provision import provision, renew, revoke
 from broker_config.site import folder_of, read_issued, read_site
 from broker_config.wishes import Wish
 from edge_node.settings import EdgeSettings
-from line_replay.broker import Broker
-from wire_contract.errors import MisconfiguredError, UnavailableError
-from wire_contract.topics import Station, Topics
+from patchline.replay.broker import Broker
+from patchline.wire.errors import MisconfiguredError, UnavailableError
+from patchline.wire.topics import Station, Topics
 
 MakeClient = Callable[..., Any]
 Eventually = Callable[..., None]

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from vision.backbones import BACKBONES, store
-from vision.backbones.onnx_engine import OnnxEngine
-from vision.backbones.spec import BackboneSpec
-from wire_contract.errors import MisconfiguredError
+from patchline.vision.backbones import BACKBONES, store
+from patchline.vision.backbones.onnx_engine import OnnxEngine
+from patchline.vision.backbones.spec import BackboneSpec
+from patchline.wire.errors import MisconfiguredError
 
 every_backbone = pytest.mark.parametrize("spec", BACKBONES.values(), ids=BACKBONES)
 

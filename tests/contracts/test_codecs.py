@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from vision.codecs import CODECS
-from vision.codecs.lookup import codec_of
-from vision.codecs.protocol import ImageCodec
-from wire_contract.errors import MisconfiguredError, UnreadableError
+from patchline.vision.codecs import CODECS
+from patchline.vision.codecs.image.protocol import ImageCodec
+from patchline.vision.codecs.lookup import codec_of
+from patchline.wire.errors import MisconfiguredError, UnreadableError
 
 NAMES = {
     "raw": ("raw",),

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vision.arrays import FeatureMaps
-from vision.detectors import DETECTORS
-from vision.detectors.protocol import Detector, PatchScores
-from wire_contract.errors import MisconfiguredError
+from patchline.vision.detectors import DETECTORS
+from patchline.vision.detectors.protocol import Detector, PatchScores
+from patchline.vision.pixels.arrays import FeatureMaps
+from patchline.wire.errors import MisconfiguredError
 
 SIZE = (112, 96)
 KEEPS_EVERYTHING: dict[str, dict[str, Any]] = {"patchcore": {"coreset_ratio": 1.0}, "fapm": {"coreset_ratio": 1.0}}

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vision.arrays import FeatureMaps
-from vision.codecs import CODECS, FEATURE_CODECS
-from vision.codecs.asset import open_asset, pack_asset
-from vision.codecs.feature_protocol import FeatureCodec, Shapes
-from vision.codecs.lookup import codec_of, feature_codec_class, is_feature_codec
-from vision.codecs.sealing import SEAL_BYTES, identity_of, seal
-from wire_contract.errors import MisconfiguredError, UnreadableError
+from patchline.vision.codecs import CODECS, FEATURE_CODECS
+from patchline.vision.codecs.features.asset import open_asset, pack_asset
+from patchline.vision.codecs.features.protocol import FeatureCodec, Shapes
+from patchline.vision.codecs.features.sealing import SEAL_BYTES, identity_of, seal
+from patchline.vision.codecs.lookup import codec_of, feature_codec_class, is_feature_codec
+from patchline.vision.pixels.arrays import FeatureMaps
+from patchline.wire.errors import MisconfiguredError, UnreadableError
 
 SHAPES: Shapes = {"fine": (6, 40, 16), "middle": (12, 20, 8), "coarse": (10, 5, 2)}
 """Three taps on grids that are not square."""

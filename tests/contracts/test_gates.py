@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from edge_node.gates import GATES
-from edge_node.gates.protocol import Gate
-from wire_contract.errors import MisconfiguredError, UnavailableError
-from wire_contract.messages import GateCommand, from_json
+from edge_node.gate.gates import GATES
+from edge_node.gate.gates.protocol import Gate
+from patchline.wire.errors import MisconfiguredError, UnavailableError
+from patchline.wire.messages import GateCommand, from_json
 
 COMMAND = GateCommand(
     inspection_id="0" * 8 + "-0000-4000-8000-" + "0" * 12,

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_node.sources import SOURCES
-from edge_node.sources.protocol import Source
-from edge_node.sources.triggers import MessageTriggers, Takt, Triggers
-from wire_contract.errors import UnavailableError, UnreadableError
+from edge_node.capture.sources import SOURCES
+from edge_node.capture.sources.protocol import Source
+from edge_node.capture.sources.triggers import MessageTriggers, Takt, Triggers
+from patchline.wire.errors import UnavailableError, UnreadableError
 
 Make = Callable[[Triggers], Source]
 

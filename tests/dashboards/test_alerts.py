@@ -14,10 +14,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from analytics_service.metrics import Metrics
 from dashboards.metrics_page import families
 from edge_node.metrics import EdgeMetrics
-from edge_node.rows import OutboxState
-from patchline.verbs import load
-from vision.picture_health import PictureHealth
-from wire_contract.messages import Command, CommandName
+from edge_node.outbox.rows import OutboxState
+from patchline.cli.verbs import load
+from patchline.vision.pixels.picture_health import PictureHealth
+from patchline.wire.messages import Command, CommandName
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "dashboards" / "prometheus"

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from analytics_service.broker_figures import BrokerFigures
+from analytics_service.broker_metrics import BrokerFigures
 from analytics_service.metrics import Metrics
 from dashboards.metrics_page import families
 from dashboards.write import DASHBOARDS, FOLDER, files
 from edge_node.metrics import EdgeMetrics
-from edge_node.rows import OutboxState
+from edge_node.outbox.rows import OutboxState
 
 BOARDS: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in FOLDER.glob("*.json")}
 PANELS = [panel for board in BOARDS.values() for panel in board["panels"] if panel["type"] != "row"]

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from analytics_service.engines import default_backbone
-from benchmarks.panels.__main__ import page
-from benchmarks.panels.answers import ask
-from benchmarks.panels.watched_line import WatchedLine
 from dashboards.write import DASHBOARDS
-from line_replay.broker import find_mosquitto
-from vision.backbones import BACKBONES, store
-from wire_contract.errors import MisconfiguredError
+from patchline.artifacts.engines import default_backbone
+from patchline.replay.broker import find_mosquitto
+from patchline.vision.backbones import BACKBONES, store
+from patchline.wire.errors import MisconfiguredError
+from tests.rigs.panels.__main__ import page
+from tests.rigs.panels.answers import ask
+from tests.rigs.panels.watched_line import WatchedLine
 
 
 @pytest.mark.broker

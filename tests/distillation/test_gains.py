@@ -9,7 +9,7 @@ from distillation.gains import restoring_gains  # noqa: E402
 from distillation.student import Student  # noqa: E402
 from distillation.targets import Projection, fit_projections  # noqa: E402
 from distillation.teacher import TAPS, OnnxTeacher  # noqa: E402
-from vision.preprocessing import normalise  # noqa: E402
+from patchline.vision.pixels.preprocessing import normalise  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

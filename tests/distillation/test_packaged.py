@@ -10,9 +10,9 @@ import pytest
 from distillation.recipe import Recipe
 from distillation.schedule import Schedule
 from distillation.teacher import TAPS
-from vision.backbones import BACKBONES
-from vision.backbones.onnx_engine import OnnxEngine
-from vision.backbones.store import PACKAGED
+from patchline.vision.backbones import BACKBONES
+from patchline.vision.backbones.onnx_engine import OnnxEngine
+from patchline.vision.backbones.store import PACKAGED
 
 SPEC = BACKBONES["patchline_s"]
 MODEL = PACKAGED / SPEC.files[0].name

@@ -9,7 +9,7 @@ onnx = pytest.importorskip("onnx", reason="the torch extra is not installed")
 from distillation.export import to_onnx  # noqa: E402
 from distillation.student import Student, multiply_adds  # noqa: E402
 from distillation.teacher import TAPS  # noqa: E402
-from vision.backbones.onnx_engine import OnnxEngine  # noqa: E402
+from patchline.vision.backbones.onnx_engine import OnnxEngine  # noqa: E402
 
 pytestmark = pytest.mark.torch
 SCALES = {

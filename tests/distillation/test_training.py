@@ -17,8 +17,8 @@ from distillation.recipe import Recipe  # noqa: E402
 from distillation.run import distil, read_curve  # noqa: E402
 from distillation.schedule import Schedule  # noqa: E402
 from distillation.training import Run, train  # noqa: E402
-from vision.backbones.onnx_engine import OnnxEngine  # noqa: E402
-from wire_contract.errors import MisconfiguredError  # noqa: E402
+from patchline.vision.backbones.onnx_engine import OnnxEngine  # noqa: E402
+from patchline.wire.errors import MisconfiguredError  # noqa: E402
 
 pytestmark = pytest.mark.torch
 SCHEDULE = Schedule(chunks=3, passes=2, batch=4, fast=False)

@@ -15,16 +15,16 @@ from PIL import Image
 
 from edge_node.app import run
 from edge_node.assembly import Stops
-from edge_node.journal import JournalLine, read_journal
-from edge_node.outbox import Outbox
-from edge_node.rows import Trigger
+from edge_node.outbox.journal import JournalLine, read_journal
+from edge_node.outbox.outbox import Outbox
+from edge_node.outbox.rows import Trigger
 from edge_node.settings import EdgeSettings
-from line_replay.broker import Broker
-from wire_contract.errors import UnreadableError
-from wire_contract.link.delivery import Delivery
-from wire_contract.link.link import Link
-from wire_contract.link.settings import LinkSettings, Subscription
-from wire_contract.messages import (
+from patchline.mqtt.delivery import Delivery
+from patchline.mqtt.link import Link
+from patchline.mqtt.settings import LinkSettings, Subscription
+from patchline.replay.broker import Broker
+from patchline.wire.errors import UnreadableError
+from patchline.wire.messages import (
     DropMessage,
     DropReceipt,
     EdgeMessage,
@@ -39,7 +39,7 @@ from wire_contract.messages import (
     to_json,
     unpack,
 )
-from wire_contract.topics import Station, Topics
+from patchline.wire.topics import Station, Topics
 
 STATION = "plant/line1/cam1"
 ARTIFACT = "a" * 64

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from edge_node.journal import JournalLine
+from edge_node.outbox.journal import JournalLine
 from edge_node.settings import EdgeSettings
-from line_replay.broker import Broker, free_port
-from wire_contract.errors import EXIT_UNAVAILABLE
-from wire_contract.link.delivery import Delivery
-from wire_contract.link.link import Link
-from wire_contract.link.settings import LinkSettings, Subscription
-from wire_contract.messages import Command, DropMessage, EdgeStatus, FrameMessage, from_json, to_json
-from wire_contract.topics import Station, Topics
+from patchline.mqtt.delivery import Delivery
+from patchline.mqtt.link import Link
+from patchline.mqtt.settings import LinkSettings, Subscription
+from patchline.replay.broker import Broker, free_port
+from patchline.wire.errors import EXIT_UNAVAILABLE
+from patchline.wire.messages import Command, DropMessage, EdgeStatus, FrameMessage, from_json, to_json
+from patchline.wire.topics import Station, Topics
 
 pytestmark = pytest.mark.broker
 

@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge_node.journal import JournalLine
+from edge_node.outbox.journal import JournalLine
 from edge_node.settings import EdgeSettings
-from line_replay.broker import Broker
-from wire_contract.messages import DropMessage, sealed
+from patchline.replay.broker import Broker
+from patchline.wire.messages import DropMessage, sealed
 
 pytestmark = pytest.mark.broker
 

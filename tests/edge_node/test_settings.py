@@ -9,10 +9,10 @@ import pytest
 from pydantic import BaseModel
 
 from edge_node.app import check
-from edge_node.outbox import Outbox
+from edge_node.capture.sources import SOURCES
+from edge_node.outbox.outbox import Outbox
 from edge_node.settings import EdgeSettings
-from edge_node.sources import SOURCES
-from wire_contract.errors import MisconfiguredError
+from patchline.wire.errors import MisconfiguredError
 
 GOOD = """
 station = "plant/line1/cam1"

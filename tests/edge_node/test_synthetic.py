@@ -4,10 +4,10 @@ import threading
 
 import numpy as np
 
-from edge_node.sources.synthetic import SyntheticSource
-from edge_node.sources.triggers import Takt
-from pictures.products import PRODUCTS
-from pictures.products.line import Line
+from edge_node.capture.sources.synthetic import SyntheticSource
+from edge_node.capture.sources.triggers import Takt
+from patchline.pictures.products import PRODUCTS
+from patchline.pictures.products.line import Line
 
 
 def test_a_synthetic_part_is_the_part_of_its_line_so_that_its_truth_is_known() -> None:

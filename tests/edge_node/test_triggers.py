@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from edge_node.sources.folder import FolderSource
-from edge_node.sources.triggers import MessageTriggers, Takt, read_trigger
-from wire_contract.errors import MisconfiguredError, UnreadableError
+from edge_node.capture.sources.folder import FolderSource
+from edge_node.capture.sources.triggers import MessageTriggers, Takt, read_trigger
+from patchline.wire.errors import MisconfiguredError, UnreadableError
 
 
 def test_a_takt_keeps_its_schedule_and_its_delay() -> None:

@@ -20,7 +20,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from PIL import Image
 
-from line_replay.broker import Broker, find_mosquitto, free_port
+from patchline.replay.broker import Broker, find_mosquitto, free_port
 
 pytestmark = pytest.mark.broker
 
@@ -29,7 +29,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 CAMERA, FOREIGN = "plant/line1/cam1", "plant/line1/foreign"
 TRIGGER = "plant/line1/cam1/part"
 SIDE = 96
-PATCHLINE = (sys.executable, "-c", "from patchline.app import main; main()")
+PATCHLINE = (sys.executable, "-c", "from patchline.cli.app import main; main()")
 
 Run = Callable[..., subprocess.Popen[str]]
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from analytics_service.engines import default_backbone
-from benchmarks.torture.ground import Ground, prepare
-from line_replay.broker import find_mosquitto
-from vision.backbones import BACKBONES, store
-from wire_contract.errors import MisconfiguredError
+from patchline.artifacts.engines import default_backbone
+from patchline.replay.broker import find_mosquitto
+from patchline.vision.backbones import BACKBONES, store
+from patchline.wire.errors import MisconfiguredError
+from tests.rigs.torture.ground import Ground, prepare
 
 
 @pytest.fixture(scope="session")

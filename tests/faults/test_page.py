@@ -2,10 +2,10 @@
 
 import pytest
 
-from benchmarks.torture.fault import Round
-from benchmarks.torture.faults import FAULTS
-from benchmarks.torture.page import PAGE, RESULTS, filled
-from benchmarks.torture.table import markdown, read, row_of
+from tests.rigs.torture.fault import Round
+from tests.rigs.torture.faults import FAULTS
+from tests.rigs.torture.page import PAGE, RESULTS, filled
+from tests.rigs.torture.table import markdown, read, row_of
 
 
 def test_the_page_shows_the_figures_of_the_results() -> None:

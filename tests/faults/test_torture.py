@@ -7,13 +7,13 @@ from random import Random
 
 import pytest
 
-from benchmarks.torture.fault import Fault
-from benchmarks.torture.faults import FAULTS
-from benchmarks.torture.ground import STATION, Ground
-from benchmarks.torture.needs import Needs
-from benchmarks.torture.places import RealDisk, why_no_disks
-from benchmarks.torture.rig import Rig
-from benchmarks.torture.rounds import rounds_of
+from tests.rigs.torture.fault import Fault
+from tests.rigs.torture.faults import FAULTS
+from tests.rigs.torture.ground import STATION, Ground
+from tests.rigs.torture.needs import Needs
+from tests.rigs.torture.places import RealDisk, why_no_disks
+from tests.rigs.torture.rig import Rig
+from tests.rigs.torture.rounds import rounds_of
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 

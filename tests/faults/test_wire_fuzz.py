@@ -21,26 +21,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from analytics_service.arrivals import Arrivals
-from analytics_service.auditor import Auditor
-from analytics_service.engines import EngineRoom
+from analytics_service.announcements import Publication
+from analytics_service.audit.auditor import Auditor
+from analytics_service.inspection.arrivals import Arrivals
+from analytics_service.inspection.reply_publisher import Post
+from analytics_service.inspection.worker import Worker
 from analytics_service.metrics import Metrics
-from analytics_service.post import Post
-from analytics_service.publication import Publication
-from analytics_service.records import Records
-from analytics_service.shelf import ArtifactShelf, open_shelf
-from analytics_service.worker import Worker
-from benchmarks.torture.ground import CODEC, SIZE, STATION, Ground
+from analytics_service.records.records import Records
 from edge_node.assembly import Stops, assemble
-from edge_node.rows import Trigger
+from edge_node.outbox.rows import Trigger
 from edge_node.settings import EdgeSettings
-from line_replay.evidence import drawn_map
-from pictures.files import open_picture
-from vision.codecs.lookup import codec_of
-from wire_contract import messages as m
-from wire_contract.errors import UnreadableError
-from wire_contract.link.delivery import Acknowledged, Delivery
-from wire_contract.topics import Topics
+from patchline.artifacts.engines import EngineRoom
+from patchline.artifacts.store import ArtifactShelf, open_shelf
+from patchline.mqtt.delivery import Acknowledged, Delivery
+from patchline.pictures.files import open_picture
+from patchline.replay.part_pictures import drawn_map
+from patchline.vision.codecs.lookup import codec_of
+from patchline.wire import messages as m
+from patchline.wire.errors import UnreadableError
+from patchline.wire.topics import Topics
+from tests.rigs.torture.ground import CODEC, SIZE, STATION, Ground
 
 TOPICS = Topics()
 MOST_SECONDS = 5.0

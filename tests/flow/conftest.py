@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from analytics_service.engines import default_backbone
-from line_replay.broker import find_mosquitto
-from pictures.products import PRODUCTS
-from pictures.products.category import write_category
-from vision.backbones import BACKBONES, store
-from wire_contract.errors import MisconfiguredError
+from patchline.artifacts.engines import default_backbone
+from patchline.pictures.products import PRODUCTS
+from patchline.pictures.products.category import write_category
+from patchline.replay.broker import find_mosquitto
+from patchline.vision.backbones import BACKBONES, store
+from patchline.wire.errors import MisconfiguredError
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from line_replay import cpu_share, namespaces
-from wire_contract import signing
+from patchline.replay import cpu_share, namespaces
+from patchline.runtime import signing
 
 SHARED_KEYS = {
     "produced",

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from analytics_service.settings import read_settings as read_service
 from edge_node.settings import EdgeSettings
-from patchline.app import app
+from patchline.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

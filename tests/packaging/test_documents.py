@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from edge_node.gates import GATES
-from edge_node.sources import SOURCES
-from patchline.verbs import VERBS
-from vision.backbones import BACKBONES
-from vision.codecs import CODECS, FEATURE_CODECS
-from vision.detectors import DETECTORS
-from wire_contract.topics import CHANNELS
+from edge_node.capture.sources import SOURCES
+from edge_node.gate.gates import GATES
+from patchline.cli.verbs import VERBS
+from patchline.vision.backbones import BACKBONES
+from patchline.vision.codecs import CODECS, FEATURE_CODECS
+from patchline.vision.detectors import DETECTORS
+from patchline.wire.topics import CHANNELS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

@@ -1,18 +1,18 @@
-"""Every attack of `python -m benchmarks.attacks`, and that the harness would notice one that is not refused."""
+"""Every attack of `python -m tests.rigs.attacks`, and that the harness would notice one that is not refused."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from analytics_service.engines import default_backbone
-from benchmarks.attacks import branches, doors
-from benchmarks.attacks.__main__ import ATTACKS
-from benchmarks.attacks.attack import Attack, AttackSucceededError
-from benchmarks.attacks.site import SIDE, TOP, SiteUnderAttack
-from line_replay.broker import find_mosquitto
-from vision.backbones import BACKBONES, store
-from wire_contract.errors import MisconfiguredError
+from patchline.artifacts.engines import default_backbone
+from patchline.replay.broker import find_mosquitto
+from patchline.vision.backbones import BACKBONES, store
+from patchline.wire.errors import MisconfiguredError
+from tests.rigs.attacks import branches, doors
+from tests.rigs.attacks.__main__ import ATTACKS
+from tests.rigs.attacks.attack import Attack, AttackSucceededError
+from tests.rigs.attacks.site import SIDE, TOP, SiteUnderAttack
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 

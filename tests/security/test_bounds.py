@@ -16,14 +16,14 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save
 
-from analytics_service.artifacts import HEADER_KEY, MAX_FILE_BYTES, MAX_HEADER_BYTES, load
-from edge_node.profile_cache import ProfileCache, read_profile
-from edge_node.sources.triggers import read_trigger
-from pictures.files import open_picture
-from vision.codecs import CODECS
-from vision.codecs.asset import open_asset
-from wire_contract.errors import MisconfiguredError, UnreadableError
-from wire_contract.messages import (
+from edge_node.capture.sources.triggers import read_trigger
+from edge_node.control.profile_cache import ProfileCache, read_profile
+from patchline.artifacts.artifact import HEADER_KEY, MAX_FILE_BYTES, MAX_HEADER_BYTES, load
+from patchline.pictures.files import open_picture
+from patchline.vision.codecs import CODECS
+from patchline.vision.codecs.features.asset import open_asset
+from patchline.wire.errors import MisconfiguredError, UnreadableError
+from patchline.wire.messages import (
     MAX_ASSET_CHUNK_BYTES,
     MAX_MESSAGE_BYTES,
     MAX_PROFILE_BYTES,

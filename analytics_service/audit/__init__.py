@@ -1,0 +1,1 @@
+"""Reconciliation: produced = judged + dropped."""

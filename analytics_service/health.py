@@ -1,0 +1,75 @@
+"""What the service shows to those who watch it: artifacts, certificates, and whether it is alive and ready."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from analytics_service.broker_metrics import BrokerFigures
+from analytics_service.connections import LinkOutlet
+from analytics_service.metrics import Metrics
+from analytics_service.models.store_watcher import CurrentShelf
+from analytics_service.settings import Settings
+from patchline.artifacts.store import ArtifactShelf
+from patchline.runtime.endpoints import Health, serve
+
+log = logging.getLogger(__name__)
+
+
+def describe(shelf: ArtifactShelf | CurrentShelf, metrics: Metrics) -> None:
+    """Tell the metrics which artifacts can be asked to judge."""
+    metrics.artifact_info.clear()
+    for shelved in shelf.artifacts:
+        header = shelved.artifact.header
+        metrics.artifact_info.labels(
+            header.station, header.codec, shelved.fingerprint[:12], header.backbone.name, header.detector
+        ).set(1)
+    log.info("judging with %d artifacts", len(shelf.artifacts))
+
+
+def health_of(
+    metrics: Metrics, *, outlet: LinkOutlet, shelf: CurrentShelf, threads: Sequence[threading.Thread]
+) -> Health:
+    """What speaks against a service, and against sending parts to it.
+
+    Args:
+        metrics: Know of the records, the backlog's link and the loops.
+        outlet: Of the live link.
+        shelf: What can judge.
+        threads: Those it cannot do without, as soon as they have been started.
+    """
+
+    def alive() -> list[str]:
+        ended = [f"the thread {thread.name} has ended" for thread in threads if not thread.is_alive()]
+        return [*ended, *metrics.pulse.stuck()]
+
+    def ready() -> list[str]:
+        against = {
+            "starting": not threads,
+            "not connected to the broker": not outlet.connected,
+            "the backlog's link is not connected": not metrics.backlog_is_connected,
+            "the records are away": not metrics.records_are_up,
+            "no artifact is loaded": not shelf.artifacts,
+        }
+        return [*alive(), *(reason for reason, holds in against.items() if holds)]
+
+    return Health(alive=alive, ready=ready)
+
+
+def monitored(settings: Settings, metrics: Metrics, health: Health) -> Callable[[], None]:
+    """Answer those who watch, where settings say so; returns what stops it.
+
+    Raises:
+        MisconfiguredError: The port or the address cannot be used.
+    """
+    if not settings.metrics_port:
+        return lambda: None
+    return serve(metrics.registry, settings.metrics_port, settings.metrics_host, health=health)
+
+
+def figures_of(settings: Settings, metrics: Metrics) -> BrokerFigures | None:
+    """The broker's own figures, being listened to, where settings say so."""
+    if not settings.broker.figures or settings.broker.protocol != "5":
+        return None
+    figures = BrokerFigures(settings.broker.link_settings(settings.name), metrics.registry)
+    figures.start()
+    return figures

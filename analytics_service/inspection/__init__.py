@@ -1,0 +1,1 @@
+"""From delivery to verdict: open, score, judge, record, reply."""

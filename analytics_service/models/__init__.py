@@ -1,0 +1,1 @@
+"""Model versions in use: which artifact judges which station."""

@@ -1,0 +1,139 @@
+"""A running service takes up what commissioning writes: new artifacts judge, and their profile goes out, at once."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from patchline.artifacts.artifact import SUFFIX
+from patchline.artifacts.store import OLDER_FOLDER, PROFILE_FILE, ArtifactShelf, ShelvedArtifact, named_artifacts
+from patchline.wire.errors import MisconfiguredError
+from patchline.wire.messages import Profile
+from patchline.wire.topics import Station
+
+log = logging.getLogger(__name__)
+
+_DIGITS = 12
+"""Of its fingerprint, at the end of a replaced file's name."""
+
+FolderState = frozenset[tuple[str, int, int]]
+
+
+class CurrentShelf:
+    """The shelf in use, which may be exchanged between two questions.
+
+    Args:
+        shelf: The first one.
+    """
+
+    def __init__(self, shelf: ArtifactShelf) -> None:
+        self._shelf = shelf
+
+    @property
+    def profiles(self) -> Mapping[str, Profile]:
+        """How each station encodes."""
+        return self._shelf.profiles
+
+    @property
+    def artifacts(self) -> tuple[ShelvedArtifact, ...]:
+        """All that can judge."""
+        return self._shelf.artifacts
+
+    def find(self, station: Station, fingerprint: str) -> ShelvedArtifact | None:
+        """The artifact of this fingerprint if it is here and may judge this station."""
+        return self._shelf.find(station, fingerprint)
+
+    def asset(self, sha256: str) -> Path | None:
+        """The file of an asset that some profile offers, or None."""
+        return self._shelf.asset(sha256)
+
+    def exchange(self, shelf: ArtifactShelf) -> None:
+        """Use another shelf from now on."""
+        self._shelf = shelf
+
+
+def watch_until(
+    stopped: threading.Event,
+    folder: Path,
+    *,
+    opened: FolderState,
+    current: CurrentShelf,
+    open_again: Callable[[Mapping[str, ShelvedArtifact]], ArtifactShelf],
+    on_exchanged: Callable[[], None],
+    interval_seconds: float,
+) -> None:
+    """Open the folder again whenever it has changed and then stood still for an interval, until told to stop.
+
+    What cannot be opened is told once and leaves the shelf as it is: commissioning may be in the middle of its work.
+
+    Args:
+        stopped: Ends it.
+        folder: What `commission --out` named.
+        opened: Its state just before it was opened first.
+        current: Exchanged.
+        open_again: Opens the folder, given what is loaded already.
+        on_exchanged: Told of a new shelf.
+        interval_seconds: How often to look.
+    """
+    before = opened
+    while not stopped.wait(interval_seconds):
+        state = state_of(folder)
+        settled, before = state == before, state
+        if state == opened or not settled:
+            continue
+        opened = state
+        known = {artifact.fingerprint: artifact for artifact in current.artifacts}
+        try:
+            shelf = open_again(known)
+            for artifact in shelf.artifacts:
+                if artifact.fingerprint not in known:
+                    artifact.warm_up()
+        except MisconfiguredError as error:
+            log.warning("the artifacts have changed and cannot be used, the old ones stay: %s", error)
+            continue
+        current.exchange(shelf)
+        log.info("artifacts loaded anew: %d, %d of them not seen before", len(shelf.artifacts), _new(shelf, known))
+        on_exchanged()
+
+
+def remove_older(folder: Path, *, before: float) -> int:
+    """Remove artifacts and profiles that were replaced before a time (seconds since the epoch); how many are gone.
+
+    An artifact keeps its time of writing when it is put away, so the later of that and its entry's change counts. What
+    a profile names again, as after a way back, stays.
+    """
+    try:
+        named = {fingerprint[:_DIGITS] for fingerprint in named_artifacts(folder)}
+    except MisconfiguredError as error:
+        log.warning("nothing replaced is removed: %s", error)
+        return 0
+    gone = 0
+    for path in folder.rglob(f"{OLDER_FOLDER}/*"):
+        if path.suffix not in {SUFFIX, Path(PROFILE_FILE).suffix} or path.stem[-_DIGITS:] in named:
+            continue
+        try:
+            told = path.stat()
+            if max(told.st_mtime, told.st_ctime) < before:
+                path.unlink()
+                gone += 1
+                log.info("replaced %s removed", path)
+        except OSError as error:
+            log.warning("replaced %s cannot be removed: %s", path, error.strerror)
+    return gone
+
+
+def _new(shelf: ArtifactShelf, known: Mapping[str, ShelvedArtifact]) -> int:
+    return sum(artifact.fingerprint not in known for artifact in shelf.artifacts)
+
+
+def state_of(folder: Path) -> FolderState:
+    """What changes when anything in a folder does."""
+    found = set()
+    for path in folder.rglob("*"):
+        try:
+            told = path.stat()
+        except OSError:
+            continue
+        if path.is_file():
+            found.add((str(path), told.st_mtime_ns, told.st_size))
+    return frozenset(found)

@@ -1,0 +1,1 @@
+"""The service's records: outcomes, dead letters, retention."""

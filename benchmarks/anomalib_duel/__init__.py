@@ -1,1 +1,0 @@
-"""PatchCore here and in anomalib, picture by picture in the same run: `python -m benchmarks.anomalib_duel --help`."""

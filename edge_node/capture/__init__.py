@@ -1,0 +1,1 @@
+"""Triggers, sources and the capture loop."""

@@ -1,0 +1,1 @@
+"""Profiles, the active encoder, and the station's status."""

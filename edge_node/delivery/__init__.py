@@ -1,0 +1,1 @@
+"""Sends outbox rows until their verdict arrives."""

@@ -1,0 +1,82 @@
+"""Backbones at the edge: the files that are here already, the ones the service sent, and the engines that run them."""
+
+from collections.abc import Callable
+
+from patchline.vision.backbones.engine import Engine
+from patchline.vision.backbones.lookup import backbone_of, every_backbone
+from patchline.vision.backbones.spec import BackboneSpec
+from patchline.vision.backbones.store import StoredBackbone, find, find_by_sha256
+from patchline.wire.errors import MisconfiguredError, UnavailableError
+from patchline.wire.messages import AssetReference, ProfileCodec
+
+BACKBONE = "backbone"
+"""The name under which a rung refers to its backbone's file."""
+
+_UNKNOWN_BACKBONE = "this version of patchline knows no such backbone"
+
+
+def is_at_hand(asset: AssetReference) -> bool:
+    """Whether an asset need not be fetched: it is a backbone, and one of this node's own folders of weights has it."""
+    return asset.name == BACKBONE and any(find_by_sha256(spec, asset.sha256) is not None for spec in every_backbone())
+
+
+class EdgeBackbones:
+    """Engines by what they run; each is loaded once, however often the profile changes.
+
+    Args:
+        threads: CPU threads one run may use.
+        fetched: Gives an asset the service has sent, by its sha256; raises `UnavailableError` where there is none.
+    """
+
+    def __init__(self, *, threads: int, fetched: Callable[[str], bytes]) -> None:
+        self._threads, self._fetched = threads, fetched
+        self._engines: dict[tuple[str, tuple[str, ...]], Engine] = {}
+
+    def engine_of(self, rung: ProfileCodec, taps: tuple[str, ...]) -> Engine:
+        """The engine of a rung's backbone.
+
+        Raises:
+            MisconfiguredError: Its file is not here, or does not have such taps; names what is here instead.
+        """
+        key = (rung.backbone_sha256, taps)
+        if key not in self._engines:
+            self._engines[key] = self._load(rung, taps)
+        return self._engines[key]
+
+    def _load(self, rung: ProfileCodec, taps: tuple[str, ...]) -> Engine:
+        from patchline.vision.backbones.onnx_engine import OnnxEngine  # noqa: PLC0415 - stations that send pictures need no runtime
+
+        stored = _stored(rung.backbone, rung.backbone_sha256)
+        if stored is not None:
+            return OnnxEngine(stored.read(), taps, threads=self._threads, where=str(stored.path))
+        try:
+            model = self._fetched(rung.backbone_sha256)
+        except UnavailableError as error:
+            raise _other_weights(rung) from error
+        return OnnxEngine(model, taps, threads=self._threads, where=f"asset {rung.backbone_sha256[:12]}")
+
+
+def _stored(backbone: str, sha256: str) -> StoredBackbone | None:
+    spec = _known(backbone)
+    return None if spec is None else find_by_sha256(spec, sha256)
+
+
+def _known(backbone: str) -> BackboneSpec | None:
+    return next((spec for spec in every_backbone() if spec.name == backbone), None)
+
+
+def _other_weights(rung: ProfileCodec) -> MisconfiguredError:
+    wanted = f"the profile's codec {rung.codec} needs backbone {rung.backbone} ({rung.backbone_sha256[:12]})"
+    try:
+        spec = backbone_of(rung.backbone)
+    except MisconfiguredError as error:
+        return MisconfiguredError(f"{wanted}; {_UNKNOWN_BACKBONE}", remedy=error.remedy)
+    try:
+        found = find(spec)
+    except MisconfiguredError as error:
+        return MisconfiguredError(f"{wanted}, which was not found", where=error.where, remedy=error.remedy)
+    return MisconfiguredError(
+        f"{wanted}, but the {spec.name} here is {found.sha256[:12]}",
+        where=str(found.path),
+        remedy="commission the station with these weights, or put the others into a folder of PATCHLINE_WEIGHTS",
+    )

@@ -1,0 +1,1 @@
+"""The file form of a model and its assets: header, fingerprint, signature, store."""

@@ -1,0 +1,212 @@
+"""`patchline provision`: a site with keys, certificates and access rules of its own."""
+
+import importlib
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from broker_config.access_list import ROLES, Role
+from broker_config.site import BROKER, SITE_FILE, Certificate, Site, read_issued, read_site
+from broker_config.wishes import Wish
+from patchline.cli.errors import PlainErrors
+from patchline.wire.errors import MisconfiguredError
+from patchline.wire.topics import DEFAULT_PREFIX
+
+NEAR_DAYS = 30.0
+"""Below this a certificate is called due; as long before its end the programs begin to warn."""
+
+_DAY_SECONDS = 86_400.0
+
+_HELP = r"""Make a site: authority, certificates, broker settings, access rules, and a ready folder for every machine.
+
+Run it again with further --station or --client to add them; no key that is there is touched. Needs the extra `site`.
+
+[bold]Examples[/bold]
+
+    patchline provision --out site --site plant --broker-host broker.lan \
+        --station line-1/top --station line-1/side
+
+    patchline provision --out site --station line-2/cam \
+        --client plc=press-plc
+
+    patchline provision list --out site
+
+    patchline provision renew plant/line-1/top --out site
+
+    patchline provision revoke plant/line-1/top --out site
+"""
+
+app = typer.Typer(
+    name="provision",
+    cls=PlainErrors,
+    help=_HELP,
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+    add_completion=False,
+)
+
+Out = Annotated[Path, typer.Option("--out", help="The site's folder.", show_default=False)]
+Name = Annotated[str, typer.Argument(help="As 'patchline provision list' says it.", show_default=False)]
+
+
+@app.callback()
+def make(
+    context: typer.Context,
+    *,
+    out: Annotated[Path | None, typer.Option("--out", help="The site's folder.", show_default=False)] = None,
+    site: Annotated[str, typer.Option("--site", help="Its name, the first level of its stations.")] = "",
+    broker_host: Annotated[
+        list[str] | None, typer.Option("--broker-host", help="Name or address of the broker; repeat it for others.")
+    ] = None,
+    station: Annotated[list[str] | None, typer.Option("--station", help="LINE/STATION; repeat it.")] = None,
+    stations: Annotated[
+        Path | None, typer.Option("--stations", help="File with a LINE/STATION a line; # begins a comment.")
+    ] = None,
+    client: Annotated[
+        list[str] | None, typer.Option("--client", help=f"ROLE=NAME, a role of {', '.join(ROLES)}; repeat it.")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The broker's.")] = 8883,
+    listen: Annotated[str, typer.Option("--listen", help="Address the broker listens on; all by default.")] = "",
+    prefix: Annotated[str, typer.Option("--prefix", help="What the topic tree hangs under.")] = DEFAULT_PREFIX,
+    days: Annotated[int, typer.Option("--days", min=1, max=3650, help="How long certificates hold.")] = 397,
+    broker_folder: Annotated[
+        str, typer.Option("--broker-folder", help="Where broker/ will lie on its machine; where it is by default.")
+    ] = "",
+    data_folder: Annotated[
+        str, typer.Option("--data-folder", help="Where the broker may write; data/ in its folder by default.")
+    ] = "",
+) -> None:
+    """Make a site, or add to one."""
+    if context.invoked_subcommand is not None:
+        return
+    if out is None:
+        raise MisconfiguredError("the site's folder is not named", where="--out", remedy="give --out DIR")
+    rooms = _provisioning()
+    wish = Wish(
+        name=site,
+        hosts=tuple(broker_host or ()),
+        stations=(*(station or ()), *_listed(stations)),
+        clients=_clients(client or []),
+        port=port,
+        listen=listen,
+        prefix=prefix,
+        days=days,
+        broker_folder=broker_folder,
+        data_folder=data_folder,
+    )
+    done = rooms.provision(out, wish, now=_now())
+    _say_done(out, done.site, done.added)
+
+
+@app.command("list")
+def list_certificates(out: Out) -> None:
+    """Everybody's certificate, and how many days it still holds.
+
+    Example: patchline provision list --out site
+    """
+    site, now = read_site(out), _now()
+    if site is None:
+        raise MisconfiguredError("there is no site here", where=str(out), remedy=f"name the folder with {SITE_FILE}")
+    table = Table("name", "role", "until", "days", "state", title=f"site {site.name}")
+    for each in {certificate.name: certificate for certificate in read_issued(out)}.values():
+        days = (each.not_after - now.timestamp()) / _DAY_SECONDS
+        table.add_row(each.name, _role(site, each.name), f"{each.ends():%Y-%m-%d}", f"{days:.0f}", _state(each, days))
+    Console().print(table)
+
+
+@app.command()
+def renew(
+    name: Name,
+    out: Out,
+    *,
+    days: Annotated[int | None, typer.Option("--days", min=1, max=3650, help="How long it holds.")] = None,
+    broker_host: Annotated[
+        list[str] | None, typer.Option("--broker-host", help="For the broker: what it is called from now on.")
+    ] = None,
+) -> None:
+    """Give somebody a new key and certificate; the old one holds until it expires or is revoked.
+
+    Example: patchline provision renew plant/line-1/top --out site
+    """
+    made = _provisioning().renew(out, name, now=_now(), days=days, hosts=tuple(broker_host or ()))
+    _say(f"{name} has a new certificate until {made.ends():%Y-%m-%d}; take its folder's tls/ to its machine")
+
+
+@app.command()
+def revoke(name: Name, out: Out) -> None:
+    """Declare everybody's certificates of that name void, such as those of a stolen edge node.
+
+    Example: patchline provision revoke plant/line-1/top --out site
+    """
+    revoked = _provisioning().revoke(out, name, now=_now())
+    _say(f"{len(revoked)} certificates of {name} are void")
+    _say("now take broker/tls/ca.crl to the broker and restart it, which ends open connections, too; nothing is lost")
+
+
+def _provisioning() -> Any:
+    """The room that needs the extra."""
+    return importlib.import_module("broker_config.provision")
+
+
+def _now() -> Any:
+    return importlib.import_module("broker_config.authority").utc_now()
+
+
+def _listed(path: Path | None) -> list[str]:
+    if path is None:
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise MisconfiguredError(
+            f"the list of stations cannot be read: {why}",
+            where=str(path),
+            remedy="name a file with a LINE/STATION a line",
+        ) from error
+    return [text for line in lines if (text := line.partition("#")[0].strip())]
+
+
+def _clients(given: list[str]) -> dict[str, Role]:
+    clients: dict[str, Role] = {}
+    for each in given:
+        wanted, _, name = each.partition("=")
+        role = next((role for role in get_args(Role) if role == wanted), None)
+        if role is None or not name:
+            raise MisconfiguredError(
+                f"{each!r} is not a client", where="--client", remedy=f"write ROLE=NAME, a role of {', '.join(ROLES)}"
+            )
+        clients[name] = role
+    return clients
+
+
+def _role(site: Site, name: str) -> str:
+    if name == BROKER:
+        return BROKER
+    return site.clients.get(name, "station")
+
+
+def _state(certificate: Certificate, days: float) -> str:
+    if certificate.revoked_at is not None:
+        return "[red]revoked[/red]"
+    if days < 0:
+        return "[red]expired[/red]"
+    return f"[yellow]renew within {NEAR_DAYS:.0f} days[/yellow]" if days < NEAR_DAYS else "valid"
+
+
+def _say_done(out: Path, site: Site, added: tuple[str, ...]) -> None:
+    _say(f"site {site.name}: {len(site.stations)} stations, {len(added)} new certificates in {out}")
+    _say(
+        f"  {out}/broker      to the broker's machine, as {site.broker_folder}, given to its user: chown -R mosquitto:"
+    )
+    _say(f"  {out}/services    to the analytics service's machine")
+    _say(f"  {out}/stations    each folder to its edge node")
+    _say(f"  {out}/authority   off this machine: its key makes a stranger one of yours")
+    _say(f"  {out}/signing     to where you run commission --signing-key")
+
+
+def _say(text: str) -> None:
+    Console(soft_wrap=True, highlight=False).print(text, markup=False)

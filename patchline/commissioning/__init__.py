@@ -1,0 +1,1 @@
+"""Commissioning: from good pictures to a model and its report."""

@@ -1,0 +1,1 @@
+"""Trials with planted defects: which codec, options and input size suit a line."""

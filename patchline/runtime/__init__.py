@@ -1,0 +1,1 @@
+"""Threads, watchdog, health endpoints, settings files and atomic files, shared by all programs."""

@@ -1,0 +1,1 @@
+"""Pixels: the array types, preprocessing and the health of a camera's picture."""

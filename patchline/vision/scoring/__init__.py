@@ -1,0 +1,1 @@
+"""Anomaly maps, calibration, drift and evaluation."""

@@ -1,0 +1,180 @@
+"""What the service says unasked, and what it sends on request."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analytics_service.announcements import Publication
+from patchline.mqtt.delivery import Acknowledged, Delivery
+from patchline.wire.errors import UnavailableError
+from patchline.wire.messages import (
+    MAX_ASSET_CHUNK_BYTES,
+    AssetChunk,
+    EdgeStatus,
+    Profile,
+    ServiceStatus,
+    from_json,
+    sha256_of,
+    to_json,
+    unpack,
+)
+
+TOPIC = "vad/v1/plant/_service/analytics/status"
+ASSET = bytes(range(256)) * 2500
+
+
+class FakeNotices:
+    """Remembers what is published."""
+
+    def __init__(self) -> None:
+        self.connected = True
+        self.said: list[tuple[str, bytes, bool]] = []
+        self.failures: list[Exception] = []
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        on_done: Callable[[Acknowledged], None] | None = None,
+        **_properties: object,
+    ) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.said.append((topic, payload, retain))
+        if on_done:
+            on_done(Acknowledged(accepted=True, reason="Success"))
+
+    def topics(self) -> list[str]:
+        return [topic for topic, _, _ in self.said]
+
+
+class FakeLibrary:
+    """One profile and one asset."""
+
+    def __init__(self, profile: Profile, path: Path) -> None:
+        self.profiles = {profile.station: profile}
+        self._path = path
+
+    def asset(self, sha256: str) -> Path | None:
+        return self._path if sha256 == sha256_of(ASSET) else None
+
+
+@pytest.fixture
+def notices() -> FakeNotices:
+    return FakeNotices()
+
+
+@pytest.fixture
+def publication(plant: Any, notices: FakeNotices, tmp_path: Path) -> Iterator[Publication]:
+    (tmp_path / "asset").write_bytes(ASSET)
+    publication = Publication(
+        notices,
+        library=FakeLibrary(plant.made.profile, tmp_path / "asset"),
+        topics=plant.topics,
+        birth=ServiceStatus(name="analytics", online=True, instance="one"),
+        topic=TOPIC,
+    )
+    thread = threading.Thread(target=publication.run)
+    thread.start()
+    yield publication
+    publication.stop()
+    thread.join(60.0)
+    assert not thread.is_alive()
+
+
+def status(plant: Any, **changes: Any) -> Delivery:
+    payload = to_json(EdgeStatus(station=str(plant.station), online=True, **changes))
+    return Delivery(topic=plant.topic("status"), payload=payload)
+
+
+def test_profiles_are_announced_retained_before_the_birth(
+    plant: Any, publication: Publication, notices: FakeNotices, eventually: Callable[..., None]
+) -> None:
+    publication.announce()
+    eventually(lambda: len(notices.said) == 2)
+    (profile_topic, profile, profile_retained), (topic, birth, retained) = notices.said
+    assert (profile_topic, topic) == (plant.topic("profile"), TOPIC)
+    assert profile_retained
+    assert retained
+    assert unpack(profile, Profile) == plant.made.profile
+    assert from_json(birth, ServiceStatus) == ServiceStatus(name="analytics", online=True, instance="one")
+
+
+def test_a_missing_asset_is_sent_in_chunks_that_make_the_whole(
+    plant: Any, publication: Publication, notices: FakeNotices, eventually: Callable[..., None]
+) -> None:
+    publication.on_status(status(plant, missing_assets=(sha256_of(ASSET),)))
+    eventually(lambda: len(notices.said) == 3)
+    chunks: list[AssetChunk] = [unpack(payload, AssetChunk) for _, payload, _ in notices.said]
+    assert set(notices.topics()) == {plant.topic("asset")}
+    assert [chunk.offset for chunk in chunks] == [0, MAX_ASSET_CHUNK_BYTES, 2 * MAX_ASSET_CHUNK_BYTES]
+    assert b"".join(chunk.data for chunk in chunks) == ASSET
+    assert {(chunk.sha256, chunk.size) for chunk in chunks} == {(sha256_of(ASSET), len(ASSET))}
+
+
+def test_an_asset_nobody_offers_is_not_sent(
+    plant: Any, publication: Publication, notices: FakeNotices, eventually: Callable[..., None]
+) -> None:
+    publication.on_status(status(plant, missing_assets=("ab" * 32,)))
+    publication.announce()
+    eventually(lambda: TOPIC in notices.topics())
+    assert plant.topic("asset") not in notices.topics()
+
+
+def test_other_statuses_are_nobodys_request(
+    plant: Any, publication: Publication, notices: FakeNotices, eventually: Callable[..., None]
+) -> None:
+    publication.on_status(Delivery(topic=TOPIC, payload=b"{}"))
+    publication.on_status(Delivery(topic=plant.topic("status"), payload=b"\xff"))
+    publication.on_status(status(plant))
+    publication.announce()
+    eventually(lambda: TOPIC in notices.topics())
+    assert notices.topics() == [plant.topic("profile"), TOPIC]
+
+
+def test_a_full_window_is_waited_for(
+    publication: Publication, notices: FakeNotices, eventually: Callable[..., None]
+) -> None:
+    notices.failures = [UnavailableError("full")] * 2
+    publication.announce()
+    eventually(lambda: len(notices.said) == 2)
+
+
+def test_a_lost_connection_leaves_it_to_the_next_announcement(
+    publication: Publication, notices: FakeNotices, eventually: Callable[..., None]
+) -> None:
+    notices.connected = False
+    notices.failures = [UnavailableError("gone")]
+    publication.announce()
+    eventually(lambda: not notices.failures)
+    notices.connected = True
+    publication.announce()
+    eventually(lambda: len(notices.said) == 2)
+
+
+def test_the_goodbye_and_the_last_will_say_the_same(publication: Publication, notices: FakeNotices) -> None:
+    publication.stop()
+    will = publication.will()
+    assert notices.said == [(will.topic, will.payload, will.retain)]
+    assert not from_json(will.payload, ServiceStatus).online
+
+
+def test_an_asset_whose_file_has_gone_ends_nothing(
+    *,
+    plant: Any,
+    publication: Publication,
+    notices: FakeNotices,
+    eventually: Callable[..., None],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "asset").unlink()
+    publication.on_status(status(plant, missing_assets=(sha256_of(ASSET),)))
+    publication.announce()
+    eventually(lambda: TOPIC in notices.topics())
+    assert "which cannot be read" in caplog.text

@@ -1,0 +1,275 @@
+"""Every trigger ends as a frame or as a drop with its reason."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_node.capture.capture_loop import Capture
+from edge_node.capture.sources.protocol import Pixels, Shot
+from edge_node.control.active_encoder import Mode
+from edge_node.encoding.image_encoder import encoder_of
+from edge_node.metrics import EdgeMetrics
+from edge_node.outbox.outbox import Outbox
+from edge_node.outbox.rows import Row
+from patchline.vision.codecs.lookup import codec_of
+from patchline.vision.pixels.preprocessing import resize
+from patchline.wire.errors import MisconfiguredError, UnavailableError, UnreadableError
+from patchline.wire.messages import DropMessage, EdgeMessage, FrameMessage, check_payload, unpack
+
+STATION = "plant/line1/cam1"
+PICTURE = np.random.default_rng(1).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+
+
+class Heard:
+    """Stands in for the publisher and the gatekeeper."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.watched: list[Row] = []
+
+    def kept(self, row: Row, *, keep_seconds: float = 0.0) -> None:
+        assert keep_seconds >= 0
+        self.rows.append(row)
+
+    def watch(self, row: Row) -> None:
+        self.watched.append(row)
+
+
+class Shots:
+    def __init__(self, *shots: Shot) -> None:
+        self._shots = shots
+
+    def frames(self) -> Iterator[Shot]:
+        return iter(self._shots)
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def mode(make_profile: Any) -> Mode:
+    ready = Mode()
+    ready.use(make_profile("png", "webp:80"))
+    return ready
+
+
+@pytest.fixture
+def metrics() -> EdgeMetrics:
+    return EdgeMetrics()
+
+
+@pytest.fixture
+def capture_of(heard: Heard, mode: Mode, metrics: EdgeMetrics) -> Callable[..., Capture]:
+    def make(outbox: Outbox, *shots: Shot, stop: threading.Event | None = None, slowdown: float = 1.0) -> Capture:
+        keeper: Any = heard
+        return Capture(
+            Shots(*shots),
+            outbox=outbox,
+            mode=mode,
+            gatekeeper=keeper,
+            publisher=heard,
+            station=STATION,
+            metrics=metrics,
+            stop=stop or threading.Event(),
+            slowdown=slowdown,
+        )
+
+    return make
+
+
+def a_picture() -> Pixels:
+    return PICTURE
+
+
+def failing(error: Exception) -> Callable[[], Pixels]:
+    def open_it() -> Pixels:
+        raise error
+
+    return open_it
+
+
+def messages(outbox: Outbox) -> list[EdgeMessage]:
+    found: list[EdgeMessage] = []
+    for row in outbox.pending():
+        message = outbox.message(row.sequence)
+        assert message is not None
+        found.append(unpack(message, EdgeMessage))
+    return found
+
+
+def test_a_shot_becomes_the_frame_the_profile_asks_for(open_outbox: Any, capture_of: Any, heard: Heard) -> None:
+    outbox = open_outbox()
+    capture_of(outbox, Shot("washer-1", a_picture), Shot(None, a_picture)).run()
+    first, second = messages(outbox)
+    assert isinstance(first, FrameMessage)
+    check_payload(first)
+    decoded = codec_of("png").decode(first.payload, (32, 32))
+    assert np.array_equal(decoded, resize(PICTURE, (32, 32)))
+    assert (first.station, first.part_id, first.sequence, first.codec) == (STATION, "washer-1", 1, "png")
+    assert (second.part_id, second.sequence) == ("2", 2)
+    assert first.stages.keys() == {"capture", "resize", "encode"}
+    assert first.traceparent.split("-")[1] == first.inspection_id.replace("-", "")
+    assert [row.sequence for row in heard.rows] == [row.sequence for row in heard.watched] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"), [(UnreadableError("no picture"), "no picture"), (UnavailableError("unplugged"), "unplugged")]
+)
+def test_a_failed_exposure_is_a_drop(
+    open_outbox: Any, capture_of: Any, heard: Heard, metrics: EdgeMetrics, error: Exception, detail: str
+) -> None:
+    outbox = open_outbox()
+    capture_of(outbox, Shot("bad", failing(error)), Shot("good", a_picture)).run()
+    drop, frame = messages(outbox)
+    assert isinstance(drop, DropMessage)
+    assert (drop.part_id, drop.reason, drop.detail, drop.sequence) == ("bad", "capture_failed", detail, 1)
+    assert isinstance(frame, FrameMessage)
+    assert len(heard.rows) == len(heard.watched) == 2
+    assert metrics.registry.get_sample_value("vad_edge_drops_total", {"reason": "capture_failed"}) == 1
+
+
+def test_any_other_exception_is_a_bug_and_loud_and_its_number_is_told_after_the_reboot(
+    open_outbox: Any, capture_of: Any
+) -> None:
+    outbox = open_outbox()
+    with pytest.raises(ZeroDivisionError):
+        capture_of(outbox, Shot("bug", failing(ZeroDivisionError()))).run()
+    (row,) = outbox.pending()
+    assert row.kind == "reserved"
+    outbox.close()
+    outbox = open_outbox("next")
+    capture_of(outbox).run(outbox.pending())
+    (drop,) = messages(outbox)
+    assert isinstance(drop, DropMessage)
+    assert (drop.reason, drop.part_id, drop.boot_id) == ("interrupted", "bug", "boot")
+
+
+def test_what_the_codec_cannot_carry_is_a_drop(open_outbox: Any, capture_of: Any) -> None:
+    outbox = open_outbox()
+    grey: Any = np.zeros((4, 4), dtype=np.uint8)
+    capture_of(outbox, Shot("grey", lambda: grey)).run()
+    (drop,) = messages(outbox)
+    assert isinstance(drop, DropMessage)
+    assert drop.reason == "encode_failed"
+
+
+def test_a_full_outbox_is_a_drop(open_outbox: Any, capture_of: Any, make_trigger: Any) -> None:
+    outbox = open_outbox(budget_bytes=10_000)
+    outbox.append(outbox.reserve(make_trigger()), b"x" * 9_000, "frame", stages={})
+    capture_of(outbox, Shot("too many", a_picture)).run()
+    message = outbox.message(2)
+    assert message is not None
+    drop: DropMessage = unpack(message, DropMessage)
+    assert (drop.reason, drop.part_id) == ("outbox_full", "too many")
+
+
+def test_a_failing_outbox_blocks_the_trigger_until_it_obeys(
+    open_outbox: Any, capture_of: Any, metrics: EdgeMetrics, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = open_outbox()
+    reserve = outbox.reserve
+    monkeypatch.setattr(outbox, "reserve", failing_call)
+    thread = threading.Thread(target=capture_of(outbox, Shot("patient", a_picture)).run)
+    thread.start()
+    eventually(lambda: metrics.registry.get_sample_value("vad_edge_capture_blocked") == 1)
+    monkeypatch.setattr(outbox, "reserve", reserve)
+    thread.join()
+    assert [message.part_id for message in messages(outbox)] == ["patient"]
+    assert metrics.registry.get_sample_value("vad_edge_capture_blocked") == 0
+
+
+def failing_call(*_: object) -> None:
+    raise UnavailableError("disk full")
+
+
+def test_a_stop_ends_even_a_blocked_trigger(open_outbox: Any, capture_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    outbox, stop = open_outbox(), threading.Event()
+    monkeypatch.setattr(outbox, "reserve", failing_call)
+    thread = threading.Thread(target=capture_of(outbox, Shot("never", a_picture), stop=stop).run)
+    thread.start()
+    stop.set()
+    thread.join()
+    assert outbox.state.rows == 0
+
+
+def test_a_superseded_part_is_told(open_outbox: Any, capture_of: Any) -> None:
+    outbox = open_outbox()
+    capture_of(outbox).supersede("too fast")
+    (drop,) = messages(outbox)
+    assert isinstance(drop, DropMessage)
+    assert (drop.reason, drop.part_id) == ("superseded", "too fast")
+
+
+def test_no_trigger_is_awaited_while_paused_or_without_a_profile(
+    open_outbox: Any, capture_of: Any, mode: Mode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox, asked, await_encoder = open_outbox(), threading.Event(), mode.await_encoder
+
+    def noted(stop: threading.Event) -> Any:
+        asked.set()
+        return await_encoder(stop)
+
+    monkeypatch.setattr(mode, "await_encoder", noted)
+    mode.pause(paused=True)
+    thread = threading.Thread(target=capture_of(outbox, Shot("patient", a_picture)).run)
+    thread.start()
+    assert asked.wait(60)
+    assert outbox.state.rows == 0
+    mode.pause(paused=False)
+    thread.join()
+    assert outbox.state.rows == 1
+    stop = threading.Event()
+    stop.set()
+    assert Mode().await_encoder(stop) is None
+
+
+def test_a_slower_computer_takes_longer_and_says_so(open_outbox: Any, capture_of: Any) -> None:
+    outbox = open_outbox()
+    waits: list[float] = []
+
+    class Patient(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout or 0.0)
+            return False
+
+    began = time.perf_counter()
+    capture_of(outbox, Shot("slow", a_picture), stop=Patient(), slowdown=3.0).run()
+    took = time.perf_counter() - began
+    (frame,) = messages(outbox)
+    assert isinstance(frame, FrameMessage)
+    (waited,) = waits
+    worked = sum(frame.stages.values()) / 3.0
+    assert 2.0 * worked <= waited <= 2.0 * took
+
+
+def test_a_computer_at_its_own_speed_waits_for_nothing(open_outbox: Any, capture_of: Any) -> None:
+    class Impatient(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            raise AssertionError(timeout)
+
+    outbox = open_outbox()
+    capture_of(outbox, Shot("own speed", a_picture), stop=Impatient()).run()
+    assert len(messages(outbox)) == 1
+
+
+def test_a_codec_is_kept_over_a_new_profile_if_its_ladder_has_it(make_profile: Any) -> None:
+    mode = Mode()
+    with pytest.raises(MisconfiguredError, match="no profile yet"):
+        mode.choose("png")
+    mode.use(make_profile("png", "webp:80"))
+    mode.choose("webp:80")
+    mode.use(make_profile("raw", "webp:80"))
+    assert mode.encoder is not None
+    assert mode.encoder.rung.codec == "webp:80"
+    mode.use(make_profile("raw"))
+    assert mode.encoder.rung.codec == "raw"
+    with pytest.raises(MisconfiguredError, match="not on the station's ladder; choose from raw"):
+        mode.choose("png")
+    with pytest.raises(MisconfiguredError, match="no codec is called"):
+        encoder_of(make_profile("hologram"))

@@ -1,0 +1,201 @@
+"""Whatever arrives, the edge node reads on."""
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge_node.control.active_encoder import Mode
+from edge_node.control.profile_cache import ProfileCache
+from edge_node.control.profile_updates import Orders
+from edge_node.control.status_publisher import Announcer
+from edge_node.delivery.inbox import Inbox
+from edge_node.delivery.service_presence import Services
+from edge_node.delivery.verdict_handler import Receipts
+from edge_node.gate.gate_controller import Gatekeeper, GatePolicy
+from edge_node.gate.gates.log import LogGate
+from edge_node.metrics import EdgeMetrics
+from edge_node.outbox.outbox import Outbox
+from patchline.mqtt.delivery import Delivery
+from patchline.wire.errors import UnavailableError, UnreadableError
+from patchline.wire.messages import (
+    AssetChunk,
+    AssetReference,
+    Command,
+    Profile,
+    ProfileCodec,
+    ServiceStatus,
+    pack,
+    sealed,
+    sha256_of,
+    to_json,
+)
+from patchline.wire.topics import Station, Topics
+
+STATION = "plant/line1/cam1"
+
+
+class Births:
+    """Stands in for the publisher."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def service_born(self) -> None:
+        self.count += 1
+
+
+def delivery(payload: bytes, topic: str = "t/status", *, retained: bool = False) -> Delivery:
+    return Delivery(topic=topic, payload=payload, retained=retained)
+
+
+@pytest.fixture
+def mode() -> Mode:
+    return Mode()
+
+
+@pytest.fixture
+def orders(open_outbox: Any, tmp_path: Path, mode: Mode) -> Orders:
+    outbox, cache = open_outbox(), ProfileCache(tmp_path / "profile", STATION)
+    announcer = Announcer(
+        Station.parse(STATION), Topics(), boot_id="boot", version="1", mode=mode, cache=cache, outbox=outbox
+    )
+    return Orders(STATION, mode, cache, announcer, EdgeMetrics())
+
+
+def test_every_delivery_is_acknowledged_and_a_bad_one_only_counted() -> None:
+    metrics, seen, acknowledged = EdgeMetrics(), list[str](), list[str]()
+
+    def handle(arrived: Delivery) -> None:
+        seen.append(arrived.topic)
+        if b"bad" in arrived.payload:
+            raise UnreadableError("bad")
+        if b"full" in arrived.payload:
+            raise UnavailableError("disk full")
+
+    inbox, stop = Inbox(metrics), threading.Event()
+    inbox.on("verdict", handle)
+    inbox.on("plc/part/status", lambda _: stop.set())
+    for topic, payload in (
+        ("a/verdict", b"bad"),
+        ("a/verdict", b"full"),
+        ("a/unknown", b""),
+        ("a/verdict", b"good"),
+        ("plc/part/status", b""),
+    ):
+        inbox.put(Delivery(topic=topic, payload=payload, on_acknowledge=partial(acknowledged.append, topic)))
+    inbox.run(stop)
+    assert seen == ["a/verdict"] * 3
+    assert acknowledged == ["a/verdict", "a/verdict", "a/unknown", "a/verdict", "plc/part/status"]
+    assert metrics.registry.get_sample_value("vad_edge_unreadable_deliveries_total", {"channel": "verdict"}) == 1
+
+
+def test_a_flood_is_bounded_and_what_does_not_fit_holds_nothing_up(caplog: pytest.LogCaptureFixture) -> None:
+    inbox = Inbox(EdgeMetrics())
+    acknowledged: list[int] = []
+    for number in range(1030):
+        inbox.put(Delivery(topic="t/status", payload=b"", on_acknowledge=partial(acknowledged.append, number)))
+    assert "inbox is full" in caplog.text
+    assert acknowledged == list(range(1024, 1030))
+
+
+def test_a_birth_is_told_once_a_connection_and_again_when_a_service_returns() -> None:
+    births: Any = Births()
+    services = Services(births)
+    up = to_json(ServiceStatus(name="analytics", online=True, instance="one"))
+    down = to_json(ServiceStatus(name="analytics", online=False, instance="one"))
+    counts = []
+    for payload, retained in ((up, True), (up, True), (up, False), (down, False), (up, True), (b"", False)):
+        services.receive(delivery(payload, retained=retained))
+        counts.append(births.count)
+    assert counts == [1, 1, 2, 2, 3, 3]
+
+
+def test_services_invented_by_the_thousand_are_not_remembered() -> None:
+    births: Any = Births()
+    services = Services(births)
+    for number in range(1000):
+        services.receive(delivery(to_json(ServiceStatus(name=f"service-{number}", online=True, instance="one"))))
+    assert births.count == 1000
+    assert len(services._up) == 64
+
+
+def test_a_profile_with_assets_is_used_once_they_are_here(orders: Orders, mode: Mode) -> None:
+    content = b"codebook" * 100
+    asset = AssetReference(name="codebook", sha256=sha256_of(content), size=len(content))
+    rung = ProfileCodec(codec="png", artifact="a" * 64, assets=(asset,))
+    profile = sealed(Profile(station=STATION, input_size=(32, 32), ladder=(rung,)))
+    orders.receive_profile(delivery(pack(profile)))
+    assert mode.encoder is None
+    orders.receive_asset(delivery(pack(AssetChunk(sha256=asset.sha256, size=asset.size, offset=0, data=content))))
+    assert mode.encoder is not None
+    assert mode.encoder.profile == profile
+
+
+def test_a_withdrawn_profile_stays_in_use(orders: Orders, mode: Mode, make_profile: Any) -> None:
+    orders.receive_profile(delivery(pack(make_profile())))
+    orders.receive_profile(delivery(b""))
+    assert mode.encoder is not None
+
+
+def test_a_profile_this_edge_cannot_encode_leaves_the_one_before_in_use(
+    orders: Orders, mode: Mode, make_profile: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    orders.receive_profile(delivery(pack(make_profile("png"))))
+    orders.receive_profile(delivery(pack(make_profile("hologram:3"))))
+    assert mode.encoder is not None
+    assert mode.encoder.rung.codec == "png"
+    assert "no codec is called 'hologram:3'" in caplog.text
+
+
+Handler = Callable[[Delivery], None]
+
+
+@given(payload=st.binary(max_size=300))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_no_bytes_break_a_handler(payload: bytes, orders: Orders) -> None:
+    births: Any = Births()
+    for handler in (orders.receive_profile, orders.receive_asset, orders.receive_command, Services(births).receive):
+        try:
+            handler(delivery(payload))
+        except UnreadableError:
+            continue
+
+
+mutations = st.tuples(st.integers(0, 10_000), st.integers(0, 255))
+
+
+@given(mutation=mutations)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_no_flipped_byte_breaks_a_handler(mutation: tuple[int, int], orders: Orders, make_profile: Any) -> None:
+    place, value = mutation
+    chunk = AssetChunk(sha256="0" * 64, size=3, offset=0, data=b"abc")
+    command = Command(command_id="c", name="use_codec", codec="png")
+    for handler, whole in (
+        (orders.receive_profile, pack(make_profile())),
+        (orders.receive_asset, pack(chunk)),
+        (orders.receive_command, to_json(command)),
+    ):
+        damaged = bytearray(whole)
+        damaged[place % len(whole)] = value
+        try:
+            handler(delivery(bytes(damaged)))
+        except UnreadableError:
+            continue
+
+
+def test_no_bytes_close_a_row(open_outbox: Any, make_trigger: Any) -> None:
+    outbox: Outbox = open_outbox()
+    row = outbox.reserve(make_trigger())
+    births: Any = Births()
+    keeper = Gatekeeper(LogGate(), outbox, STATION, GatePolicy(), EdgeMetrics())
+    receipts = Receipts(outbox, births, keeper, station=STATION, boot_id="boot", metrics=EdgeMetrics())
+    for payload in (b"", b"null", b"{}", b'{"kind": "verdict"}', row.inspection_id.encode(), b"[" * 5000):
+        with pytest.raises(UnreadableError):
+            receipts.receive(delivery(payload))
+    assert outbox.state.rows == 1

@@ -1,0 +1,114 @@
+"""The shelf: what it finds for whom, what it shares, and what it refuses to open."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from patchline.artifacts.artifact import save
+from patchline.artifacts.assets import FOLDER
+from patchline.artifacts.engines import EngineRoom
+from patchline.artifacts.store import PROFILE_FILE, ArtifactShelf, open_shelf
+from patchline.commissioning.commission import Request, commission
+from patchline.wire.errors import MisconfiguredError
+from patchline.wire.messages import AssetReference, ProfileCodec, pack, sealed
+from patchline.wire.topics import Station
+
+CAM1, CAM2 = Station("plant", "line1", "cam1"), Station("plant", "line1", "cam2")
+
+
+def opened(folder: Path) -> ArtifactShelf:
+    return open_shelf(folder, engine_for=EngineRoom(threads=1).engine_for)
+
+
+@pytest.fixture
+def folder(plant: Any, tmp_path: Path) -> Path:
+    """The station's artifacts, to be tampered with."""
+    return Path(shutil.copytree(plant.artifacts, tmp_path / "artifacts"))
+
+
+def test_every_artifact_of_a_profile_is_found_for_its_station(plant: Any, shelf: ArtifactShelf) -> None:
+    for rung in plant.made.profile.ladder:
+        found = shelf.find(CAM1, rung.artifact)
+        assert found is not None
+        assert found.codec == rung.codec
+        assert shelf.find(CAM2, rung.artifact) is None
+
+
+def test_a_station_may_use_another_ones_artifact_if_its_profile_names_it(plant: Any, folder: Path) -> None:
+    profile = sealed(msgspec.structs.replace(plant.made.profile, station=str(CAM2)))
+    (folder / str(CAM2)).mkdir(parents=True)
+    (folder / str(CAM2) / PROFILE_FILE).write_bytes(pack(profile))
+    assert opened(folder).find(CAM2, profile.ladder[0].artifact) is not None
+
+
+def test_a_replaced_artifact_is_still_found(request_for: Callable[..., Request], tmp_path: Path) -> None:
+    for seed in (1, 2):
+        made = commission(request_for(tmp_path, codecs=("png",), seed=seed), on_progress=lambda *_: None)
+    shelf = opened(tmp_path)
+    assert len(shelf.artifacts) == 2
+    assert all(shelf.find(CAM1, shelved.fingerprint) for shelved in shelf.artifacts)
+    assert shelf.profiles["plant/line1/cam1"].ladder[0].artifact == made.rungs[0].artifact.fingerprint
+
+
+def test_artifacts_of_one_backbone_share_its_engine(shelf: ArtifactShelf) -> None:
+    assert len({shelved.reader.kinship for shelved in shelf.artifacts}) == 1
+
+
+def test_an_asset_is_found_only_while_a_profile_offers_it(plant: Any, shelf: ArtifactShelf, tmp_path: Path) -> None:
+    (tmp_path / ("a" * 64)).write_bytes(b"codebook")
+    rung = ProfileCodec(
+        codec="webp:80",
+        artifact=shelf.artifacts[0].fingerprint,
+        assets=(AssetReference(name="codebook", sha256="a" * 64, size=8),),
+    )
+    offering = sealed(msgspec.structs.replace(plant.made.profile, ladder=(rung,)))
+    assert ArtifactShelf(shelf.artifacts, [offering], tmp_path).asset("a" * 64) == tmp_path / ("a" * 64)
+    assert ArtifactShelf(shelf.artifacts, [plant.made.profile], tmp_path).asset("a" * 64) is None
+    assert FOLDER == "assets"
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MisconfiguredError, match="patchline commission"):
+        opened(tmp_path)
+
+
+def test_a_damaged_profile_is_refused_by_name(folder: Path) -> None:
+    path = folder / str(CAM1) / PROFILE_FILE
+    path.write_bytes(path.read_bytes().replace(b"webp:80", b"webp:81"))
+    with pytest.raises(MisconfiguredError, match=r"profile is damaged.*profile\.msgpack"):
+        opened(folder)
+
+
+def test_a_profile_that_names_a_missing_artifact_is_refused(folder: Path) -> None:
+    (folder / str(CAM1) / "webp-80.safetensors").unlink()
+    with pytest.raises(MisconfiguredError, match="webp:80, which is not here"):
+        opened(folder)
+
+
+def test_an_artifact_for_an_unknown_codec_is_refused(plant: Any, tmp_path: Path) -> None:
+    artifact = plant.made.rungs[0].artifact
+    header = msgspec.structs.replace(artifact.header, codec="jpeg2000")
+    save(tmp_path / "a.safetensors", header, artifact.detector)
+    with pytest.raises(MisconfiguredError, match=r"jpeg2000.*a\.safetensors"):
+        opened(tmp_path)
+
+
+def test_an_artifact_for_other_weights_is_refused_with_both_digests(
+    plant: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, other_weights: Path
+) -> None:
+    monkeypatch.setenv("PATCHLINE_WEIGHTS", str(other_weights))
+    made_with = plant.made.rungs[0].backbone.sha256[:12]
+    with pytest.raises(MisconfiguredError, match=rf"mobilenet_v2 \({made_with}\).*{other_weights}.* is [0-9a-f]{{12}}"):
+        opened(folder)
+
+
+def test_an_artifact_whose_weights_are_gone_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATCHLINE_WEIGHTS", str(tmp_path / "nothing"))
+    with pytest.raises(MisconfiguredError, match="needs backbone mobilenet_v2"):
+        opened(folder)

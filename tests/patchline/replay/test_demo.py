@@ -1,0 +1,48 @@
+"""The demonstration's truth is known before its line starts, and it is what the stations will draw."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_node.capture.sources.synthetic import SyntheticSource
+from patchline.pictures.files import open_picture
+from patchline.pictures.labels import GOOD
+from patchline.replay.demo import DemoOptions, prepare
+from patchline.wire.errors import MisconfiguredError
+
+
+@pytest.fixture(scope="module")
+def scenario(tmp_path_factory):
+    report = tmp_path_factory.mktemp("demo") / "report"
+    options = DemoOptions(report=report, seconds=5, stations=2, seed=3, good_parts=10)
+    try:
+        return prepare(options, on_phase=lambda *_: None)
+    except MisconfiguredError as error:
+        pytest.skip(f"no backbone: {error}")
+
+
+@pytest.mark.slow
+def test_every_station_draws_exactly_the_parts_of_the_ledger(scenario):
+    for plan in scenario.stations:
+        told = {name: value for name, value in plan.source.items() if name not in {"kind", "product"}}
+        shots = list(SyntheticSource(plan.source["product"], iter(lambda: None, 0), **told).frames())
+        assert [shot.part_id for shot in shots] == [entry.part_id for entry in plan.entries]
+        for shot, entry in zip(shots, plan.entries, strict=True):
+            np.testing.assert_array_equal(shot.open(), open_picture(Path(entry.picture)))
+
+
+@pytest.mark.slow
+def test_the_stations_make_different_products_some_of_them_defective(scenario):
+    assert len({plan.source["product"] for plan in scenario.stations}) == 2
+    labels = {entry.label for entry in scenario.entries}
+    assert GOOD in labels
+    assert len(labels) > 1
+    assert all((entry.mask is None) == (entry.label == GOOD) for entry in scenario.entries)
+
+
+@pytest.mark.slow
+def test_no_part_to_judge_was_learnt_from(scenario):
+    learnt = {path.read_bytes() for path in (scenario.directory / "pictures").rglob("good/*.png")}
+    assert learnt
+    assert not any(Path(entry.picture).read_bytes() in learnt for entry in scenario.entries)

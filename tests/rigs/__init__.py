@@ -1,0 +1,1 @@
+"""Test rigs: torture, attacks, fleet, backlog, and comparisons with other software."""

@@ -1,0 +1,1 @@
+"""PatchCore here and in anomalib in one run: `python -m tests.rigs.anomalib_comparison --help`."""

@@ -1,0 +1,1 @@
+"""A backlog of thousands of frames, drained on a real line."""

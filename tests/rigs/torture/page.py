@@ -1,0 +1,20 @@
+"""`python -m tests.rigs.torture.page`: put the figures of docs/results/torture.json into docs/faults.md."""
+
+from pathlib import Path
+
+from tests.rigs.torture.table import markdown, read
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "patchline.bench" / "results" / "torture.json"
+PAGE = ROOT / "docs" / "faults.md"
+_START, _END = "<!-- figures -->\n", "<!-- end of figures -->"
+
+
+def filled(page: str, table: str) -> str:
+    """The page with this table between its marks."""
+    head, rest = page.split(_START)
+    return head + _START + table + _END + rest.split(_END)[1]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), markdown(read(RESULTS))), encoding="utf-8")
