@@ -32,7 +32,7 @@ PAUSE_SECONDS = 0.05
 MAX_WAITING_JOBS = 1000
 
 
-class Notices(Protocol):
+class NoticePublisher(Protocol):
     """A link to publish through."""
 
     @property
@@ -63,7 +63,7 @@ class Library(Protocol):
         """The file of an asset that some profile offers, or None."""
 
 
-class Publication:
+class Announcements:
     """Publishes profiles, assets and the service's state; one thread runs `run`.
 
     One message at a time is on its way, so that a large asset never takes the link from the verdicts.
@@ -75,7 +75,9 @@ class Publication:
         topic: Where that state is published, retained.
     """
 
-    def __init__(self, notices: Notices, *, library: Library, topics: Topics, birth: ServiceStatus, topic: str) -> None:
+    def __init__(
+        self, notices: NoticePublisher, *, library: Library, topics: Topics, birth: ServiceStatus, topic: str
+    ) -> None:
         self._notices, self._library, self._topics = notices, library, topics
         self._birth, self._topic = birth, topic
         self._jobs: queue.Queue[tuple[str, str] | None] = queue.Queue(MAX_WAITING_JOBS)

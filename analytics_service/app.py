@@ -10,26 +10,26 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from analytics_service.announcements import Publication
+from analytics_service.announcements import Announcements
 from analytics_service.audit.auditor import Auditor
-from analytics_service.connections import Connections, LinkOutlet
+from analytics_service.connections import Connections, LiveReplies
 from analytics_service.health import describe, figures_of, health_of, monitored
-from analytics_service.inspection.arrivals import Arrivals
-from analytics_service.inspection.artifact_wait import Patience
-from analytics_service.inspection.reply_publisher import Post
+from analytics_service.inspection.artifact_wait import ArtifactWait
+from analytics_service.inspection.delivery_queue import DeliveryQueue
+from analytics_service.inspection.reply_publisher import ReplyPublisher
 from analytics_service.inspection.worker import Worker
 from analytics_service.metrics import Metrics
-from analytics_service.models.store_watcher import CurrentShelf, FolderState, remove_older, state_of, watch_until
+from analytics_service.models.store_watcher import CurrentArtifacts, FolderState, remove_older, state_of, watch_until
 from analytics_service.records.records import Records
 from analytics_service.records.retention import sweep_until
 from analytics_service.records.tables import engine_of
 from analytics_service.settings import Settings
-from patchline.artifacts.engines import EngineRoom
-from patchline.artifacts.store import ArtifactShelf, ShelvedArtifact, open_shelf
+from patchline.artifacts.engines import EngineCache
+from patchline.artifacts.store import ArtifactStore, StoredArtifact, open_store
 from patchline.mqtt.certificate_expiry import warn, warn_until
 from patchline.mqtt.delivery import Delivery
 from patchline.mqtt.tls import context_of
-from patchline.runtime.shutdown import living
+from patchline.runtime.shutdown import shutdown_on_signal_or_failure
 from patchline.runtime.signing import VerifyKey
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.messages import ServiceStatus
@@ -48,9 +48,9 @@ class Checked:
     settings: Settings
     topics: Topics
     site: str
-    shelf: ArtifactShelf
+    artifact_store: ArtifactStore
     opened: FolderState
-    open_again: Callable[[Mapping[str, ShelvedArtifact]], ArtifactShelf]
+    open_again: Callable[[Mapping[str, StoredArtifact]], ArtifactStore]
 
 
 def check(settings: Settings) -> Checked:
@@ -68,16 +68,16 @@ def check(settings: Settings) -> Checked:
         warn(link.tls, log.warning)
     verify_key = VerifyKey(settings.verify_key) if settings.verify_key else None
     engine_of(settings.records.url).dispose()
-    engines = EngineRoom(threads=settings.worker.threads, device=settings.worker.device)
+    engines = EngineCache(threads=settings.worker.threads, device=settings.worker.device)
 
-    def open_again(known: Mapping[str, ShelvedArtifact]) -> ArtifactShelf:
-        return open_shelf(settings.artifacts, engine_for=engines.engine_for, verify_key=verify_key, known=known)
+    def open_again(known: Mapping[str, StoredArtifact]) -> ArtifactStore:
+        return open_store(settings.artifacts, engine_for=engines.engine_for, verify_key=verify_key, known=known)
 
     opened = state_of(settings.artifacts)
-    shelf = open_again({})
-    for shelved in shelf.artifacts:
+    artifact_store = open_again({})
+    for shelved in artifact_store.artifacts:
         shelved.warm_up()
-    return Checked(settings, topics, _site_of(shelf, settings), shelf, opened, open_again)
+    return Checked(settings, topics, _site_of(artifact_store, settings), artifact_store, opened, open_again)
 
 
 def run(settings: Settings) -> None:
@@ -91,36 +91,40 @@ def run(settings: Settings) -> None:
     records = Records(settings.records.url, max_letter_bytes=settings.records.max_letter_bytes)
     metrics = Metrics(CollectorRegistry())
     metrics.records_up.set(1)
-    describe(checked.shelf, metrics)
-    arrivals = Arrivals(max_messages=settings.worker.queue_messages, max_bytes=settings.worker.queue_bytes)
-    metrics.watch_queue(lambda: len(arrivals), lambda: arrivals.waiting_bytes)
-    outlet, stopped = LinkOutlet(), threading.Event()
-    post = Post(outlet, topics=checked.topics, metrics=metrics, maps=settings.worker.maps, stopped=stopped)
-    shelf = CurrentShelf(checked.shelf)
+    describe(checked.artifact_store, metrics)
+    delivery_queue = DeliveryQueue(max_messages=settings.worker.queue_messages, max_bytes=settings.worker.queue_bytes)
+    metrics.watch_queue(lambda: len(delivery_queue), lambda: delivery_queue.waiting_bytes)
+    outlet, stopped = LiveReplies(), threading.Event()
+    post = ReplyPublisher(outlet, topics=checked.topics, metrics=metrics, maps=settings.worker.maps, stopped=stopped)
+    artifact_store = CurrentArtifacts(checked.artifact_store)
     threads: list[threading.Thread] = []
-    stop_monitoring = monitored(settings, metrics, health_of(metrics, outlet=outlet, shelf=shelf, threads=threads))
-    worker = _worker(checked, shelf, arrivals, records=records, post=post, metrics=metrics, stopped=stopped)
-    publication = _publication(checked, shelf, outlet)
+    stop_monitoring = monitored(
+        settings, metrics, health_of(metrics, outlet=outlet, artifact_store=artifact_store, threads=threads)
+    )
+    worker = _worker(
+        checked, artifact_store, delivery_queue, records=records, post=post, metrics=metrics, stopped=stopped
+    )
+    publication = _publication(checked, artifact_store, outlet)
     auditor = Auditor(records, topics=checked.topics, shown=metrics, grace_seconds=settings.records.grace_seconds)
     connections = _connections(
-        checked, arrivals, outlet=outlet, metrics=metrics, publication=publication, auditor=auditor
+        checked, delivery_queue, outlet=outlet, metrics=metrics, publication=publication, auditor=auditor
     )
-    with living() as life:
+    with shutdown_on_signal_or_failure() as life:
         working = _thread("worker", worker.run)
         threads += [
             working,
             _thread("publication", publication.run),
             _thread("retention", lambda: _sweep(stopped, records, settings)),
             _thread("auditor", lambda: auditor.run(stopped)),
-            _thread("shelf", lambda: _watch_shelf(stopped, checked, shelf, publication, metrics)),
+            _thread("shelf", lambda: _watch_shelf(stopped, checked, artifact_store, publication, metrics)),
         ]
         _watch_certificates(stopped, settings, metrics)
         connections.start()
         figures = figures_of(settings, metrics)
         life.over.wait()
-        log.info("stopping, %d messages wait for their verdict", len(arrivals))
+        log.info("stopping, %d messages wait for their verdict", len(delivery_queue))
         connections.stop_taking()
-        arrivals.close()
+        delivery_queue.close()
         working.join(settings.drain_seconds)
         stopped.set()
         publication.stop()
@@ -136,8 +140,8 @@ def run(settings: Settings) -> None:
     log.info("stopped")
 
 
-def _site_of(shelf: ArtifactShelf, settings: Settings) -> str:
-    sites = sorted({Station.parse(station).site for station in shelf.profiles})
+def _site_of(artifact_store: ArtifactStore, settings: Settings) -> str:
+    sites = sorted({Station.parse(station).site for station in artifact_store.profiles})
     if settings.site:
         Station(settings.site, "line", "station")
         if sites and settings.site not in sites:
@@ -158,18 +162,18 @@ def _site_of(shelf: ArtifactShelf, settings: Settings) -> str:
 
 def _worker(
     checked: Checked,
-    shelf: CurrentShelf,
-    arrivals: Arrivals,
+    artifact_store: CurrentArtifacts,
+    delivery_queue: DeliveryQueue,
     *,
     records: Records,
-    post: Post,
+    post: ReplyPublisher,
     metrics: Metrics,
     stopped: threading.Event,
 ) -> Worker:
     section = checked.settings.worker
     return Worker(
-        arrivals,
-        artifacts=shelf,
+        delivery_queue,
+        artifacts=artifact_store,
         records=records,
         post=post,
         topics=checked.topics,
@@ -177,7 +181,7 @@ def _worker(
         stopped=stopped,
         batch_parts=section.batch_parts,
         wait_seconds=section.wait_seconds,
-        patience=Patience(_arrival_seconds(checked.settings), time.monotonic)
+        patience=ArtifactWait(_arrival_seconds(checked.settings), time.monotonic)
         if checked.settings.shared_group
         else None,
     )
@@ -188,11 +192,11 @@ def _arrival_seconds(settings: Settings) -> float:
     return 4.0 * settings.reload_seconds + 10.0
 
 
-def _publication(checked: Checked, shelf: CurrentShelf, outlet: LinkOutlet) -> Publication:
+def _publication(checked: Checked, artifact_store: CurrentArtifacts, outlet: LiveReplies) -> Announcements:
     name = checked.settings.name
-    return Publication(
+    return Announcements(
         outlet,
-        library=shelf,
+        library=artifact_store,
         topics=checked.topics,
         birth=ServiceStatus(
             name=name, online=True, instance=uuid.uuid4().hex, version=importlib.metadata.version("patchline")
@@ -203,11 +207,11 @@ def _publication(checked: Checked, shelf: CurrentShelf, outlet: LinkOutlet) -> P
 
 def _connections(
     checked: Checked,
-    arrivals: Arrivals,
+    delivery_queue: DeliveryQueue,
     *,
-    outlet: LinkOutlet,
+    outlet: LiveReplies,
     metrics: Metrics,
-    publication: Publication,
+    publication: Announcements,
     auditor: Auditor,
 ) -> Connections:
     def on_status(delivery: Delivery) -> None:
@@ -221,7 +225,7 @@ def _connections(
         group=checked.settings.shared_group,
         backlog_inflight=checked.settings.broker.backlog_inflight,
         will=publication.will(),
-        arrivals=arrivals,
+        delivery_queue=delivery_queue,
         outlet=outlet,
         metrics=metrics,
         on_status=on_status,
@@ -240,17 +244,21 @@ def _sweep(stopped: threading.Event, records: Records, settings: Settings) -> No
 
 
 def _watch_shelf(
-    stopped: threading.Event, checked: Checked, shelf: CurrentShelf, publication: Publication, metrics: Metrics
+    stopped: threading.Event,
+    checked: Checked,
+    artifact_store: CurrentArtifacts,
+    publication: Announcements,
+    metrics: Metrics,
 ) -> None:
     def on_exchanged() -> None:
-        describe(shelf, metrics)
+        describe(artifact_store, metrics)
         publication.announce()
 
     watch_until(
         stopped,
         checked.settings.artifacts,
         opened=checked.opened,
-        current=shelf,
+        current=artifact_store,
         open_again=checked.open_again,
         on_exchanged=on_exchanged,
         interval_seconds=checked.settings.reload_seconds,

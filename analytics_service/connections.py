@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from analytics_service.inspection.arrivals import Arrivals
+from analytics_service.inspection.delivery_queue import DeliveryQueue
 from analytics_service.metrics import Metrics
 from patchline.mqtt.delivery import Acknowledged, Connection, Delivery
 from patchline.mqtt.link import Link
@@ -16,7 +16,7 @@ from patchline.wire.topics import Topics
 log = logging.getLogger(__name__)
 
 
-class LinkOutlet:
+class LiveReplies:
     """A link that says whether it is connected."""
 
     def __init__(self) -> None:
@@ -84,13 +84,13 @@ class Connections:
         group: str,
         backlog_inflight: int,
         will: Will,
-        arrivals: Arrivals,
-        outlet: LinkOutlet,
+        delivery_queue: DeliveryQueue,
+        outlet: LiveReplies,
         metrics: Metrics,
         on_status: Callable[[Delivery], None],
         on_live: Callable[[], None],
     ) -> None:
-        self._topics, self._arrivals, self._outlet, self._metrics = topics, arrivals, outlet, metrics
+        self._topics, self._delivery_queue, self._outlet, self._metrics = topics, delivery_queue, outlet, metrics
         self._on_status, self._on_live = on_status, on_live
         self._taking = True
         self._told = ""
@@ -137,7 +137,7 @@ class Connections:
             self._offer(delivery, historical=False)
 
     def _offer(self, delivery: Delivery, *, historical: bool) -> None:
-        if self._taking and not self._arrivals.offer(delivery, historical=historical):
+        if self._taking and not self._delivery_queue.offer(delivery, historical=historical):
             # Acknowledged all the same, or it would stand in the way of every later acknowledgement; the edge node
             # keeps the part until its verdict comes, and sends it again.
             self._metrics.refused.inc()

@@ -5,42 +5,42 @@ import threading
 from collections.abc import Callable, Sequence
 
 from analytics_service.broker_metrics import BrokerFigures
-from analytics_service.connections import LinkOutlet
+from analytics_service.connections import LiveReplies
 from analytics_service.metrics import Metrics
-from analytics_service.models.store_watcher import CurrentShelf
+from analytics_service.models.store_watcher import CurrentArtifacts
 from analytics_service.settings import Settings
-from patchline.artifacts.store import ArtifactShelf
+from patchline.artifacts.store import ArtifactStore
 from patchline.runtime.endpoints import Health, serve
 
 log = logging.getLogger(__name__)
 
 
-def describe(shelf: ArtifactShelf | CurrentShelf, metrics: Metrics) -> None:
+def describe(artifact_store: ArtifactStore | CurrentArtifacts, metrics: Metrics) -> None:
     """Tell the metrics which artifacts can be asked to judge."""
     metrics.artifact_info.clear()
-    for shelved in shelf.artifacts:
+    for shelved in artifact_store.artifacts:
         header = shelved.artifact.header
         metrics.artifact_info.labels(
             header.station, header.codec, shelved.fingerprint[:12], header.backbone.name, header.detector
         ).set(1)
-    log.info("judging with %d artifacts", len(shelf.artifacts))
+    log.info("judging with %d artifacts", len(artifact_store.artifacts))
 
 
 def health_of(
-    metrics: Metrics, *, outlet: LinkOutlet, shelf: CurrentShelf, threads: Sequence[threading.Thread]
+    metrics: Metrics, *, outlet: LiveReplies, artifact_store: CurrentArtifacts, threads: Sequence[threading.Thread]
 ) -> Health:
     """What speaks against a service, and against sending parts to it.
 
     Args:
         metrics: Know of the records, the backlog's link and the loops.
         outlet: Of the live link.
-        shelf: What can judge.
+        artifact_store: What can judge.
         threads: Those it cannot do without, as soon as they have been started.
     """
 
     def alive() -> list[str]:
         ended = [f"the thread {thread.name} has ended" for thread in threads if not thread.is_alive()]
-        return [*ended, *metrics.pulse.stuck()]
+        return [*ended, *metrics.watchdog.stuck()]
 
     def ready() -> list[str]:
         against = {
@@ -48,7 +48,7 @@ def health_of(
             "not connected to the broker": not outlet.connected,
             "the backlog's link is not connected": not metrics.backlog_is_connected,
             "the records are away": not metrics.records_are_up,
-            "no artifact is loaded": not shelf.artifacts,
+            "no artifact is loaded": not artifact_store.artifacts,
         }
         return [*alive(), *(reason for reason, holds in against.items() if holds)]
 

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from patchline.mqtt.certificate_expiry import Ending, endings
 from patchline.mqtt.settings import TlsSettings
-from patchline.runtime.watchdog import Pulse
+from patchline.runtime.watchdog import Watchdog
 from patchline.wire.messages import OUTCOMES, DropReason
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -31,7 +31,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self.pulse = Pulse()
+        self.watchdog = Watchdog()
         ProcessCollector(registry=registry)
         self.verdicts = Counter("vad_analytics_verdicts", "Parts judged, by outcome", ["outcome"], registry=registry)
         self.repeats = Counter(

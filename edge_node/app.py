@@ -11,14 +11,14 @@ from types import FrameType
 
 from edge_node.assembly import Node, Stops, assemble, build_source, build_triggers, look_at_gate, verify_key_of
 from edge_node.connections import link_settings
-from edge_node.control.active_encoder import Mode
+from edge_node.control.active_encoder import ActiveEncoder
 from edge_node.outbox.database import look_at
 from edge_node.outbox.rows import Row
 from edge_node.settings import EdgeSettings
 from patchline.mqtt.certificate_expiry import warn, warn_until
 from patchline.mqtt.tls import context_of
 from patchline.runtime.endpoints import Health, serve
-from patchline.runtime.thread_group import Crew
+from patchline.runtime.thread_group import ThreadGroup
 from patchline.wire.errors import EXIT_UNAVAILABLE
 
 _log = logging.getLogger(__name__)
@@ -63,39 +63,39 @@ def run(settings: EdgeSettings, stops: Stops | None = None) -> int:
     """
     stops = stops or Stops(threading.Event(), threading.Event())
     node = assemble(settings, stops)
-    crew = Crew(on_failure=partial(_stop_all, node, stops))
+    thread_group = ThreadGroup(on_failure=partial(_stop_all, node, stops))
     try:
-        with crew.watching(), _monitored(node, settings, crew), _signals_set(stops.capture):
+        with thread_group.watching(), _monitored(node, settings, thread_group), _signals_set(stops.capture):
             try:
-                code = _work(node, settings, stops, crew)
+                code = _work(node, settings, stops, thread_group)
             finally:
                 _stop_all(node, stops)
-                crew.join()
-                node.gatekeeper.finish()
+                thread_group.join()
+                node.gate_controller.finish()
     finally:
         node.link.stop(_FAREWELL_SECONDS)
         node.outbox.close()
         _log.info("station %s stopped", settings.station)
-    crew.raise_failure()
+    thread_group.raise_failure()
     return code
 
 
-def _work(node: Node, settings: EdgeSettings, stops: Stops, crew: Crew) -> int:
-    node.orders.boot()
+def _work(node: Node, settings: EdgeSettings, stops: Stops, thread_group: ThreadGroup) -> int:
+    node.profile_updates.boot()
     unfinished = _recover(node)
     node.link.start()
-    crew.start("inbox", partial(node.inbox.run, stops.rest))
+    thread_group.start("inbox", partial(node.inbox.run, stops.rest))
     tls = link_settings(settings, max_inflight=settings.broker.max_inflight).tls
     if tls is not None:
         warn(tls, _log.warning)
         node.metrics.watch_certificates(tls)
-        crew.start("certificates", partial(warn_until, stops.rest, tls, _log.warning))
-    crew.start("announcer", partial(node.announcer.run, node.link, stops.rest))
-    crew.start("gatekeeper", partial(node.gatekeeper.run, stops.rest))
-    crew.start("publisher", partial(node.publisher.run, stops.rest))
-    if node.surplus is not None:
-        crew.start("surplus", partial(node.surplus.run, stops.rest))
-    capture = crew.start("capture", partial(node.capture.run, unfinished))
+        thread_group.start("certificates", partial(warn_until, stops.rest, tls, _log.warning))
+    thread_group.start("announcer", partial(node.status_publisher.run, node.link, stops.rest))
+    thread_group.start("gatekeeper", partial(node.gate_controller.run, stops.rest))
+    thread_group.start("publisher", partial(node.publisher.run, stops.rest))
+    if node.trigger_overflow is not None:
+        thread_group.start("surplus", partial(node.trigger_overflow.run, stops.rest))
+    capture = thread_group.start("capture", partial(node.capture.run, unfinished))
     _log.info("station %s runs, boot %s", settings.station, node.boot_id)
     code = _supervise(node, settings, stops, capture)
     stops.capture.set()
@@ -106,10 +106,10 @@ def _work(node: Node, settings: EdgeSettings, stops: Stops, crew: Crew) -> int:
 
 def _recover(node: Node) -> list[Row]:
     """What earlier boots left is the backlog; the rows of numbers that never got a picture."""
-    node.gatekeeper.settle_closed()
+    node.gate_controller.settle_closed()
     rows = node.outbox.pending()
     for row in rows:
-        node.gatekeeper.settle(row, node.clock_id)
+        node.gate_controller.settle(row, node.clock_id)
         if row.kind != "reserved":
             node.publisher.kept(row, historical=True)
     if rows:
@@ -119,7 +119,7 @@ def _recover(node: Node) -> list[Row]:
 
 def _supervise(node: Node, settings: EdgeSettings, stops: Stops, capture: threading.Thread) -> int:
     """Wait until the station is stopped or finished; the exit code."""
-    profile = _ProfileWait(settings.station, node.mode, settings.profile.wait_seconds)
+    profile = _ProfileWait(settings.station, node.active_encoder, settings.profile.wait_seconds)
     ended: float | None = None
     while not stops.capture.wait(_POLL_SECONDS):
         if profile.is_over():
@@ -145,15 +145,15 @@ def _supervise(node: Node, settings: EdgeSettings, stops: Stops, capture: thread
 class _ProfileWait:
     """The wait for a station's first profile: told once when it is not over at once, ended where a limit is set."""
 
-    def __init__(self, station: str, mode: Mode, limit_seconds: float | None) -> None:
-        self._station, self._mode, self._limit_seconds = station, mode, limit_seconds
+    def __init__(self, station: str, active_encoder: ActiveEncoder, limit_seconds: float | None) -> None:
+        self._station, self._active_encoder, self._limit_seconds = station, active_encoder, limit_seconds
         self._started = time.monotonic()
         self._told = False
 
     def is_over(self) -> bool:
         """Whether the limit has passed without a profile."""
         waited = time.monotonic() - self._started
-        if self._mode.encoder is not None:
+        if self._active_encoder.encoder is not None:
             return False
         if not self._told and waited > _PATIENCE_SECONDS:
             self._told = True
@@ -169,7 +169,7 @@ class _ProfileWait:
 
 
 def _open(node: Node) -> int:
-    return max(node.outbox.state.rows, node.gatekeeper.watching)
+    return max(node.outbox.state.rows, node.gate_controller.watching)
 
 
 def _drain(node: Node, seconds: float) -> None:
@@ -182,21 +182,21 @@ def _drain(node: Node, seconds: float) -> None:
 def _stop_all(node: Node, stops: Stops) -> None:
     stops.capture.set()
     stops.rest.set()
-    node.gatekeeper.wake()
+    node.gate_controller.wake()
     node.publisher.wake()
 
 
-def health_of(node: Node, crew: Crew) -> Health:
+def health_of(node: Node, thread_group: ThreadGroup) -> Health:
     """What speaks against a station, and against its being ready for parts."""
 
     def alive() -> list[str]:
-        return [*crew.ended(may_end=_MAY_END), *node.metrics.pulse.stuck()]
+        return [*thread_group.ended(may_end=_MAY_END), *node.metrics.watchdog.stuck()]
 
     def ready() -> list[str]:
         against = {
             "not connected to the broker": not node.link.wait_connected(0),
-            "no profile yet, neither cached nor published": node.mode.encoder is None,
-            "paused by a command": node.mode.paused,
+            "no profile yet, neither cached nor published": node.active_encoder.encoder is None,
+            "paused by a command": node.active_encoder.paused,
             "the outbox takes no pictures": node.metrics.capture_is_blocked,
         }
         return [*alive(), *(reason for reason, holds in against.items() if holds)]
@@ -205,11 +205,13 @@ def health_of(node: Node, crew: Crew) -> Health:
 
 
 @contextmanager
-def _monitored(node: Node, settings: EdgeSettings, crew: Crew) -> Iterator[None]:
+def _monitored(node: Node, settings: EdgeSettings, thread_group: ThreadGroup) -> Iterator[None]:
     if not settings.metrics.port:
         yield
         return
-    stop = serve(node.metrics.registry, settings.metrics.port, settings.metrics.host, health=health_of(node, crew))
+    stop = serve(
+        node.metrics.registry, settings.metrics.port, settings.metrics.host, health=health_of(node, thread_group)
+    )
     try:
         yield
     finally:

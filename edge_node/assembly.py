@@ -13,20 +13,20 @@ from edge_node.capture.full_outbox import DowngradeCodec, DropOldest, Overflow, 
 from edge_node.capture.sources import SOURCES
 from edge_node.capture.sources.protocol import Source
 from edge_node.capture.sources.triggers import MessageTriggers, Takt, Triggers
-from edge_node.capture.trigger_overflow import Surplus
+from edge_node.capture.trigger_overflow import TriggerOverflow
 from edge_node.connections import backlog_link, live_link, uplink_of
-from edge_node.control.active_encoder import Mode
+from edge_node.control.active_encoder import ActiveEncoder
 from edge_node.control.profile_cache import ProfileCache
-from edge_node.control.profile_updates import Orders
-from edge_node.control.status_publisher import Announcer
+from edge_node.control.profile_updates import ProfileUpdates
+from edge_node.control.status_publisher import StatusPublisher
 from edge_node.delivery.inbox import Inbox
 from edge_node.delivery.publisher import Publisher
-from edge_node.delivery.retry_schedule import Schedule, SchedulePolicy
-from edge_node.delivery.service_presence import Services
-from edge_node.delivery.verdict_handler import Receipts
+from edge_node.delivery.retry_schedule import RetrySchedule, SchedulePolicy
+from edge_node.delivery.service_presence import ServicePresence
+from edge_node.delivery.verdict_handler import VerdictHandler
 from edge_node.encoding.backbones import EdgeBackbones, is_at_hand
 from edge_node.encoding.feature_encoder import FeatureEncoders
-from edge_node.gate.gate_controller import Gatekeeper, GatePolicy
+from edge_node.gate.gate_controller import GateController, GatePolicy
 from edge_node.gate.gates import GATES, gpio
 from edge_node.gate.gates.protocol import Gate
 from edge_node.metrics import EdgeMetrics
@@ -60,15 +60,15 @@ class Node:
     clock_id: str
     metrics: EdgeMetrics
     outbox: Outbox
-    mode: Mode
-    announcer: Announcer
+    active_encoder: ActiveEncoder
+    status_publisher: StatusPublisher
     publisher: Publisher
     inbox: Inbox
     link: Link
-    gatekeeper: Gatekeeper
-    orders: Orders
+    gate_controller: GateController
+    profile_updates: ProfileUpdates
     capture: Capture
-    surplus: Surplus | None
+    trigger_overflow: TriggerOverflow | None
 
 
 def assemble(settings: EdgeSettings, stops: Stops) -> Node:
@@ -86,8 +86,10 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
     outbox = _outbox(settings, boot_id, clock)
     metrics.watch_outbox(lambda: outbox.state)
     cache = _cache(settings)
-    mode = Mode(FeatureEncoders(EdgeBackbones(threads=settings.backbone_threads, fetched=cache.asset), cache.asset))
-    announcer = _announcer(settings, boot_id, mode, cache, outbox)
+    active_encoder = ActiveEncoder(
+        FeatureEncoders(EdgeBackbones(threads=settings.backbone_threads, fetched=cache.asset), cache.asset)
+    )
+    status_publisher = _status_publisher(settings, boot_id, active_encoder, cache, outbox)
     uplink = uplink_of(settings)
     publisher = _publisher(settings, outbox, metrics, uplink)
     inbox = Inbox(metrics)
@@ -96,22 +98,29 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
         boot_id=boot_id,
         inbox=inbox,
         publisher=publisher,
-        announcer=announcer,
+        status_publisher=status_publisher,
         metrics=metrics,
         uplink=uplink,
     )
     publisher.attach(link)
-    gatekeeper = Gatekeeper(build_gate(settings, link), outbox, station, _gate_policy(settings), metrics)
+    gate_controller = GateController(build_gate(settings, link), outbox, station, _gate_policy(settings), metrics)
     capture = Capture(
         source,
         outbox=outbox,
-        mode=mode,
-        gatekeeper=gatekeeper,
+        active_encoder=active_encoder,
+        gate_controller=gate_controller,
         publisher=publisher,
         station=station,
         metrics=metrics,
         stop=stops.capture,
-        overflow=_overflow(settings, outbox, publisher, mode=mode, announcer=announcer, metrics=metrics),
+        overflow=_overflow(
+            settings,
+            outbox,
+            publisher,
+            active_encoder=active_encoder,
+            status_publisher=status_publisher,
+            metrics=metrics,
+        ),
         slowdown=settings.slowdown,
     )
     node = Node(
@@ -119,15 +128,17 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
         clock_id=clock,
         metrics=metrics,
         outbox=outbox,
-        mode=mode,
-        announcer=announcer,
+        active_encoder=active_encoder,
+        status_publisher=status_publisher,
         publisher=publisher,
         inbox=inbox,
         link=link,
-        gatekeeper=gatekeeper,
-        orders=Orders(station, mode, cache, announcer, metrics),
+        gate_controller=gate_controller,
+        profile_updates=ProfileUpdates(station, active_encoder, cache, status_publisher, metrics),
         capture=capture,
-        surplus=Surplus(triggers, capture.supersede, metrics) if isinstance(triggers, MessageTriggers) else None,
+        trigger_overflow=TriggerOverflow(triggers, capture.supersede, metrics)
+        if isinstance(triggers, MessageTriggers)
+        else None,
     )
     _route(node, settings)
     return node
@@ -199,8 +210,8 @@ def _overflow(
     outbox: Outbox,
     publisher: Publisher,
     *,
-    mode: Mode,
-    announcer: Announcer,
+    active_encoder: ActiveEncoder,
+    status_publisher: StatusPublisher,
     metrics: EdgeMetrics,
 ) -> Overflow:
     match settings.outbox.when_full:
@@ -209,16 +220,18 @@ def _overflow(
         case "drop_oldest":
             return DropOldest(outbox, publisher, settings.station, metrics)
         case "downgrade_codec":
-            return DowngradeCodec(outbox, mode, announcer, settings.station, metrics)
+            return DowngradeCodec(outbox, active_encoder, status_publisher, settings.station, metrics)
 
 
-def _announcer(settings: EdgeSettings, boot_id: str, mode: Mode, cache: ProfileCache, outbox: Outbox) -> Announcer:
-    return Announcer(
+def _status_publisher(
+    settings: EdgeSettings, boot_id: str, active_encoder: ActiveEncoder, cache: ProfileCache, outbox: Outbox
+) -> StatusPublisher:
+    return StatusPublisher(
         Station.parse(settings.station),
         Topics(settings.prefix),
         boot_id=boot_id,
         version=_version(),
-        mode=mode,
+        active_encoder=active_encoder,
         cache=cache,
         outbox=outbox,
     )
@@ -234,7 +247,7 @@ def _publisher(settings: EdgeSettings, outbox: Outbox, metrics: EdgeMetrics, upl
     )
     return Publisher(
         outbox,
-        Schedule(policy, random.Random()),  # noqa: S311  spreads resends in time, guards nothing
+        RetrySchedule(policy, random.Random()),  # noqa: S311  spreads resends in time, guards nothing
         topics=Topics(settings.prefix),
         station=Station.parse(settings.station),
         metrics=metrics,
@@ -248,21 +261,21 @@ def _gate_policy(settings: EdgeSettings) -> GatePolicy:
 
 def _route(node: Node, settings: EdgeSettings) -> None:
     """Say who reads which topic."""
-    receipts = Receipts(
+    receipts = VerdictHandler(
         node.outbox,
         node.publisher,
-        node.gatekeeper,
+        node.gate_controller,
         station=settings.station,
         boot_id=node.boot_id,
         metrics=node.metrics,
     )
     node.inbox.on("verdict", receipts.receive)
-    node.inbox.on("status", Services(node.publisher).receive)
-    node.inbox.on("profile", node.orders.receive_profile)
-    node.inbox.on("asset", node.orders.receive_asset)
-    node.inbox.on("command", node.orders.receive_command)
-    if node.surplus is not None and settings.trigger.topic:
-        node.inbox.on(settings.trigger.topic, node.surplus.receive)
+    node.inbox.on("status", ServicePresence(node.publisher).receive)
+    node.inbox.on("profile", node.profile_updates.receive_profile)
+    node.inbox.on("asset", node.profile_updates.receive_asset)
+    node.inbox.on("command", node.profile_updates.receive_command)
+    if node.trigger_overflow is not None and settings.trigger.topic:
+        node.inbox.on(settings.trigger.topic, node.trigger_overflow.receive)
 
 
 def _version() -> str:

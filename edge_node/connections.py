@@ -2,7 +2,7 @@
 
 import logging
 
-from edge_node.control.status_publisher import Announcer, last_will
+from edge_node.control.status_publisher import StatusPublisher, last_will
 from edge_node.delivery.inbox import Inbox
 from edge_node.delivery.publisher import Publisher
 from edge_node.metrics import EdgeMetrics
@@ -52,7 +52,7 @@ def live_link(
     boot_id: str,
     inbox: Inbox,
     publisher: Publisher,
-    announcer: Announcer,
+    status_publisher: StatusPublisher,
     metrics: EdgeMetrics,
     uplink: Uplink | None = None,
 ) -> Link:
@@ -67,7 +67,7 @@ def live_link(
         _log.info("station %s connected", station)
         metrics.connected.set(1)
         publisher.connected("frame")
-        announcer.announce()
+        status_publisher.announce()
 
     def disconnected(reason: str) -> None:
         nonlocal told

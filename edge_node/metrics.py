@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from edge_node.outbox.rows import OutboxState
 from patchline.mqtt.certificate_expiry import Ending, endings
 from patchline.mqtt.settings import TlsSettings
-from patchline.runtime.watchdog import Pulse
+from patchline.runtime.watchdog import Watchdog
 from patchline.vision.pixels.picture_health import PictureHealth
 from patchline.wire.messages import OUTCOMES, DropReason
 
@@ -32,7 +32,7 @@ class EdgeMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.pulse = Pulse()
+        self.watchdog = Watchdog()
         ProcessCollector(registry=self.registry)
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
         self.payload_bytes = histogram("payload_bytes", "Size of encoded pictures", ("codec",), _PAYLOAD_BYTES)

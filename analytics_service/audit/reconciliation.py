@@ -94,9 +94,9 @@ def _decisions(records: Records, station: str) -> Iterator[Any]:
 
 
 def _complete(records: Records, found: dict[str, StationBooks]) -> None:
-    letters = sql.select(DEAD_LETTERS.c.station, sql.func.count()).where(DEAD_LETTERS.c.sequence.is_(None))
+    dead_letters = sql.select(DEAD_LETTERS.c.station, sql.func.count()).where(DEAD_LETTERS.c.sequence.is_(None))
     with records.reading() as connection:
-        for station, count in connection.execute(letters.group_by(DEAD_LETTERS.c.station)):
+        for station, count in connection.execute(dead_letters.group_by(DEAD_LETTERS.c.station)):
             if station in found:
                 found[station].nameless = count
     for station, sequence in forgotten(records).items():

@@ -5,7 +5,7 @@ from collections.abc import Callable
 _REMEMBERED = 1024
 
 
-class Patience:
+class ArtifactWait:
     """How long a part that names an unknown artifact is left unanswered, so that its edge node sends it again.
 
     An answer would be final: its edge node lets go of a part that is called unreadable.

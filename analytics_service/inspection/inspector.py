@@ -41,7 +41,7 @@ def inspect(inspections: Sequence[Inspection], *, clock: Callable[[], float]) ->
         clock: Monotonic seconds, for the stage times.
     """
     findings: dict[int, Finding] = {}
-    for indices in _grouped(inspections, lambda one: one.artifact.reader.kinship):
+    for indices in _grouped(inspections, lambda one: one.artifact.reader.batch_key):
         members = [inspections[index] for index in indices]
         started = clock()
         maps = members[0].artifact.reader.embed([one.decoded for one in members])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from analytics_service.inspection.inspector import Finding
 from analytics_service.inspection.intake import Envelope, Inspection
 from analytics_service.inspection.judgement import receipt_of
-from analytics_service.records.decisions import DeadLetter, Decisions, Judged, Standing
+from analytics_service.records.decisions import DeadLetter, Decisions, RecordedOutcomes, RecordedVerdict
 from patchline.mqtt.delivery import Delivery
 from patchline.wire.errors import UnreadableError
 from patchline.wire.messages import DropMessage, DropReason, EdgeMessage, FrameMessage, Verdict, to_json
@@ -14,7 +14,7 @@ from patchline.wire.topics import Station
 
 
 @dataclass(slots=True)
-class Case:
+class PartInProgress:
     """A delivery and its fate; the worker fills it in, stage by stage.
 
     Attributes:
@@ -33,7 +33,7 @@ class Case:
     inspection: Inspection | None = None
     decode_seconds: float = 0.0
     finding: Finding | None = None
-    judged: Judged | None = None
+    judged: RecordedVerdict | None = None
     answer: bytes = b""
     fresh: bool = False
 
@@ -58,10 +58,10 @@ class Case:
 
     def decide(self, verdict: Verdict) -> None:
         """Note the verdict decided now."""
-        self.judged = Judged(verdict, to_json(verdict))
+        self.judged = RecordedVerdict(verdict, to_json(verdict))
 
 
-def decisions_of(cases: list[Case], *, at: float) -> Decisions:
+def decisions_of(cases: list[PartInProgress], *, at: float) -> Decisions:
     """What has to be recorded: everything that has no answer yet.
 
     Args:
@@ -89,7 +89,7 @@ def decisions_of(cases: list[Case], *, at: float) -> Decisions:
     return decisions
 
 
-def adopt(cases: list[Case], standing: Standing) -> None:
+def take_recorded(cases: list[PartInProgress], standing: RecordedOutcomes) -> None:
     """Give every case the answer that stands; a part that came twice in one batch gets the same bytes twice.
 
     Whoever decided otherwise than another worker did before publishes that one's end: it closes the part at the edge
@@ -100,7 +100,7 @@ def adopt(cases: list[Case], standing: Standing) -> None:
         if case.answer:
             continue
         if case.error is not None:
-            case.answer = standing.letters.get((case.received_sha256, case.delivery.topic), b"")
+            case.answer = standing.dead_letters.get((case.received_sha256, case.delivery.topic), b"")
         elif case.envelope is not None:
             case.answer = answer_to(case.envelope.message, standing.verdicts, standing.dropped)
         if case.judged is not None:

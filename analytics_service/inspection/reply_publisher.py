@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from analytics_service.inspection.judgement import map_message
-from analytics_service.inspection.part_in_progress import Case
+from analytics_service.inspection.part_in_progress import PartInProgress
 from analytics_service.metrics import Metrics
 from patchline.mqtt.delivery import Acknowledged
 from patchline.wire.errors import MisconfiguredError, UnavailableError
@@ -20,7 +20,7 @@ FIRST_PAUSE_SECONDS = 0.002
 LONGEST_PAUSE_SECONDS = 0.25
 
 
-class Outlet(Protocol):
+class Replies(Protocol):
     """A link to publish through."""
 
     @property
@@ -41,7 +41,7 @@ class Outlet(Protocol):
         """Hand over a message, or raise `UnavailableError` at once."""
 
 
-class Post:
+class ReplyPublisher:
     """Publishes for the worker.
 
     Args:
@@ -51,12 +51,12 @@ class Post:
     """
 
     def __init__(
-        self, outlet: Outlet, *, topics: Topics, metrics: Metrics, maps: MapPolicy, stopped: threading.Event
+        self, outlet: Replies, *, topics: Topics, metrics: Metrics, maps: MapPolicy, stopped: threading.Event
     ) -> None:
         self._outlet, self._topics, self._metrics = outlet, topics, metrics
         self._maps, self._stopped = maps, stopped
 
-    def answer(self, case: Case) -> None:
+    def answer(self, case: PartInProgress) -> None:
         """Publish a case's verdict or receipt, trying again while the connection lasts.
 
         When the connection is gone it is left at that: the edge node sends the part again and gets the same answer.
@@ -73,12 +73,12 @@ class Post:
             user=(("traceparent", traceparent),) if traceparent else (),
         )
 
-    def forward_unreadable(self, case: Case) -> None:
+    def forward_unreadable(self, case: PartInProgress) -> None:
         """Publish an unreadable message as it was received, once, for whoever repairs it."""
         if case.station is not None and case.error is not None and case.fresh:
             self._publish(case.station, "unreadable", case.delivery.payload)
 
-    def illustrate(self, case: Case) -> None:
+    def illustrate(self, case: PartInProgress) -> None:
         """Publish the anomaly map for people to look at; it is not tried twice."""
         if case.station is None or case.inspection is None or case.finding is None or case.judged is None:
             return

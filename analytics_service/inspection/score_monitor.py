@@ -13,7 +13,7 @@ _EVERY = 5
 """Scores from one look to the next: it costs 0.1 ms."""
 
 
-class ScoreWatch:
+class ScoreMonitor:
     """Told of every part that was scored, by the worker.
 
     Args:

@@ -11,16 +11,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from analytics_service.inspection.arrivals import Arrivals
-from analytics_service.inspection.artifact_wait import Patience
+from analytics_service.inspection.artifact_wait import ArtifactWait
+from analytics_service.inspection.delivery_queue import DeliveryQueue
 from analytics_service.inspection.inspector import inspect
 from analytics_service.inspection.intake import ArtifactLookup, admit, open_envelope
 from analytics_service.inspection.judgement import judge, judge_unreadable
-from analytics_service.inspection.part_in_progress import Case, adopt, answer_to, decisions_of
-from analytics_service.inspection.reply_publisher import Post
-from analytics_service.inspection.score_monitor import ScoreWatch
+from analytics_service.inspection.part_in_progress import PartInProgress, answer_to, decisions_of, take_recorded
+from analytics_service.inspection.reply_publisher import ReplyPublisher
+from analytics_service.inspection.score_monitor import ScoreMonitor
 from analytics_service.metrics import Metrics
-from analytics_service.records.decisions import Decisions, Standing
+from analytics_service.records.decisions import Decisions, RecordedOutcomes
 from patchline.mqtt.delivery import Delivery
 from patchline.wire.errors import UnavailableError, UnreadableError
 from patchline.wire.messages import DropReason, sha256_of
@@ -46,7 +46,7 @@ class RecordsBook(Protocol):
     def letters_of(self, digests: Sequence[str]) -> dict[tuple[str, str], bytes]:
         """The published bytes for those unreadable messages that have come before, by digest and station."""
 
-    def store(self, decisions: Decisions) -> Standing:
+    def store(self, decisions: Decisions) -> RecordedOutcomes:
         """Record a micro-batch in one transaction; the first end of a part stands."""
 
 
@@ -71,31 +71,31 @@ class Worker:
 
     def __init__(
         self,
-        arrivals: Arrivals,
+        delivery_queue: DeliveryQueue,
         *,
         artifacts: ArtifactLookup,
         records: RecordsBook,
-        post: Post,
+        post: ReplyPublisher,
         topics: Topics,
         metrics: Metrics,
         stopped: threading.Event,
         batch_parts: int = 8,
         wait_seconds: float = 0.0,
-        patience: Patience | None = None,
+        patience: ArtifactWait | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._arrivals, self._artifacts, self._records, self._post = arrivals, artifacts, records, post
+        self._delivery_queue, self._artifacts, self._records, self._post = delivery_queue, artifacts, records, post
         self._topics, self._metrics, self._stopped = topics, metrics, stopped
         self._batch_parts, self._wait_seconds = batch_parts, wait_seconds
         self._patience, self._clock, self._wall = patience, clock, wall
-        self._scores = ScoreWatch(metrics)
+        self._scores = ScoreMonitor(metrics)
 
     def run(self) -> None:
         """Work until the waiting line is closed and empty, or the records stay away after `stopped`."""
-        while batch := self._arrivals.take(limit=self._batch_parts, wait_seconds=self._wait_seconds):
+        while batch := self._delivery_queue.take(limit=self._batch_parts, wait_seconds=self._wait_seconds):
             try:
-                with self._metrics.pulse.working("worker"):
+                with self._metrics.watchdog.working("worker"):
                     self.work(batch)
             except StoppedError:
                 log.warning("gave up %d messages, the records are away; they will be sent again", len(batch))
@@ -113,7 +113,7 @@ class Worker:
             if case.error is not None:
                 self._judge_unreadable(case, case.error)
         decisions = decisions_of(cases, at=self._wall())
-        adopt(cases, self._insist(lambda: self._records.store(decisions)))
+        take_recorded(cases, self._insist(lambda: self._records.store(decisions)))
         for case in cases:
             self._post.answer(case)
             self._post.forward_unreadable(case)
@@ -122,8 +122,8 @@ class Worker:
             self._post.illustrate(case)
             self._count(case)
 
-    def _open(self, delivery: Delivery) -> Case:
-        case = Case(delivery, sha256_of(delivery.payload))
+    def _open(self, delivery: Delivery) -> PartInProgress:
+        case = PartInProgress(delivery, sha256_of(delivery.payload))
         try:
             case.station = self._topics.parse(delivery.topic)[0]
             case.envelope = open_envelope(delivery.payload, delivery.topic, topics=self._topics)
@@ -131,7 +131,7 @@ class Worker:
             case.error = error
         return case
 
-    def _recall(self, cases: Sequence[Case]) -> None:
+    def _recall(self, cases: Sequence[PartInProgress]) -> None:
         """Give every part that has its verdict already the very same bytes again, and a dropped one its receipt.
 
         So it is with a message that was called unreadable: its edge node may have closed the part on that word, and
@@ -144,11 +144,11 @@ class Worker:
             if case.envelope is not None:
                 case.answer = answer_to(case.envelope.message, known, dropped)
         open_cases = [case for case in cases if case.frame is not None and not case.answer]
-        letters = self._insist(lambda: self._records.letters_of([case.received_sha256 for case in open_cases]))
+        dead_letters = self._insist(lambda: self._records.letters_of([case.received_sha256 for case in open_cases]))
         for case in open_cases:
-            case.answer = letters.get((case.received_sha256, str(case.station)), b"")
+            case.answer = dead_letters.get((case.received_sha256, str(case.station)), b"")
 
-    def _admit_all(self, cases: Sequence[Case]) -> None:
+    def _admit_all(self, cases: Sequence[PartInProgress]) -> None:
         """Decode every frame that has no answer yet; of a part that came twice, the first copy that is whole.
 
         A part whose drop came in the same batch is not judged: its picture gets the answer of the drop.
@@ -169,7 +169,7 @@ class Worker:
                 decoded.add(case.inspection_id)
             case.decode_seconds = self._clock() - started
 
-    def _inspect(self, cases: Sequence[Case], started: float) -> None:
+    def _inspect(self, cases: Sequence[PartInProgress], started: float) -> None:
         admitted = [(case, case.inspection) for case in cases if case.inspection is not None]
         findings = inspect([inspection for _, inspection in admitted], clock=self._clock)
         for (case, inspection), finding in zip(admitted, findings, strict=True):
@@ -184,7 +184,7 @@ class Worker:
                 )
             )
 
-    def _judge_unreadable(self, case: Case, error: UnreadableError) -> None:
+    def _judge_unreadable(self, case: PartInProgress, error: UnreadableError) -> None:
         if case.station is None:
             log.warning("ignored a message on %s: %s", case.delivery.topic, error)
             return
@@ -206,7 +206,7 @@ class Worker:
             try:
                 result = operation()
             except UnavailableError as error:
-                self._metrics.pulse.beat("worker")
+                self._metrics.watchdog.beat("worker")
                 self._metrics.records_up.set(0)
                 self._metrics.records_errors.inc()
                 log.warning("trying again in %.2f s: %s", pause, error)
@@ -217,7 +217,7 @@ class Worker:
                 self._metrics.records_up.set(1)
                 return result
 
-    def _count(self, case: Case) -> None:
+    def _count(self, case: PartInProgress) -> None:
         metrics = self._metrics
         if case.error is not None:
             metrics.unreadable.labels(case.error.code).inc()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from patchline.artifacts.artifact import SUFFIX
-from patchline.artifacts.store import OLDER_FOLDER, PROFILE_FILE, ArtifactShelf, ShelvedArtifact, named_artifacts
+from patchline.artifacts.store import OLDER_FOLDER, PROFILE_FILE, ArtifactStore, StoredArtifact, named_artifacts
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.messages import Profile
 from patchline.wire.topics import Station
@@ -19,37 +19,37 @@ _DIGITS = 12
 FolderState = frozenset[tuple[str, int, int]]
 
 
-class CurrentShelf:
+class CurrentArtifacts:
     """The shelf in use, which may be exchanged between two questions.
 
     Args:
         shelf: The first one.
     """
 
-    def __init__(self, shelf: ArtifactShelf) -> None:
-        self._shelf = shelf
+    def __init__(self, artifact_store: ArtifactStore) -> None:
+        self._artifact_store = artifact_store
 
     @property
     def profiles(self) -> Mapping[str, Profile]:
         """How each station encodes."""
-        return self._shelf.profiles
+        return self._artifact_store.profiles
 
     @property
-    def artifacts(self) -> tuple[ShelvedArtifact, ...]:
+    def artifacts(self) -> tuple[StoredArtifact, ...]:
         """All that can judge."""
-        return self._shelf.artifacts
+        return self._artifact_store.artifacts
 
-    def find(self, station: Station, fingerprint: str) -> ShelvedArtifact | None:
+    def find(self, station: Station, fingerprint: str) -> StoredArtifact | None:
         """The artifact of this fingerprint if it is here and may judge this station."""
-        return self._shelf.find(station, fingerprint)
+        return self._artifact_store.find(station, fingerprint)
 
     def asset(self, sha256: str) -> Path | None:
         """The file of an asset that some profile offers, or None."""
-        return self._shelf.asset(sha256)
+        return self._artifact_store.asset(sha256)
 
-    def exchange(self, shelf: ArtifactShelf) -> None:
+    def exchange(self, artifact_store: ArtifactStore) -> None:
         """Use another shelf from now on."""
-        self._shelf = shelf
+        self._artifact_store = artifact_store
 
 
 def watch_until(
@@ -57,8 +57,8 @@ def watch_until(
     folder: Path,
     *,
     opened: FolderState,
-    current: CurrentShelf,
-    open_again: Callable[[Mapping[str, ShelvedArtifact]], ArtifactShelf],
+    current: CurrentArtifacts,
+    open_again: Callable[[Mapping[str, StoredArtifact]], ArtifactStore],
     on_exchanged: Callable[[], None],
     interval_seconds: float,
 ) -> None:
@@ -84,15 +84,19 @@ def watch_until(
         opened = state
         known = {artifact.fingerprint: artifact for artifact in current.artifacts}
         try:
-            shelf = open_again(known)
-            for artifact in shelf.artifacts:
+            artifact_store = open_again(known)
+            for artifact in artifact_store.artifacts:
                 if artifact.fingerprint not in known:
                     artifact.warm_up()
         except MisconfiguredError as error:
             log.warning("the artifacts have changed and cannot be used, the old ones stay: %s", error)
             continue
-        current.exchange(shelf)
-        log.info("artifacts loaded anew: %d, %d of them not seen before", len(shelf.artifacts), _new(shelf, known))
+        current.exchange(artifact_store)
+        log.info(
+            "artifacts loaded anew: %d, %d of them not seen before",
+            len(artifact_store.artifacts),
+            _new(artifact_store, known),
+        )
         on_exchanged()
 
 
@@ -122,8 +126,8 @@ def remove_older(folder: Path, *, before: float) -> int:
     return gone
 
 
-def _new(shelf: ArtifactShelf, known: Mapping[str, ShelvedArtifact]) -> int:
-    return sum(artifact.fingerprint not in known for artifact in shelf.artifacts)
+def _new(artifact_store: ArtifactStore, known: Mapping[str, StoredArtifact]) -> int:
+    return sum(artifact.fingerprint not in known for artifact in artifact_store.artifacts)
 
 
 def state_of(folder: Path) -> FolderState:

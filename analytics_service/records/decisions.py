@@ -7,7 +7,7 @@ from patchline.wire.messages import DropMessage, DropReason, Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class RecordedVerdict:
     """A verdict and the bytes it is published as."""
 
     verdict: Verdict
@@ -25,7 +25,7 @@ class DeadLetter:
     topic: str
     received: bytes
     code: str
-    judged: Judged
+    judged: RecordedVerdict
     identified: bool
 
 
@@ -33,13 +33,13 @@ class DeadLetter:
 class Decisions:
     """What one micro-batch decided, to be recorded together."""
 
-    judged: list[Judged] = field(default_factory=list)
+    judged: list[RecordedVerdict] = field(default_factory=list)
     dropped: list[tuple[DropMessage, float]] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RecordedOutcomes:
     """The ends that stand, whoever decided first. A part has one: a verdict, or a drop.
 
     Attributes:
@@ -51,11 +51,11 @@ class Standing:
 
     verdicts: dict[str, bytes] = field(default_factory=dict)
     dropped: dict[str, DropReason] = field(default_factory=dict)
-    letters: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    dead_letters: dict[tuple[str, str], bytes] = field(default_factory=dict)
     fresh: frozenset[str] = frozenset()
 
 
-def judged_row(judged: Judged) -> dict[str, Any]:
+def judged_row(judged: RecordedVerdict) -> dict[str, Any]:
     """A verdict as its row."""
     verdict = judged.verdict
     return {

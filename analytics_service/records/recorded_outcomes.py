@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
-from analytics_service.records.decisions import Decisions, Standing, drop_row, judged_row
+from analytics_service.records.decisions import Decisions, RecordedOutcomes, drop_row, judged_row
 from analytics_service.records.tables import DROPS, ENDS, INSPECTIONS, End, insert_once
 from patchline.wire.errors import UnavailableError
 from patchline.wire.messages import DropReason
@@ -21,7 +21,7 @@ except ModuleNotFoundError as missing:  # pragma: no cover - the base install ha
     raise missing_extra("sqlalchemy", "analytics") from missing
 
 
-def record_ends(engine: sql.Engine, connection: sql.Connection, decisions: Decisions) -> Standing:
+def record_ends(engine: sql.Engine, connection: sql.Connection, decisions: Decisions) -> RecordedOutcomes:
     """Admit what a micro-batch decided, and record it as far as it was the first; all ends as they stand.
 
     Another worker's end of the same part, not yet committed, is waited for: PostgreSQL lets only one of two rows with
@@ -32,7 +32,7 @@ def record_ends(engine: sql.Engine, connection: sql.Connection, decisions: Decis
     """
     claims = _claims_of(decisions)
     if not claims:
-        return Standing()
+        return RecordedOutcomes()
     fresh = _admit(engine, connection, claims)
     kinds = {row["inspection_id"]: row["kind"] for row in claims if row["inspection_id"] in fresh}
     kinds |= _standing_kinds(connection, [row["inspection_id"] for row in claims if row["inspection_id"] not in fresh])
@@ -45,7 +45,7 @@ def record_ends(engine: sql.Engine, connection: sql.Connection, decisions: Decis
         if admitted:
             # An older patchline beside this one admits nothing: should it have recorded the part, its row stays.
             connection.execute(insert_once(engine, table), admitted)
-    return Standing(
+    return RecordedOutcomes(
         verdicts_of(connection, [each for each, kind in kinds.items() if kind == INSPECTIONS.name]),
         reasons_of(connection, [each for each, kind in kinds.items() if kind == DROPS.name]),
         fresh=fresh,

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from operator import itemgetter
 
-from analytics_service.records.decisions import DeadLetter, Decisions, Standing, letter_row
+from analytics_service.records.decisions import DeadLetter, Decisions, RecordedOutcomes, letter_row
 from analytics_service.records.deletion import delete_oldest, forget_ends, note_forgotten
 from analytics_service.records.migration import create_tables
 from analytics_service.records.recorded_outcomes import reasons_of, record_ends, verdicts_of
@@ -103,7 +103,7 @@ class Records:
         with _translated(), self._engine.connect() as connection:
             yield connection
 
-    def store(self, decisions: Decisions) -> Standing:
+    def store(self, decisions: Decisions) -> RecordedOutcomes:
         """Record a micro-batch in one transaction; the first end of a part stands, be it a verdict or a drop.
 
         Returns:
@@ -112,14 +112,14 @@ class Records:
         Raises:
             UnavailableError: The database is away or full; nothing of the batch has been recorded.
         """
-        letters = [letter_row(letter, self._max_letter_bytes) for letter in decisions.dead]
+        dead_letters = [letter_row(letter, self._max_letter_bytes) for letter in decisions.dead]
         # In one order for all workers: two that hold each other's letters would wait for each other.
-        letters.sort(key=itemgetter("received_sha256", "topic"))
+        dead_letters.sort(key=itemgetter("received_sha256", "topic"))
         with _translated(), self._engine.begin() as connection:
             standing = record_ends(self._engine, connection, decisions)
-            if letters:
-                connection.execute(insert_once(self._engine, DEAD_LETTERS), letters)
-            return replace(standing, letters=_standing_letters(connection, decisions.dead))
+            if dead_letters:
+                connection.execute(insert_once(self._engine, DEAD_LETTERS), dead_letters)
+            return replace(standing, dead_letters=_standing_letters(connection, decisions.dead))
 
     def forget(self, *, older_than: float) -> int:
         """Delete every record made before a time, a few hundred rows a transaction.
@@ -172,10 +172,10 @@ class Records:
         self._engine.dispose()
 
 
-def _standing_letters(connection: sql.Connection, letters: Sequence[DeadLetter]) -> dict[tuple[str, str], bytes]:
-    if not letters:
+def _standing_letters(connection: sql.Connection, dead_letters: Sequence[DeadLetter]) -> dict[tuple[str, str], bytes]:
+    if not dead_letters:
         return {}
-    digests = [letter.judged.verdict.received_sha256 for letter in letters]
+    digests = [letter.judged.verdict.received_sha256 for letter in dead_letters]
     query = sql.select(DEAD_LETTERS.c.received_sha256, DEAD_LETTERS.c.topic, DEAD_LETTERS.c.verdict)
     rows = connection.execute(query.where(DEAD_LETTERS.c.received_sha256.in_(digests)))
     return {(row.received_sha256, row.topic): bytes(row.verdict) for row in rows}

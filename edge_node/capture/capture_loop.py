@@ -9,9 +9,9 @@ from uuid import uuid4
 
 from edge_node.capture.full_outbox import Overflow, StopCapture
 from edge_node.capture.sources.protocol import Pixels, Shot, Source
-from edge_node.control.active_encoder import Mode
+from edge_node.control.active_encoder import ActiveEncoder
 from edge_node.encoding.image_encoder import Encoder
-from edge_node.gate.gate_controller import Gatekeeper
+from edge_node.gate.gate_controller import GateController
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.drops import drop_message, traceparent_of
 from edge_node.outbox.outbox import Outbox
@@ -56,8 +56,8 @@ class Capture:
         source: Source,
         *,
         outbox: Outbox,
-        mode: Mode,
-        gatekeeper: Gatekeeper,
+        active_encoder: ActiveEncoder,
+        gate_controller: GateController,
         publisher: Kept,
         station: str,
         metrics: EdgeMetrics,
@@ -65,7 +65,12 @@ class Capture:
         overflow: Overflow | None = None,
         slowdown: float = 1.0,
     ) -> None:
-        self._source, self._outbox, self._mode, self._gatekeeper = source, outbox, mode, gatekeeper
+        self._source, self._outbox, self._active_encoder, self._gate_controller = (
+            source,
+            outbox,
+            active_encoder,
+            gate_controller,
+        )
         self._publisher, self._station, self._metrics, self._stop = publisher, station, metrics, stop
         self._overflow = overflow or StopCapture()
         self._slowdown = slowdown
@@ -79,12 +84,12 @@ class Capture:
         for row in unfinished:
             self._drop(row, "interrupted", "the edge node ended between trigger and picture")
         shots = iter(self._source.frames())
-        while self._mode.await_encoder(self._stop) is not None:
+        while self._active_encoder.await_encoder(self._stop) is not None:
             shot = next(shots, None)
-            encoder = self._mode.encoder
+            encoder = self._active_encoder.encoder
             if shot is None or encoder is None:
                 return
-            with self._metrics.pulse.working("capture"):
+            with self._metrics.watchdog.working("capture"):
                 if not self.take(shot, encoder):
                     return
 
@@ -93,7 +98,7 @@ class Capture:
         row = self._reserve(shot.part_id)
         if row is None:
             return False
-        self._gatekeeper.watch(row)
+        self._gate_controller.watch(row)
         try:
             message, frame, stages = self._message(row, shot, encoder)
         except _Dropped as dropped:
@@ -129,7 +134,7 @@ class Capture:
         """
         row = self._reserve(part_id, loop="surplus")
         if row is not None:
-            self._gatekeeper.watch(row)
+            self._gate_controller.watch(row)
             self._drop(row, "superseded", "too many triggers waited", loop="surplus")
 
     def _reserve(self, part_id: str | None, *, loop: str = "capture") -> Row | None:
@@ -199,7 +204,7 @@ class Capture:
                 if delay == _FIRST_RETRY_SECONDS:
                     _log.error("capture blocked: %s", error)
                     self._metrics.blocked.set(1)
-                self._metrics.pulse.beat(loop)
+                self._metrics.watchdog.beat(loop)
                 if self._stop.wait(delay):
                     return None
                 delay = min(_LONGEST_RETRY_SECONDS, delay * 2)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from edge_node.capture.sources.protocol import Pixels
-from edge_node.control.active_encoder import Mode
-from edge_node.control.status_publisher import Announcer
+from edge_node.control.active_encoder import ActiveEncoder
+from edge_node.control.status_publisher import StatusPublisher
 from edge_node.delivery.publisher import Publisher
 from edge_node.encoding.image_encoder import Encoder
 from edge_node.metrics import EdgeMetrics
@@ -109,8 +109,15 @@ class DowngradeCodec(StopCapture):
         metrics: Shows the codec in use.
     """
 
-    def __init__(self, outbox: Outbox, mode: Mode, announcer: Announcer, station: str, metrics: EdgeMetrics) -> None:
-        self._outbox, self._mode, self._announcer = outbox, mode, announcer
+    def __init__(
+        self,
+        outbox: Outbox,
+        active_encoder: ActiveEncoder,
+        status_publisher: StatusPublisher,
+        station: str,
+        metrics: EdgeMetrics,
+    ) -> None:
+        self._outbox, self._active_encoder, self._status_publisher = outbox, active_encoder, status_publisher
         self._station, self._metrics = station, metrics
         self._usual = ""
         self._thrifty = ""
@@ -142,7 +149,7 @@ class DowngradeCodec(StopCapture):
 
     def _encoder_for(self, codec: str) -> Encoder | None:
         try:
-            return self._mode.encoder_for(codec)
+            return self._active_encoder.encoder_for(codec)
         except MisconfiguredError as error:
             _log.debug("codec %s cannot be used: %s", codec, error)
             return None
@@ -151,11 +158,11 @@ class DowngradeCodec(StopCapture):
         if wanted.rung.codec == current.rung.codec:
             return current
         try:
-            self._mode.choose(wanted.rung.codec)
+            self._active_encoder.choose(wanted.rung.codec)
         except MisconfiguredError as error:
             _log.warning("codec %s stays: %s", current.rung.codec, error)
             return current
         _log.warning("outbox %.0f %% full: codec %s instead of %s", 100 * fill, wanted.rung.codec, current.rung.codec)
         self._metrics.show_profile(self._station, wanted.profile.fingerprint, wanted.rung.codec)
-        self._announcer.announce()
+        self._status_publisher.announce()
         return wanted

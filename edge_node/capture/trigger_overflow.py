@@ -20,7 +20,7 @@ _LIMIT = 1024
 _POLL_SECONDS = 0.2
 
 
-class Surplus:
+class TriggerOverflow:
     """Hands triggers to the capture, and what it cannot take to `supersede`.
 
     Args:
@@ -54,7 +54,7 @@ class Surplus:
                 part_id = self._waiting.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 continue
-            with self._metrics.pulse.working("surplus"):
+            with self._metrics.watchdog.working("surplus"):
                 self._supersede(part_id)
         for part_id in self._triggers.leftover():
             self._put(part_id)

@@ -9,7 +9,7 @@ from patchline.wire.messages import Profile
 _POLL_SECONDS = 0.5
 
 
-class Mode:
+class ActiveEncoder:
     """Shared by the capture loop, which obeys it, and the inbox, which changes it.
 
     Args:

@@ -2,9 +2,9 @@
 
 import logging
 
-from edge_node.control.active_encoder import Mode
+from edge_node.control.active_encoder import ActiveEncoder
 from edge_node.control.profile_cache import ProfileCache
-from edge_node.control.status_publisher import Announcer
+from edge_node.control.status_publisher import StatusPublisher
 from edge_node.metrics import EdgeMetrics
 from patchline.mqtt.delivery import Delivery
 from patchline.wire.errors import MisconfiguredError
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 _ENVELOPE_BYTES = 4096
 
 
-class Orders:
+class ProfileUpdates:
     """Obeys on the inbox's thread, and answers on `status`.
 
     Args:
@@ -27,10 +27,15 @@ class Orders:
     """
 
     def __init__(
-        self, station: str, mode: Mode, cache: ProfileCache, announcer: Announcer, metrics: EdgeMetrics
+        self,
+        station: str,
+        active_encoder: ActiveEncoder,
+        cache: ProfileCache,
+        status_publisher: StatusPublisher,
+        metrics: EdgeMetrics,
     ) -> None:
-        self._station, self._mode, self._cache = station, mode, cache
-        self._announcer, self._metrics = announcer, metrics
+        self._station, self._active_encoder, self._cache = station, active_encoder, cache
+        self._status_publisher, self._metrics = status_publisher, metrics
 
     def boot(self) -> None:
         """Begin with the cached profile, if there is a whole one."""
@@ -49,13 +54,13 @@ class Orders:
             _log.warning("the service withdrew the profile of %s; the last one stays in use", self._station)
             return
         profile = self._cache.read(delivery.payload)
-        encoder = self._mode.encoder
+        encoder = self._active_encoder.encoder
         if encoder is not None and encoder.profile.fingerprint == profile.fingerprint:
             return
         complete = self._cache.offer(profile)
         if complete is None:
             _log.info("profile %s waits for %d assets", profile.fingerprint[:12], len(self._cache.missing))
-            self._announcer.announce()
+            self._status_publisher.announce()
         else:
             self._use(complete)
 
@@ -72,7 +77,7 @@ class Orders:
         if complete is not None:
             self._use(complete)
         elif self._cache.missing != missing:
-            self._announcer.announce()
+            self._status_publisher.announce()
 
     def receive_command(self, delivery: Delivery) -> None:
         """Obey a command.
@@ -89,29 +94,29 @@ class Orders:
             _log.warning("command %s refused: %s", command.name, error)
         else:
             _log.info("command %s obeyed", command.name)
-        self._announcer.announce(answers=command.command_id, error=error)
+        self._status_publisher.announce(answers=command.command_id, error=error)
 
     def _obey(self, command: Command) -> None:
         match command.name:
             case "pause" | "resume":
-                self._mode.pause(paused=command.name == "pause")
+                self._active_encoder.pause(paused=command.name == "pause")
                 self._metrics.paused.set(command.name == "pause")
             case "use_codec":
-                self._mode.choose(command.codec)
+                self._active_encoder.choose(command.codec)
                 self._show()
 
     def _use(self, profile: Profile) -> None:
         try:
-            self._mode.use(profile)
+            self._active_encoder.use(profile)
         except MisconfiguredError as error:
             _log.error("profile %s cannot be used: %s", profile.fingerprint[:12], error)
-            self._announcer.announce(error=str(error))
+            self._status_publisher.announce(error=str(error))
             return
         _log.info("profile %s in use, codec %s", profile.fingerprint[:12], profile.ladder[0].codec)
         self._show()
-        self._announcer.announce()
+        self._status_publisher.announce()
 
     def _show(self) -> None:
-        encoder = self._mode.encoder
+        encoder = self._active_encoder.encoder
         if encoder is not None:
             self._metrics.show_profile(self._station, encoder.profile.fingerprint, encoder.rung.codec)

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from typing import Protocol
 
-from edge_node.control.active_encoder import Mode
+from edge_node.control.active_encoder import ActiveEncoder
 from edge_node.control.profile_cache import ProfileCache
 from edge_node.outbox.outbox import Outbox
 from patchline.mqtt.settings import Will
@@ -35,7 +35,7 @@ def last_will(station: Station, topics: Topics, boot_id: str) -> Will:
     return Will(topic=topics.of(station, "status"), payload=to_json(dead), retain=True, content_type=CONTENT_TYPE_JSON)
 
 
-class Announcer:
+class StatusPublisher:
     """Keeps the retained `status` true: birth, profile and codec in use, missing assets, answers to commands.
 
     Args:
@@ -55,7 +55,7 @@ class Announcer:
         *,
         boot_id: str,
         version: str,
-        mode: Mode,
+        active_encoder: ActiveEncoder,
         cache: ProfileCache,
         outbox: Outbox,
     ) -> None:
@@ -65,7 +65,7 @@ class Announcer:
             boot_id,
             version,
         )
-        self._mode, self._cache, self._outbox = mode, cache, outbox
+        self._active_encoder, self._cache, self._outbox = active_encoder, cache, outbox
         self._told: EdgeStatus | None = None
         self._wanted: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
 
@@ -92,7 +92,7 @@ class Announcer:
             self._publish(link, status)
 
     def _status(self, *, online: bool, answers: str = "", error: str = "") -> EdgeStatus:
-        encoder, state = self._mode.encoder, self._outbox.state
+        encoder, state = self._active_encoder.encoder, self._outbox.state
         return EdgeStatus(
             station=str(self._station),
             online=online,
@@ -100,7 +100,7 @@ class Announcer:
             version=self._version,
             codec=encoder.rung.codec if encoder else "",
             profile=encoder.profile.fingerprint if encoder else "",
-            paused=self._mode.paused,
+            paused=self._active_encoder.paused,
             outbox_rows=state.rows,
             outbox_bytes=state.bytes,
             missing_assets=self._cache.missing,

@@ -53,7 +53,7 @@ class Inbox:
                 delivery = self._waiting.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 continue
-            with self._metrics.pulse.working("inbox"):
+            with self._metrics.watchdog.working("inbox"):
                 self._handle(delivery)
 
     def _handle(self, delivery: Delivery) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from edge_node.delivery.retry_schedule import CHANNELS, Channel, Schedule, Ticket
+from edge_node.delivery.retry_schedule import CHANNELS, Channel, RetrySchedule, Ticket
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.drops import drop_message, traceparent_of
 from edge_node.outbox.outbox import Outbox
@@ -78,7 +78,7 @@ class Publisher:
     def __init__(
         self,
         outbox: Outbox,
-        schedule: Schedule,
+        schedule: RetrySchedule,
         *,
         topics: Topics,
         station: Station,
@@ -151,11 +151,11 @@ class Publisher:
     def run(self, stop: threading.Event) -> None:
         """Send until stopped, then give the backlog's link back."""
         while not stop.is_set():
-            with self._metrics.pulse.working("publisher"):
+            with self._metrics.watchdog.working("publisher"):
                 self._tend_backlog_link()
             ticket = self._next(stop)
             if ticket is not None:
-                with self._metrics.pulse.working("publisher"):
+                with self._metrics.watchdog.working("publisher"):
                     self._send(ticket)
         backlog = self._links.pop("backlog", None)
         if backlog is not None:

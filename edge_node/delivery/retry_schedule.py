@@ -88,7 +88,7 @@ class _Lane:
         return max(self.paused_until, self.throttled_until)
 
 
-class Schedule:
+class RetrySchedule:
     """The tickets of all open inspections; their number is bounded by the outbox's budget. One thread at a time."""
 
     def __init__(self, policy: SchedulePolicy, rng: random.Random) -> None:

@@ -13,7 +13,7 @@ _MOST_SERVICES = 64
 """Names remembered; a site has a few services, and whoever may speak for them could invent more."""
 
 
-class Services:
+class ServicePresence:
     """Reads the services' retained `status`."""
 
     def __init__(self, publisher: Publisher) -> None:

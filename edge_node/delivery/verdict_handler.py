@@ -3,7 +3,7 @@
 import logging
 
 from edge_node.delivery.publisher import Publisher
-from edge_node.gate.gate_controller import Gatekeeper
+from edge_node.gate.gate_controller import GateController
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.journal import JournalLine
 from edge_node.outbox.outbox import Outbox
@@ -15,7 +15,7 @@ from patchline.wire.messages import DropReceipt, Receipt, Seconds, Verdict, from
 _log = logging.getLogger(__name__)
 
 
-class Receipts:
+class VerdictHandler:
     """Reads the station's `verdict` channel. One thread at a time.
 
     Args:
@@ -31,13 +31,13 @@ class Receipts:
         self,
         outbox: Outbox,
         publisher: Publisher,
-        gatekeeper: Gatekeeper,
+        gate_controller: GateController,
         *,
         station: str,
         boot_id: str,
         metrics: EdgeMetrics,
     ) -> None:
-        self._outbox, self._publisher, self._gatekeeper = outbox, publisher, gatekeeper
+        self._outbox, self._publisher, self._gate_controller = outbox, publisher, gate_controller
         self._station, self._boot_id, self._metrics = station, boot_id, metrics
 
     def receive(self, delivery: Delivery) -> None:
@@ -64,7 +64,7 @@ class Receipts:
                 verdict.sequence,
             )
             self._metrics.damaged.inc()
-        command = self._gatekeeper.judge(row, verdict, delivery.received_at) if verdict else None
+        command = self._gate_controller.judge(row, verdict, delivery.received_at) if verdict else None
         closing = self._closing(row, receipt, delivery.received_at)
         if command is not None:
             closing = closing.moving(command.action, command.grounds)
@@ -72,13 +72,13 @@ class Receipts:
             line = self._outbox.confirm(row.inspection_id, closing)
         except UnavailableError:
             if command is not None:
-                self._gatekeeper.watch(row)
+                self._gate_controller.watch(row)
             raise
         self._publisher.closed(row.inspection_id)
         if line is not None:
             self._count(line, receipt)
             if command is not None and line.gate_grounds == command.grounds:
-                self._gatekeeper.obey(command)
+                self._gate_controller.obey(command)
 
     def _row_of(self, receipt: Receipt) -> Row | None:
         """The open row a receipt closes, if any.

@@ -48,7 +48,7 @@ class GatePolicy:
                 return "reject"
 
 
-class Gatekeeper:
+class GateController:
     """Watches each part from its trigger; whichever comes first, its verdict or its deadline, moves the gate.
 
     Args:
@@ -126,7 +126,7 @@ class Gatekeeper:
         while not stop.is_set():
             command = self._next(stop)
             if command is not None:
-                with self._metrics.pulse.working("gatekeeper"):
+                with self._metrics.watchdog.working("gatekeeper"):
                     self._move(command)
 
     def finish(self) -> None:

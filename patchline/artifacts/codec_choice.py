@@ -68,7 +68,9 @@ class CodecChoice(msgspec.Struct, frozen=True, kw_only=True):
         found = self.chosen
         if found is None:
             return f"no codec loses at most {self.false_loss:g} image AUROC for certain {basis}"
-        return f"{told(found)}: the smallest that loses at most {self.false_loss:g} image AUROC for certain, {basis}"
+        return (
+            f"{describe(found)}: the smallest that loses at most {self.false_loss:g} image AUROC for certain, {basis}"
+        )
 
 
 def smallest_bounded(tried: Sequence[Tried], false_loss: float) -> Tried | None:
@@ -77,7 +79,7 @@ def smallest_bounded(tried: Sequence[Tried], false_loss: float) -> Tried | None:
     return min(bounded, key=lambda each: each.payload_bytes, default=None)
 
 
-def told(tried: Tried) -> str:
+def describe(tried: Tried) -> str:
     """A codec with its bytes and its loss."""
     low, high = tried.interval
     return f"{tried.codec}, {tried.payload_bytes / 1000:.2f} kB, loses {tried.loss:.4f} ({low:.4f} to {high:.4f})"

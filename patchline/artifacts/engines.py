@@ -39,7 +39,7 @@ def read_weights(key: BackboneKey) -> bytes | None:
     return stored.read()
 
 
-class EngineRoom:
+class EngineCache:
     """Engines by what they run.
 
     Args:

@@ -25,7 +25,7 @@ class Reader(Protocol):
     """Both steps from a codec's payloads to what a detector takes."""
 
     @property
-    def kinship(self) -> Hashable:
+    def batch_key(self) -> Hashable:
         """Readers with the same kinship may embed each other's parts together."""
         ...
 
@@ -61,7 +61,7 @@ class PictureReader:
     engine: Engine
 
     @property
-    def kinship(self) -> Hashable:
+    def batch_key(self) -> Hashable:
         """See `Reader.kinship`: parts of one size share a run of the backbone, whichever codec they came by."""
         return id(self.engine), self.size
 
@@ -92,7 +92,7 @@ class FeatureReader:
     codec: FeatureCodec
 
     @property
-    def kinship(self) -> Hashable:
+    def batch_key(self) -> Hashable:
         """See `Reader.kinship`: parts with maps of the same form lie in one batch."""
         return tuple(self.codec.shapes.items())
 

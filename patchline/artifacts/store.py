@@ -29,7 +29,7 @@ OLDER_FOLDER = "older"
 
 
 @dataclass(frozen=True, slots=True)
-class ShelvedArtifact:
+class StoredArtifact:
     """An artifact and what feeds it."""
 
     artifact: Artifact
@@ -81,7 +81,7 @@ class ShelvedArtifact:
         self.detector.render(scores, self.input_size)
 
 
-class ArtifactShelf:
+class ArtifactStore:
     """The artifacts and profiles of a folder, all loaded and checked.
 
     Args:
@@ -90,7 +90,7 @@ class ArtifactShelf:
         assets: Folder of the files codecs need at the edge, each named by its sha256.
     """
 
-    def __init__(self, artifacts: Iterable[ShelvedArtifact], profiles: Iterable[Profile], assets: Path) -> None:
+    def __init__(self, artifacts: Iterable[StoredArtifact], profiles: Iterable[Profile], assets: Path) -> None:
         self._artifacts = {artifact.fingerprint: artifact for artifact in artifacts}
         self.profiles = {profile.station: profile for profile in profiles}
         self._may_judge = {
@@ -99,11 +99,11 @@ class ArtifactShelf:
         self._assets = assets
 
     @property
-    def artifacts(self) -> tuple[ShelvedArtifact, ...]:
+    def artifacts(self) -> tuple[StoredArtifact, ...]:
         """All of them, in the order in which they were found."""
         return tuple(self._artifacts.values())
 
-    def find(self, station: Station, fingerprint: str) -> ShelvedArtifact | None:
+    def find(self, station: Station, fingerprint: str) -> StoredArtifact | None:
         """The artifact of a fingerprint, if it was made for this station or the station's profile names it."""
         if (str(station), fingerprint) not in self._may_judge:
             return None
@@ -121,13 +121,13 @@ class ArtifactShelf:
         return path if offered and path.is_file() else None
 
 
-def open_shelf(
+def open_store(
     folder: Path,
     *,
     engine_for: Callable[[BackboneKey, Path], Engine],
     verify_key: VerifyKey | None = None,
-    known: Mapping[str, ShelvedArtifact] = MappingProxyType({}),
-) -> ArtifactShelf:
+    known: Mapping[str, StoredArtifact] = MappingProxyType({}),
+) -> ArtifactStore:
     """Load every artifact and profile below a folder.
 
     Args:
@@ -157,12 +157,12 @@ def open_shelf(
             continue
         check = partial(check_artifact, folder, path, key=verify_key) if verify_key is not None else None
         artifact = load(path, check=check)
-        shelved.append(ShelvedArtifact(artifact, _reader(folder, artifact, path, engine_for)))
-    shelf = ArtifactShelf(
+        shelved.append(StoredArtifact(artifact, _reader(folder, artifact, path, engine_for)))
+    artifact_store = ArtifactStore(
         shelved, [_read_profile(path, verify_key) for path in sorted(folder.rglob(PROFILE_FILE))], folder / FOLDER
     )
-    _check_complete(shelf, folder)
-    return shelf
+    _check_complete(artifact_store, folder)
+    return artifact_store
 
 
 def keep_older(path: Path) -> None:
@@ -240,10 +240,10 @@ def _read_profile(path: Path, verify_key: VerifyKey | None) -> Profile:
     return profile
 
 
-def _check_complete(shelf: ArtifactShelf, folder: Path) -> None:
-    for profile in shelf.profiles.values():
+def _check_complete(artifact_store: ArtifactStore, folder: Path) -> None:
+    for profile in artifact_store.profiles.values():
         for rung in profile.ladder:
-            if shelf.find(Station.parse(profile.station), rung.artifact) is None:
+            if artifact_store.find(Station.parse(profile.station), rung.artifact) is None:
                 raise MisconfiguredError(
                     f"the profile of {profile.station} names artifact {rung.artifact[:12]} for {rung.codec}, "
                     "which is not here",

@@ -163,14 +163,14 @@ def decide(outcomes: Sequence[Outcome], sources: NDArray[np.intp], *, seed: int)
     basis = f"{len(sources)} defects drawn into {count} normal pictures, of which the parameters asked for find "
     return Tuning(
         chosen=best.parameters if best else {},
-        reason=(told(best) if best else "nothing is better for certain") + f", on {basis}{asked.image_auroc:.4f}",
+        reason=(describe(best) if best else "nothing is better for certain") + f", on {basis}{asked.image_auroc:.4f}",
         pictures=count,
         planted=len(sources),
         tried=tuple(tried),
     )
 
 
-def told(tried: Tried) -> str:
+def describe(tried: Tried) -> str:
     """Options with their gain."""
     low, high = tried.interval
     options = " ".join(f"{name}={value}" for name, value in tried.parameters.items())

@@ -160,7 +160,7 @@ def command(
 
 
 def _summarise(made: "Commissioned", console: Console, uplink: float) -> None:
-    from patchline.artifacts.codec_choice import told  # noqa: PLC0415 - imports numpy, as above
+    from patchline.artifacts.codec_choice import describe  # noqa: PLC0415 - imports numpy, as above
 
     for reason in made.skipped:
         console.print(f"left out: {reason}", style="yellow")
@@ -168,7 +168,7 @@ def _summarise(made: "Commissioned", console: Console, uplink: float) -> None:
         console.print(doubt, style="yellow")
     if made.choice is not None:
         for tried in made.choice.tried:
-            console.print(told(tried), highlight=False)
+            console.print(describe(tried), highlight=False)
         console.print(made.choice.reason, highlight=False)
     table = Table(title=f"{made.profile.station}: {made.images} good picture{'s' * (made.images != 1)}")
     table.add_column("codec")

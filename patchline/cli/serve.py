@@ -42,8 +42,10 @@ def command(
 
     if check:
         checked = app.check(wanted)
-        stations = ", ".join(sorted(checked.shelf.profiles)) or "none"
-        typer.echo(f"{config}: the service could start, with {len(checked.shelf.artifacts)} artifacts for {stations}")
+        stations = ", ".join(sorted(checked.artifact_store.profiles)) or "none"
+        typer.echo(
+            f"{config}: the service could start, with {len(checked.artifact_store.artifacts)} artifacts for {stations}"
+        )
         return
     app.run(wanted)
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from patchline.artifacts.artifact import SUFFIX, ArtifactHeader, NormalScores, look_at_folder, save
 from patchline.artifacts.codec_choice import CodecChoice, ladder_of
-from patchline.artifacts.engines import EngineRoom, default_backbone
+from patchline.artifacts.engines import EngineCache, default_backbone
 from patchline.artifacts.store import PROFILE_FILE, keep_older, replace_profile
 from patchline.artifacts.tuning import Tuning
 from patchline.commissioning.codec_pass import AssetBudget, Passed
@@ -142,7 +142,7 @@ def commission(request: Request, *, on_progress: OnPhase) -> Commissioned:
 def _chosen(request: Request) -> Chosen:
     return choose(
         request.codecs,
-        EngineRoom(threads=request.threads),
+        EngineCache(threads=request.threads),
         backbone=request.backbone or default_backbone(),
         taps=request.taps,
         edge_backbone=request.edge_backbone,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patchline.artifacts.artifact import BackboneKey
-from patchline.artifacts.engines import EngineRoom
+from patchline.artifacts.engines import EngineCache
 from patchline.commissioning.codec_pass import AssetBudget, EdgeBench, Passed, Phases, through_pictures
 from patchline.commissioning.normal_pictures import embed, send_through, silently
 from patchline.commissioning.stopwatch import Stopwatch
@@ -33,7 +33,7 @@ class Chosen:
 
 def choose(
     codecs: Sequence[str],
-    room: EngineRoom,
+    room: EngineCache,
     *,
     backbone: str,
     taps: tuple[str, ...],

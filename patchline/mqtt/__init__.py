@@ -1,6 +1,6 @@
 """The link: one MQTT connection kept alive, the only room that knows paho.
 
-`link.Link` is what other rooms use; `settings` describes it, `delivery` is what comes out of it. Underneath, `epoch` is
-one connection from its first byte to its last, `window` bounds what is on the way out, `receipts` orders what is
-acknowledged.
+`link.Link` is the public class; `settings` describes it and `delivery` holds what it hands over. `session` is one
+connection from its first byte to its last, `send_window` bounds what is unacknowledged, `acknowledgement_order` sends
+acknowledgements in the order of delivery.
 """

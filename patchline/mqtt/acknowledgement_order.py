@@ -12,7 +12,7 @@ class _Expected:
     settled: bool = False
 
 
-class Receipts:
+class AcknowledgementOrder:
     """The deliveries of one connection that the broker still waits for (MQTT-4.6.0-2).
 
     Args:

@@ -60,7 +60,7 @@ class Connection:
         max_packet_bytes: The largest packet that may be published.
     """
 
-    epoch: int
+    session: int
     session_present: bool
     window: int
     max_packet_bytes: int

@@ -11,7 +11,7 @@ from patchline.mqtt.backoff import failures_after, full_jitter
 from patchline.mqtt.delivery import Acknowledged, Connection, Delivery
 from patchline.mqtt.packets import publication
 from patchline.mqtt.send_window import Request
-from patchline.mqtt.session import Epoch, Stopping
+from patchline.mqtt.session import Session, Stopping
 from patchline.mqtt.settings import LinkSettings, Subscription, Will
 from patchline.mqtt.tls import context_of
 from patchline.wire.errors import MisconfiguredError, UnavailableError
@@ -49,7 +49,7 @@ class Link:
         self._thread = threading.Thread(target=self._run, name=f"link-{settings.client_id}", daemon=True)
         self._connected = threading.Event()
         self._stopping = Stopping()
-        self._epoch: Epoch | None = None
+        self._session: Session | None = None
         self._live_since = math.inf
         self._jitter = random.Random()  # noqa: S311 - spreads clients in time, guards nothing
 
@@ -118,11 +118,11 @@ class Link:
             correlation=correlation,
             user=user,
         )
-        epoch = self._epoch
-        if epoch is None:
+        session = self._session
+        if session is None:
             raise UnavailableError("the link is not connected")
-        epoch.window.offer(Request(wanted, on_done))
-        epoch.wake()
+        session.window.offer(Request(wanted, on_done))
+        session.wake()
 
     def _run(self) -> None:
         failures = number = 0
@@ -136,7 +136,7 @@ class Link:
 
     def _connect_once(self, number: int) -> str:
         try:
-            epoch = Epoch(
+            session = Session(
                 number,
                 self._settings,
                 self._will,
@@ -147,11 +147,11 @@ class Link:
             )
         except MisconfiguredError as error:
             return str(error)
-        self._epoch = epoch
+        self._session = session
         try:
-            return epoch.run()
+            return session.run()
         finally:
-            self._epoch = None
+            self._session = None
             self._connected.clear()
 
     def _welcome(self, connection: Connection) -> None:
@@ -160,6 +160,6 @@ class Link:
         self._on_connected(connection)
 
     def _wake(self) -> None:
-        epoch = self._epoch
-        if epoch is not None:
-            epoch.wake()
+        session = self._session
+        if session is not None:
+            session.wake()

@@ -44,7 +44,7 @@ class Request:
             self.on_done(fate)
 
 
-class Window:
+class SendWindow:
     """The bounded window of one connection. Shut at first, open while the connection may publish.
 
     `offer` may be called from any thread; everything else belongs to the network thread.

@@ -18,9 +18,9 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from patchline.mqtt import paho_client, refusals
-from patchline.mqtt.acknowledgement_order import Receipts
+from patchline.mqtt.acknowledgement_order import AcknowledgementOrder
 from patchline.mqtt.delivery import Connection, Delivery, nothing
-from patchline.mqtt.send_window import Window
+from patchline.mqtt.send_window import SendWindow
 from patchline.mqtt.settings import LinkSettings, Subscription, Will
 from patchline.mqtt.uplink import pause_of
 from patchline.mqtt.waker import Waker
@@ -51,7 +51,7 @@ class Stopping:
         self.wished.set()
 
 
-class Epoch:
+class Session:
     """One connection.
 
     Args:
@@ -80,12 +80,12 @@ class Epoch:
         self._client = paho_client.build(settings, will)
         self._listen(self._client)
         self._waker = Waker()
-        self._receipts = Receipts(self._waker.wake)
+        self._receipts = AcknowledgementOrder(self._waker.wake)
         self._terms: Connection | None = None
         self._socket_error = ""
         self._end = ""
         self._live = False
-        self.window = Window(settings.max_packet_bytes)
+        self.window = SendWindow(settings.max_packet_bytes)
 
     def wake(self) -> None:
         """Make the network thread look at the window and at `stopping`; from any thread."""
@@ -207,7 +207,7 @@ class Epoch:
             self._ended(refusals.of_connect(code))
             return
         self._terms = Connection(
-            epoch=self._number,
+            session=self._number,
             session_present=flags.session_present,
             window=min(self._settings.max_inflight, getattr(properties, "ReceiveMaximum", self._settings.max_inflight)),
             max_packet_bytes=min(

@@ -65,7 +65,7 @@ class Watcher:
                 Subscription(topics.every("map", site=site), 0),
             ],
             on_delivery=self._take,
-            on_connected=lambda connection: _log.info("watcher connected, epoch %s", connection.epoch),
+            on_connected=lambda connection: _log.info("watcher connected, epoch %s", connection.session),
             on_disconnected=lambda reason: _log.info("watcher disconnected: %s", reason),
         )
 

@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Life:
+class ShutdownRequest:
     """Until when the service runs, and what killed it.
 
     Attributes:
@@ -34,12 +34,12 @@ class Life:
 
 
 @contextmanager
-def living() -> Iterator[Life]:
+def shutdown_on_signal_or_failure() -> Iterator[ShutdownRequest]:
     """SIGTERM and SIGINT end the service, and so does a bug in any thread: half a service would look like a whole one.
 
     Signals can be had in the main thread only; elsewhere, in a test or a demo, they are left alone.
     """
-    life = Life()
+    life = ShutdownRequest()
     hook, threading.excepthook = threading.excepthook, life.fail
     mine = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
     before = {number: signal.signal(number, life.end) for number in mine}

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 _log = logging.getLogger(__name__)
 
 
-class Crew:
+class ThreadGroup:
     """Starts threads; when one ends with an exception, all is asked to stop, and its owner raises it again.
 
     Args:

@@ -9,7 +9,7 @@ STUCK_SECONDS = 60.0
 """Nothing a loop does at once takes this long: a picture, a micro-batch, a send, a move of the gate."""
 
 
-class Pulse:
+class Watchdog:
     """Notes the beginning and the end of each task of each loop; all methods may be called from any thread.
 
     Args:

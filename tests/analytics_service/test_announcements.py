@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from analytics_service.announcements import Publication
+from analytics_service.announcements import Announcements
 from patchline.mqtt.delivery import Acknowledged, Delivery
 from patchline.wire.errors import UnavailableError
 from patchline.wire.messages import (
@@ -70,9 +70,9 @@ def notices() -> FakeNotices:
 
 
 @pytest.fixture
-def publication(plant: Any, notices: FakeNotices, tmp_path: Path) -> Iterator[Publication]:
+def publication(plant: Any, notices: FakeNotices, tmp_path: Path) -> Iterator[Announcements]:
     (tmp_path / "asset").write_bytes(ASSET)
-    publication = Publication(
+    publication = Announcements(
         notices,
         library=FakeLibrary(plant.made.profile, tmp_path / "asset"),
         topics=plant.topics,
@@ -93,7 +93,7 @@ def status(plant: Any, **changes: Any) -> Delivery:
 
 
 def test_profiles_are_announced_retained_before_the_birth(
-    plant: Any, publication: Publication, notices: FakeNotices, eventually: Callable[..., None]
+    plant: Any, publication: Announcements, notices: FakeNotices, eventually: Callable[..., None]
 ) -> None:
     publication.announce()
     eventually(lambda: len(notices.said) == 2)
@@ -106,7 +106,7 @@ def test_profiles_are_announced_retained_before_the_birth(
 
 
 def test_a_missing_asset_is_sent_in_chunks_that_make_the_whole(
-    plant: Any, publication: Publication, notices: FakeNotices, eventually: Callable[..., None]
+    plant: Any, publication: Announcements, notices: FakeNotices, eventually: Callable[..., None]
 ) -> None:
     publication.on_status(status(plant, missing_assets=(sha256_of(ASSET),)))
     eventually(lambda: len(notices.said) == 3)
@@ -118,7 +118,7 @@ def test_a_missing_asset_is_sent_in_chunks_that_make_the_whole(
 
 
 def test_an_asset_nobody_offers_is_not_sent(
-    plant: Any, publication: Publication, notices: FakeNotices, eventually: Callable[..., None]
+    plant: Any, publication: Announcements, notices: FakeNotices, eventually: Callable[..., None]
 ) -> None:
     publication.on_status(status(plant, missing_assets=("ab" * 32,)))
     publication.announce()
@@ -127,7 +127,7 @@ def test_an_asset_nobody_offers_is_not_sent(
 
 
 def test_other_statuses_are_nobodys_request(
-    plant: Any, publication: Publication, notices: FakeNotices, eventually: Callable[..., None]
+    plant: Any, publication: Announcements, notices: FakeNotices, eventually: Callable[..., None]
 ) -> None:
     publication.on_status(Delivery(topic=TOPIC, payload=b"{}"))
     publication.on_status(Delivery(topic=plant.topic("status"), payload=b"\xff"))
@@ -138,7 +138,7 @@ def test_other_statuses_are_nobodys_request(
 
 
 def test_a_full_window_is_waited_for(
-    publication: Publication, notices: FakeNotices, eventually: Callable[..., None]
+    publication: Announcements, notices: FakeNotices, eventually: Callable[..., None]
 ) -> None:
     notices.failures = [UnavailableError("full")] * 2
     publication.announce()
@@ -146,7 +146,7 @@ def test_a_full_window_is_waited_for(
 
 
 def test_a_lost_connection_leaves_it_to_the_next_announcement(
-    publication: Publication, notices: FakeNotices, eventually: Callable[..., None]
+    publication: Announcements, notices: FakeNotices, eventually: Callable[..., None]
 ) -> None:
     notices.connected = False
     notices.failures = [UnavailableError("gone")]
@@ -157,7 +157,7 @@ def test_a_lost_connection_leaves_it_to_the_next_announcement(
     eventually(lambda: len(notices.said) == 2)
 
 
-def test_the_goodbye_and_the_last_will_say_the_same(publication: Publication, notices: FakeNotices) -> None:
+def test_the_goodbye_and_the_last_will_say_the_same(publication: Announcements, notices: FakeNotices) -> None:
     publication.stop()
     will = publication.will()
     assert notices.said == [(will.topic, will.payload, will.retain)]
@@ -167,7 +167,7 @@ def test_the_goodbye_and_the_last_will_say_the_same(publication: Publication, no
 def test_an_asset_whose_file_has_gone_ends_nothing(
     *,
     plant: Any,
-    publication: Publication,
+    publication: Announcements,
     notices: FakeNotices,
     eventually: Callable[..., None],
     tmp_path: Path,

@@ -12,7 +12,7 @@ from analytics_service.app import check
 from analytics_service.settings import read_settings
 from patchline.artifacts.artifact import save
 from patchline.artifacts.store import PROFILE_FILE
-from patchline.runtime.shutdown import living
+from patchline.runtime.shutdown import shutdown_on_signal_or_failure
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.messages import Profile, ProfileCodec, pack, sealed
 
@@ -26,7 +26,7 @@ def checked(folder: Path, tmp_path: Path, more: str = "") -> Any:
 def test_a_commissioned_folder_passes_and_names_its_site(plant: Any, tmp_path: Path) -> None:
     found = checked(plant.artifacts, tmp_path)
     assert found.site == "plant"
-    assert set(found.shelf.profiles) == {"plant/line1/cam1"}
+    assert set(found.artifact_store.profiles) == {"plant/line1/cam1"}
 
 
 def test_a_service_of_two_sites_has_to_be_told_which_one(plant: Any, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_bug_in_any_thread_ends_the_service_and_is_not_lost() -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
-    with living() as life:
+    with shutdown_on_signal_or_failure() as life:
         thread = threading.Thread(target=fail)
         thread.start()
         thread.join()

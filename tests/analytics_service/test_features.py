@@ -14,8 +14,8 @@ from analytics_service.inspection.inspector import inspect
 from analytics_service.inspection.intake import Inspection, admit, open_envelope
 from patchline.artifacts.artifact import load, save
 from patchline.artifacts.assets import FOLDER, keep
-from patchline.artifacts.engines import EngineRoom
-from patchline.artifacts.store import ArtifactShelf, open_shelf
+from patchline.artifacts.engines import EngineCache
+from patchline.artifacts.store import ArtifactStore, open_store
 from patchline.commissioning.commission import Request, commission
 from patchline.commissioning.commissioned import Commissioned
 from patchline.vision.backbones import BACKBONES
@@ -48,8 +48,8 @@ def made(
 
 
 @pytest.fixture(scope="module")
-def shelved(made: Commissioned) -> ArtifactShelf:
-    return open_shelf(made.out, engine_for=EngineRoom(threads=1).engine_for)
+def shelved(made: Commissioned) -> ArtifactStore:
+    return open_store(made.out, engine_for=EngineCache(threads=1).engine_for)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def frame_of(plant: Any, made: Commissioned, place: int, *, sequence: int = 0, d
     if rung.codec == "webp:80":
         return plant.frame(sequence, defect=defect, artifact=rung.artifact.fingerprint)
     pixels = plant.picture(sequence, defect=defect)
-    _, engine = EngineRoom(threads=1).choose(rung.backbone.name, rung.backbone.taps)
+    _, engine = EngineCache(threads=1).choose(rung.backbone.name, rung.backbone.taps)
     payload = codec_of_rung(made, place).encode(engine.run(normalise(pixels[None])))
     return msgspec.structs.replace(
         frame,
@@ -84,7 +84,7 @@ def frame_of(plant: Any, made: Commissioned, place: int, *, sequence: int = 0, d
     )
 
 
-def admitted(plant: Any, shelved: ArtifactShelf, frame: FrameMessage) -> Inspection:
+def admitted(plant: Any, shelved: ArtifactStore, frame: FrameMessage) -> Inspection:
     return admit(open_envelope(pack(frame), plant.topic(), topics=plant.topics), frame, artifacts=shelved)
 
 
@@ -163,7 +163,7 @@ def test_the_service_judges_feature_maps_without_a_backbone(
 ) -> None:
     frames = [frame_of(plant, made, place, defect=defect) for place in (0, 1) for defect in (False, True)]
     monkeypatch.setenv("PATCHLINE_WEIGHTS", str(tmp_path / "nothing"))
-    shelved = open_shelf(folder, engine_for=no_engine)
+    shelved = open_store(folder, engine_for=no_engine)
     for artifact in shelved.artifacts:
         artifact.warm_up()
     findings = inspect([admitted(plant, shelved, frame) for frame in frames], clock=lambda: 0.0)
@@ -173,7 +173,7 @@ def test_the_service_judges_feature_maps_without_a_backbone(
 
 
 def test_pictures_and_feature_maps_are_judged_in_one_batch(
-    plant: Any, made: Commissioned, shelved: ArtifactShelf
+    plant: Any, made: Commissioned, shelved: ArtifactStore
 ) -> None:
     mixed = [
         admitted(plant, shelved, frame_of(plant, made, place, sequence=sequence))
@@ -189,7 +189,7 @@ def test_pictures_and_feature_maps_are_judged_in_one_batch(
 
 
 def test_a_payload_of_another_codec_or_of_another_fit_is_refused(
-    plant: Any, made: Commissioned, shelved: ArtifactShelf, request_for: Callable[..., Request], tmp_path: Path
+    plant: Any, made: Commissioned, shelved: ArtifactStore, request_for: Callable[..., Request], tmp_path: Path
 ) -> None:
     elsewhere = commission(request_for(tmp_path, codecs=CODECS[:2], seed=9), on_progress=lambda *_: None)
     rung = made.rungs[1]
@@ -204,7 +204,7 @@ def test_a_payload_of_another_codec_or_of_another_fit_is_refused(
 
 
 def test_a_payload_under_the_name_of_another_rung_is_refused(
-    plant: Any, made: Commissioned, shelved: ArtifactShelf
+    plant: Any, made: Commissioned, shelved: ArtifactStore
 ) -> None:
     frame = msgspec.structs.replace(frame_of(plant, made, 0), codec=made.rungs[1].codec)
     with pytest.raises(UnreadableError, match="its artifact judges 'features'") as caught:
@@ -216,14 +216,14 @@ def test_a_missing_fitted_codec_is_refused_at_the_start(made: Commissioned, fold
     asset = folder / FOLDER / made.rungs[0].artifact.header.codec_asset
     asset.unlink()
     with pytest.raises(MisconfiguredError, match=rf"features\.safetensors cannot be read.*{asset.name}.*commission"):
-        open_shelf(folder, engine_for=no_engine)
+        open_store(folder, engine_for=no_engine)
 
 
 def test_a_damaged_fitted_codec_is_refused_at_the_start(made: Commissioned, folder: Path) -> None:
     asset = folder / FOLDER / made.rungs[0].artifact.header.codec_asset
     asset.write_bytes(asset.read_bytes()[:-1])
     with pytest.raises(MisconfiguredError, match=rf"is damaged: its sha256 is .*{asset.name}.*restore"):
-        open_shelf(folder, engine_for=no_engine)
+        open_store(folder, engine_for=no_engine)
 
 
 def test_a_fitted_codec_for_another_backbone_is_refused_with_both(made: Commissioned, folder: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_fitted_codec_for_another_backbone_is_refused_with_both(made: Commissi
     with pytest.raises(
         MisconfiguredError, match=rf"on ffffffffffff at .*needs features on {rung.backbone.sha256[:12]}"
     ):
-        open_shelf(folder, engine_for=no_engine)
+        open_store(folder, engine_for=no_engine)
 
 
 def test_what_is_no_fitted_codec_is_refused(made: Commissioned, folder: Path) -> None:
@@ -243,7 +243,7 @@ def test_what_is_no_fitted_codec_is_refused(made: Commissioned, folder: Path) ->
     header = msgspec.structs.replace(rung.artifact.header, codec_asset=other.sha256)
     save(folder / str(STATION) / "features.safetensors", header, rung.artifact.detector)
     with pytest.raises(MisconfiguredError, match=rf"cannot be used: .*{other.sha256}"):
-        open_shelf(folder, engine_for=no_engine)
+        open_store(folder, engine_for=no_engine)
 
 
 def test_an_artifact_from_before_feature_codecs_still_loads(made: Commissioned, tmp_path: Path) -> None:
@@ -260,7 +260,7 @@ def test_an_artifact_from_before_feature_codecs_still_loads(made: Commissioned, 
     assert replace(load(path), detector=artifact.detector).header == artifact.header
 
 
-def test_a_shelf_offers_the_backbones_file_to_the_station(made: Commissioned, shelved: ArtifactShelf) -> None:
+def test_a_shelf_offers_the_backbones_file_to_the_station(made: Commissioned, shelved: ArtifactStore) -> None:
     stored = find(BACKBONES["mobilenet_v2"], made.rungs[0].backbone.taps)
     path = shelved.asset(stored.sha256)
     assert path is not None

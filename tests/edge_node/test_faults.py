@@ -164,7 +164,7 @@ def _large_profile(service: Any) -> Any:
 
 EDGE = """
 import json, logging, sys
-from edge_node import gates
+from edge_node.gate import gates
 from edge_node.app import run
 from edge_node.settings import EdgeSettings
 

@@ -21,18 +21,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from analytics_service.announcements import Publication
+from analytics_service.announcements import Announcements
 from analytics_service.audit.auditor import Auditor
-from analytics_service.inspection.arrivals import Arrivals
-from analytics_service.inspection.reply_publisher import Post
+from analytics_service.inspection.delivery_queue import DeliveryQueue
+from analytics_service.inspection.reply_publisher import ReplyPublisher
 from analytics_service.inspection.worker import Worker
 from analytics_service.metrics import Metrics
 from analytics_service.records.records import Records
 from edge_node.assembly import Stops, assemble
 from edge_node.outbox.rows import Trigger
 from edge_node.settings import EdgeSettings
-from patchline.artifacts.engines import EngineRoom
-from patchline.artifacts.store import ArtifactShelf, open_shelf
+from patchline.artifacts.engines import EngineCache
+from patchline.artifacts.store import ArtifactStore, open_store
 from patchline.mqtt.delivery import Acknowledged, Delivery
 from patchline.pictures.files import open_picture
 from patchline.replay.part_pictures import drawn_map
@@ -118,8 +118,8 @@ def within_bounds() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def shelf(ground: Ground) -> ArtifactShelf:
-    return open_shelf(ground.artifacts, engine_for=EngineRoom(threads=1).engine_for)
+def artifact_store(ground: Ground) -> ArtifactStore:
+    return open_store(ground.artifacts, engine_for=EngineCache(threads=1).engine_for)
 
 
 @pytest.fixture(scope="module")
@@ -157,16 +157,16 @@ class Outlet:
 class Service:
     """A worker, and those who read statuses, with real records; no network."""
 
-    def __init__(self, shelf: ArtifactShelf, url: str) -> None:
+    def __init__(self, artifact_store: ArtifactStore, url: str) -> None:
         self.records, self.outlet, metrics = Records(url), Outlet(), Metrics(CollectorRegistry())
         stopped = threading.Event()
-        post = Post(self.outlet, topics=TOPICS, metrics=metrics, maps="all", stopped=stopped)
+        post = ReplyPublisher(self.outlet, topics=TOPICS, metrics=metrics, maps="all", stopped=stopped)
         self._worker = Worker(
-            Arrivals(max_messages=10, max_bytes=10**9), artifacts=shelf, records=self.records, post=post,
+            DeliveryQueue(max_messages=10, max_bytes=10**9), artifacts=artifact_store, records=self.records, post=post,
             topics=TOPICS, metrics=metrics, stopped=stopped,
         )  # fmt: skip
         birth = m.ServiceStatus(name="fuzz", online=True)
-        self._publication = Publication(self.outlet, library=shelf, topics=TOPICS, birth=birth, topic="t")
+        self._publication = Announcements(self.outlet, library=artifact_store, topics=TOPICS, birth=birth, topic="t")
         self._auditor = Auditor(self.records, topics=TOPICS, shown=metrics, grace_seconds=0.0)
 
     def take(self, payload: bytes, channel: str) -> None:
@@ -184,8 +184,8 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def service(shelf: ArtifactShelf, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    running = Service(shelf, f"sqlite:///{tmp_path_factory.mktemp('fuzz') / 'records.db'}")
+def service(artifact_store: ArtifactStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    running = Service(artifact_store, f"sqlite:///{tmp_path_factory.mktemp('fuzz') / 'records.db'}")
     yield running
     running.records.close()
 
@@ -321,8 +321,8 @@ def test_no_sealed_profile_stops_the_station(node: Any, ground: Ground, data: st
 
 def test_the_station_obeys_and_is_answered_after_all_that(node: Any, ground: Ground, frame: m.FrameMessage) -> None:
     _hand(node, "profile", m.pack(ground.profile))
-    assert node.mode.encoder is not None
-    encoded = node.mode.encoder.encode(open_picture(ground.pictures[0][0]))
+    assert node.active_encoder.encoder is not None
+    encoded = node.active_encoder.encoder.encode(open_picture(ground.pictures[0][0]))
     assert codec_of(CODEC).decode(encoded[0], SIZE).shape == (*SIZE, 3)
     verdict = _keep_a_part(node, frame)
     assert node.outbox.row(verdict.inspection_id) is not None

@@ -14,8 +14,8 @@ MOST_BYTES = 250_000_000
 
 EDGE_ROOMS = """
 import importlib, pkgutil, sys
-import edge_node, patchline.vision.codecs, patchline.wire, pictures
-for room in (edge_node, patchline.vision.codecs, patchline.wire, pictures):
+import edge_node, patchline.vision.codecs, patchline.wire, patchline.mqtt, patchline.runtime, patchline.pictures
+for room in (edge_node, patchline.vision.codecs, patchline.wire, patchline.mqtt, patchline.runtime, patchline.pictures):
     for module in pkgutil.walk_packages(room.__path__, room.__name__ + "."):
         importlib.import_module(module.name)
 heavy = {"torch", "faiss", "cv2", "sqlalchemy", "scipy", "matplotlib", "amqtt", "sklearn", "cryptography"}

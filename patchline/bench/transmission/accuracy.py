@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from patchline.artifacts.engines import EngineRoom
+from patchline.artifacts.engines import EngineCache
 from patchline.artifacts.readers import FeatureReader
 from patchline.bench.paired_bootstrap import Resamples, auroc_resamples, draws, interval, pixel_f1_resamples
 from patchline.bench.transmission.commissioned import Ready
@@ -51,7 +51,7 @@ class EdgeMaps:
     """Feature maps of the test pictures as an edge makes them, once for each backbone and its taps."""
 
     subject: Subject
-    room: EngineRoom
+    room: EngineCache
     _made: dict[tuple[str, tuple[str, ...]], FeatureMaps] = field(default_factory=dict)
 
     def of(self, backbone: str, taps: tuple[str, ...], on_progress: Progress) -> FeatureMaps:

@@ -17,7 +17,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from patchline.artifacts.engines import EngineRoom
+from patchline.artifacts.engines import EngineCache
 from patchline.bench.stamp import stamp
 from patchline.bench.transmission import paper
 from patchline.bench.transmission.accuracy import EdgeMaps, Examined, examine
@@ -70,7 +70,7 @@ def measure(names: Sequence[str], terms: Terms, work: Path, *, on_phase: OnPhase
         UnavailableError: A program of a line died.
     """
     scenarios, note = taps_at_hand(chosen(names))
-    subject, room = read_subject(terms.data, SIZE, on_phase=on_phase), EngineRoom(threads=1)
+    subject, room = read_subject(terms.data, SIZE, on_phase=on_phase), EngineCache(threads=1)
     ready = make_ready(scenarios, terms.data, work / "artifacts", room, seed=terms.seed, on_phase=on_phase)
     edge, examined = EdgeMaps(subject, room), dict[str, Examined]()
     for done, (name, each) in enumerate(ready.items()):

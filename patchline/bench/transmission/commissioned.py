@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from patchline.artifacts.engines import EngineRoom
-from patchline.artifacts.store import ShelvedArtifact, open_shelf
+from patchline.artifacts.engines import EngineCache
+from patchline.artifacts.store import StoredArtifact, open_store
 from patchline.bench.transmission.scenarios import EDGE, PAPER_TAPS, Scenario
 from patchline.commissioning.commission import Request, commission
 from patchline.commissioning.commissioned import Rung
@@ -33,7 +33,7 @@ class Ready:
     folder: Path
     images: int
     rung: Rung
-    shelved: ShelvedArtifact
+    shelved: StoredArtifact
 
     @property
     def seconds(self) -> float:
@@ -62,7 +62,7 @@ def taps_at_hand(scenarios: Mapping[str, Scenario]) -> tuple[dict[str, Scenario]
 
 
 def make_ready(
-    scenarios: Mapping[str, Scenario], data: Path, out: Path, room: EngineRoom, *, seed: int, on_phase: OnPhase
+    scenarios: Mapping[str, Scenario], data: Path, out: Path, room: EngineCache, *, seed: int, on_phase: OnPhase
 ) -> dict[str, Ready]:
     """Commission every scenario.
 
@@ -85,8 +85,8 @@ def make_ready(
         folder = out / f"group-{number}"
         done = commission(_request(first, tuple(each.codec for each in members.values()), data, folder, seed),
                           on_progress=on_phase)  # fmt: skip
-        shelf = open_shelf(folder, engine_for=room.engine_for)
-        shelved = {artifact.codec: artifact for artifact in shelf.artifacts}
+        artifact_store = open_store(folder, engine_for=room.engine_for)
+        shelved = {artifact.codec: artifact for artifact in artifact_store.artifacts}
         for (name, scenario), rung in zip(members.items(), done.rungs, strict=True):
             made[name] = Ready(name, scenario, folder, done.images, rung, shelved[scenario.codec])
     return {name: made[name] for name in scenarios}

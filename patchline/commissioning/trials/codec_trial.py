@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from patchline.artifacts.codec_choice import ORIGINAL, RAW_MAPS, CodecChoice, Tried, told
+from patchline.artifacts.codec_choice import ORIGINAL, RAW_MAPS, CodecChoice, Tried, describe
 from patchline.commissioning.codec_pass import Phases
 from patchline.commissioning.held_out import batches, folds_of
 from patchline.commissioning.normal_pictures import embed, send_maps_through, send_through
@@ -188,7 +188,7 @@ def _checked(choice: CodecChoice) -> CodecChoice:
     if choice.chosen is None:
         closest = min(choice.tried, key=lambda tried: tried.interval[1])
         raise MisconfiguredError(
-            f"{choice.reason}; closest comes {told(closest)}",
+            f"{choice.reason}; closest comes {describe(closest)}",
             where="--false-loss",
             remedy="allow more, give more normal pictures or a codec with more bytes",
         )
@@ -211,5 +211,5 @@ def _auroc(scores: Scores) -> float:
 
 
 def _silently(done: int, total: int) -> None:
-    """A trial's own progress is told in halves."""
+    """A trial reports its own progress in halves."""
     del done, total

@@ -19,7 +19,7 @@ from patchline.commissioning.normal_pictures import embed, send_through, silentl
 from patchline.commissioning.pipeline import Chosen
 from patchline.commissioning.trials.input_sizes import LONGER, sizes_to_try, written
 from patchline.commissioning.trials.tuner import FEWEST_PICTURES, MOST_PICTURES, draw_into, sources_of, too_few
-from patchline.commissioning.trials.two_fold_scores import HALVES, Judged
+from patchline.commissioning.trials.two_fold_scores import HALVES, TwoFoldScores
 from patchline.pictures.files import Sample, open_picture
 from patchline.vision.backbones.lookup import backbone_of
 from patchline.vision.codecs.lookup import codec_of, is_feature_codec
@@ -116,7 +116,7 @@ class InputTrial:
         on_step(0)
         normal, defective = (self.send(np.stack([resize(each, size) for each in some])) for some in (pictures, planted))
         (word, *_) = scores_of(self.kind.name, self.parameters)
-        judged = Judged(normal.maps, defective.maps, sources, self.seed)
+        judged = TwoFoldScores(normal.maps, defective.maps, sources, self.seed)
         found = judged.scores(self.kind, {**self.parameters, SCORE: word}, (word,), lambda half: on_step(1 + half))
         slower = 1.0 if size == self.asked else self._slower(size, pictures[:BATCH_PICTURES])
         return _Measured(size, *found[word], slower, normal.payload_bytes)

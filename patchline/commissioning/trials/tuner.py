@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patchline.artifacts.tuning import SCORE, Outcome, Tuning, decide, fits_of, scores_of
-from patchline.commissioning.trials.two_fold_scores import HALVES, Judged
+from patchline.commissioning.trials.two_fold_scores import HALVES, TwoFoldScores
 from patchline.pictures.products.plant import DEFECTS, plant_into
 from patchline.vision.detectors.protocol import Detector
 from patchline.vision.pixels.arrays import FeatureMaps, Pixels, Progress
@@ -53,7 +53,7 @@ def tune(
     planted = send(np.stack([draw_into(pictures[taken[source]], rng) for source in sources]))
     normal = {tap: values[taken] for tap, values in maps.items()}
     options, words = fits_of(kind.name, parameters), scores_of(kind.name, parameters)
-    judged = Judged(normal, planted, sources, seed)
+    judged = TwoFoldScores(normal, planted, sources, seed)
     outcomes: list[Outcome] = []
     for done, option in enumerate(options):
 

@@ -18,7 +18,7 @@ Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Judged:
+class TwoFoldScores:
     """Maps of pictures, and what a detector shall be asked about them.
 
     Attributes:

@@ -27,9 +27,9 @@ def greedy_k_centre(
 ) -> Tensor:
     """Choose vectors one after the other, each the farthest from all chosen before, in every set at once.
 
-    Projection, first choice and distances are those of `patchline.vision.nearest.coreset.greedy_k_centre`. The choice
-    differs only for vectors that are equally far. No step waits for the device. The end of each choice is measured again in float64,
-    and a set that float32 was too rough for, such as one of almost equal vectors, is chosen anew in float64.
+    Projection, first choice and distances are those of `nearest.coreset.greedy_k_centre`. The choice differs only for
+    vectors that are equally far. No step waits for the device. The end of each choice is measured again in float64, and
+    a set for which float32 is too imprecise, such as one of almost equal vectors, is chosen again in float64.
 
     Args:
         vectors: `(sets, n, C)` float32.

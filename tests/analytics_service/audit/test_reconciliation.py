@@ -10,7 +10,7 @@ import pytest
 from analytics_service.audit.auditor import Auditor
 from analytics_service.audit.number_line import Gap
 from analytics_service.audit.reconciliation import books_of
-from analytics_service.records.decisions import DeadLetter, Decisions, Judged
+from analytics_service.records.decisions import DeadLetter, Decisions, RecordedVerdict
 from analytics_service.records.records import Records
 from patchline.mqtt.delivery import Delivery
 from patchline.wire.errors import UnavailableError
@@ -31,7 +31,7 @@ def name_of(number: int, generation: int = 0) -> str:
     return str(uuid.UUID(int=generation * 10**6 + number))
 
 
-def judged(number: int, outcome: Outcome = "normal", *, at: float = 100.0, generation: int = 0) -> Judged:
+def judged(number: int, outcome: Outcome = "normal", *, at: float = 100.0, generation: int = 0) -> RecordedVerdict:
     verdict = Verdict(
         inspection_id=name_of(number, generation),
         station=STATION,
@@ -43,7 +43,7 @@ def judged(number: int, outcome: Outcome = "normal", *, at: float = 100.0, gener
         received_sha256=f"{generation * 10**6 + number:064x}",
         judged_at=at,
     )
-    return Judged(verdict, to_json(verdict))
+    return RecordedVerdict(verdict, to_json(verdict))
 
 
 def drop(number: int, at: float = 100.0) -> tuple[DropMessage, float]:
@@ -188,9 +188,9 @@ def test_a_restarted_auditor_sees_the_same(records: Records, auditor: Auditor, s
 
 
 def test_another_stations_numbers_close_no_gap(records: Records, auditor: Auditor, clock: list[float]) -> None:
-    def elsewhere(number: int) -> Judged:
+    def elsewhere(number: int) -> RecordedVerdict:
         verdict = msgspec.structs.replace(judged(number, generation=1).verdict, station="plant/line1/cam2")
-        return Judged(verdict, to_json(verdict))
+        return RecordedVerdict(verdict, to_json(verdict))
 
     own = [judged(number, at=990.0) for number in (1, 4)]
     records.store(Decisions(judged=[*own, *(elsewhere(number) for number in range(1, 6))]))

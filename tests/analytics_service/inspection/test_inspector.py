@@ -13,11 +13,11 @@ from patchline.wire.topics import Topics
 
 
 @pytest.fixture(scope="module")
-def inspections(plant: Any, shelf: Any) -> list[Inspection]:
+def inspections(plant: Any, artifact_store: Any) -> list[Inspection]:
     """Parts of two codecs and so of two artifacts, mixed, good and bad."""
 
     def admitted(frame: FrameMessage) -> Inspection:
-        return admit(open_envelope(pack(frame), plant.topic(), topics=Topics()), frame, artifacts=shelf)
+        return admit(open_envelope(pack(frame), plant.topic(), topics=Topics()), frame, artifacts=artifact_store)
 
     return [
         admitted(plant.frame(number, defect=number % 3 == 0, codec=("webp:80", "png")[number % 2]))
@@ -57,7 +57,7 @@ def test_stages_are_what_the_clock_says(inspections: list[Inspection]) -> None:
 
 
 def test_parts_of_two_artifacts_share_one_run_of_the_backbone(inspections: list[Inspection]) -> None:
-    engines = {each.artifact.reader.kinship for each in inspections}
+    engines = {each.artifact.reader.batch_key for each in inspections}
     assert len(engines) == 1
     assert len({each.artifact.fingerprint for each in inspections}) == 2
 

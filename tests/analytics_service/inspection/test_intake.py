@@ -23,15 +23,15 @@ def opened(plant: Any, frame: FrameMessage, channel: str = "frame") -> Envelope:
     return open_envelope(pack(frame), plant.topic(channel), topics=TOPICS)
 
 
-def refusal(plant: Any, shelf: Any, frame: FrameMessage) -> UnreadableError:
+def refusal(plant: Any, artifact_store: Any, frame: FrameMessage) -> UnreadableError:
     with pytest.raises(UnreadableError) as caught:
-        admit(opened(plant, frame), frame, artifacts=shelf)
+        admit(opened(plant, frame), frame, artifacts=artifact_store)
     return caught.value
 
 
-def test_a_frame_is_decoded_to_what_its_codec_makes_of_it(plant: Any, shelf: Any) -> None:
+def test_a_frame_is_decoded_to_what_its_codec_makes_of_it(plant: Any, artifact_store: Any) -> None:
     frame = plant.frame(1, codec="png")
-    inspection = admit(opened(plant, frame), frame, artifacts=shelf)
+    inspection = admit(opened(plant, frame), frame, artifacts=artifact_store)
     assert isinstance(inspection.decoded, np.ndarray)
     assert inspection.decoded.shape == (64, 64, 3)
     assert inspection.decoded.dtype == np.uint8
@@ -63,34 +63,34 @@ def test_a_message_over_the_limit_is_not_looked_into(plant: Any) -> None:
     assert caught.value.code == "size"
 
 
-def test_a_damaged_payload_is_refused_although_it_might_decode(plant: Any, shelf: Any) -> None:
+def test_a_damaged_payload_is_refused_although_it_might_decode(plant: Any, artifact_store: Any) -> None:
     frame = plant.frame(1)
     damaged = msgspec.structs.replace(frame, payload=frame.payload[:-50] + bytes(50))
-    assert refusal(plant, shelf, damaged).code == "sha256"
+    assert refusal(plant, artifact_store, damaged).code == "sha256"
 
 
-def test_an_unknown_artifact_is_refused_by_its_fingerprint(plant: Any, shelf: Any) -> None:
-    error = refusal(plant, shelf, plant.frame(1, artifact="ab" * 32))
+def test_an_unknown_artifact_is_refused_by_its_fingerprint(plant: Any, artifact_store: Any) -> None:
+    error = refusal(plant, artifact_store, plant.frame(1, artifact="ab" * 32))
     assert error.code == "artifact"
     assert "abababababab" in error.reason
 
 
-def test_an_artifact_of_another_station_may_not_judge(plant: Any, shelf: Any) -> None:
+def test_an_artifact_of_another_station_may_not_judge(plant: Any, artifact_store: Any) -> None:
     frame = plant.frame(1)
     stranger = Envelope(Station("plant", "line1", "cam9"), frame, "0" * 64, historical=False)
     with pytest.raises(UnreadableError, match="cam9") as caught:
-        admit(stranger, frame, artifacts=shelf)
+        admit(stranger, frame, artifacts=artifact_store)
     assert caught.value.code == "artifact"
 
 
-def test_another_codec_than_the_artifacts_is_refused(plant: Any, shelf: Any) -> None:
-    assert refusal(plant, shelf, plant.frame(1, codec="png", artifact=plant.frame(1).artifact)).code == "codec"
+def test_another_codec_than_the_artifacts_is_refused(plant: Any, artifact_store: Any) -> None:
+    assert refusal(plant, artifact_store, plant.frame(1, codec="png", artifact=plant.frame(1).artifact)).code == "codec"
 
 
-def test_a_picture_of_another_size_is_refused(plant: Any, shelf: Any) -> None:
+def test_a_picture_of_another_size_is_refused(plant: Any, artifact_store: Any) -> None:
     payload = np.zeros((32, 64, 3), np.uint8)
     encoded = codec_of("webp:80").encode(payload)
-    error = refusal(plant, shelf, plant.frame(1, payload=encoded, payload_sha256=sha256_of(encoded)))
+    error = refusal(plant, artifact_store, plant.frame(1, payload=encoded, payload_sha256=sha256_of(encoded)))
     assert error.code in {"size", "picture"}
 
 

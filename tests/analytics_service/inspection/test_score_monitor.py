@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from analytics_service.inspection.score_monitor import WINDOW, ScoreWatch
+from analytics_service.inspection.score_monitor import WINDOW, ScoreMonitor
 from analytics_service.metrics import Metrics
 from patchline.vision.scoring.drift import FEWEST, quantiles_of
 from patchline.wire.topics import Station
@@ -33,8 +33,8 @@ def registry() -> CollectorRegistry:
 
 
 @pytest.fixture
-def watch(registry: CollectorRegistry) -> ScoreWatch:
-    return ScoreWatch(Metrics(registry))
+def watch(registry: CollectorRegistry) -> ScoreMonitor:
+    return ScoreMonitor(Metrics(registry))
 
 
 def drift(registry: CollectorRegistry) -> tuple[float | None, float | None]:
@@ -45,7 +45,7 @@ def drift(registry: CollectorRegistry) -> tuple[float | None, float | None]:
 
 
 def test_scores_like_those_of_commissioning_stay_below_the_limit(
-    watch: ScoreWatch, registry: CollectorRegistry
+    watch: ScoreMonitor, registry: CollectorRegistry
 ) -> None:
     for score in np.random.default_rng(5).gamma(20, size=WINDOW):
         watch.note(CAM, artifact(), float(score))
@@ -55,7 +55,7 @@ def test_scores_like_those_of_commissioning_stay_below_the_limit(
     assert 0 < found < limit
 
 
-def test_scores_that_have_moved_are_over_it(watch: ScoreWatch, registry: CollectorRegistry) -> None:
+def test_scores_that_have_moved_are_over_it(watch: ScoreMonitor, registry: CollectorRegistry) -> None:
     for score in 1.4 * np.random.default_rng(5).gamma(20, size=WINDOW):
         watch.note(CAM, artifact(), float(score))
     found, limit = drift(registry)
@@ -64,7 +64,9 @@ def test_scores_that_have_moved_are_over_it(watch: ScoreWatch, registry: Collect
     assert found > limit
 
 
-def test_nothing_is_said_of_few_scores_nor_without_a_reference(watch: ScoreWatch, registry: CollectorRegistry) -> None:
+def test_nothing_is_said_of_few_scores_nor_without_a_reference(
+    watch: ScoreMonitor, registry: CollectorRegistry
+) -> None:
     for _ in range(FEWEST - 1):
         watch.note(CAM, artifact(), 20.0)
     for _ in range(FEWEST):
@@ -72,7 +74,7 @@ def test_nothing_is_said_of_few_scores_nor_without_a_reference(watch: ScoreWatch
     assert drift(registry) == (None, None)
 
 
-def test_a_score_is_told_as_a_share_of_the_threshold(watch: ScoreWatch, registry: CollectorRegistry) -> None:
+def test_a_score_is_told_as_a_share_of_the_threshold(watch: ScoreMonitor, registry: CollectorRegistry) -> None:
     watch.note(CAM, artifact(), 20.0)
     watch.note(CAM, artifact("c", threshold=None, quantiles=(1.0, 10.0)), 20.0)
     assert registry.get_sample_value("vad_analytics_score_ratio_sum", PLACE) == pytest.approx(0.5 + 2.0)

@@ -6,16 +6,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from analytics_service.inspection.delivery_queue import DeliveryQueue
 from prometheus_client import CollectorRegistry
 
 from analytics_service.inspection import worker as worker_module
-from analytics_service.inspection.arrivals import Arrivals
-from analytics_service.inspection.artifact_wait import Patience
+from analytics_service.inspection.artifact_wait import ArtifactWait
 from analytics_service.inspection.judgement import identity_of
-from analytics_service.inspection.reply_publisher import MapPolicy, Post
+from analytics_service.inspection.reply_publisher import MapPolicy, ReplyPublisher
 from analytics_service.inspection.worker import Worker
 from analytics_service.metrics import Metrics
-from analytics_service.records.decisions import Decisions, Judged, Standing
+from analytics_service.records.decisions import Decisions, RecordedOutcomes, RecordedVerdict
 from analytics_service.records.records import Records
 from patchline.mqtt.delivery import Acknowledged, Delivery
 from patchline.wire.errors import MisconfiguredError, UnavailableError
@@ -86,7 +86,7 @@ class DiaryRecords:
     def letters_of(self, digests: Sequence[str]) -> dict[tuple[str, str], bytes]:
         return self._records.letters_of(digests)
 
-    def store(self, decisions: Decisions) -> Standing:
+    def store(self, decisions: Decisions) -> RecordedOutcomes:
         if self.absences:
             self.absences -= 1
             raise UnavailableError("the disk is full")
@@ -98,19 +98,21 @@ class DiaryRecords:
 class Hall:
     """A worker with everything around it."""
 
-    def __init__(self, plant: Any, shelf: Any, records: Records, maps: MapPolicy = "anomalous") -> None:
+    def __init__(self, plant: Any, artifact_store: Any, records: Records, maps: MapPolicy = "anomalous") -> None:
         self.plant = plant
         self.diary: list[str] = []
         self.outlet = FakeOutlet(self.diary)
         self.book = DiaryRecords(records, self.diary)
         self.metrics = Metrics(CollectorRegistry())
         self.stopped = threading.Event()
-        self.arrivals = Arrivals(max_messages=100, max_bytes=10**9)
+        self.delivery_queue = DeliveryQueue(max_messages=100, max_bytes=10**9)
         self.worker = Worker(
-            self.arrivals,
-            artifacts=shelf,
+            self.delivery_queue,
+            artifacts=artifact_store,
             records=self.book,
-            post=Post(self.outlet, topics=plant.topics, metrics=self.metrics, maps=maps, stopped=self.stopped),
+            post=ReplyPublisher(
+                self.outlet, topics=plant.topics, metrics=self.metrics, maps=maps, stopped=self.stopped
+            ),
             topics=plant.topics,
             metrics=self.metrics,
             stopped=self.stopped,
@@ -142,8 +144,8 @@ def records(tmp_path: Any) -> Any:
 
 
 @pytest.fixture
-def hall(plant: Any, shelf: Any, records: Records) -> Hall:
-    return Hall(plant, shelf, records)
+def hall(plant: Any, artifact_store: Any, records: Records) -> Hall:
+    return Hall(plant, artifact_store, records)
 
 
 def test_a_verdict_is_recorded_then_published_then_acknowledged(hall: Hall) -> None:
@@ -290,9 +292,9 @@ def test_the_backlog_is_judged_and_marked_historical(hall: Hall) -> None:
 
 @pytest.mark.parametrize(("policy", "shown"), [("anomalous", 1), ("all", 2), ("none", 0)])
 def test_maps_are_published_for_whom_the_setting_says(
-    plant: Any, shelf: Any, records: Records, policy: MapPolicy, shown: int
+    plant: Any, artifact_store: Any, records: Records, policy: MapPolicy, shown: int
 ) -> None:
-    hall = Hall(plant, shelf, records, policy)
+    hall = Hall(plant, artifact_store, records, policy)
     hall.work(pack(plant.frame(1)), pack(plant.frame(2, defect=True)))
     maps: list[MapMessage] = [unpack(payload, MapMessage) for payload in hall.outlet.channel("map")]
     assert len(maps) == shown
@@ -332,15 +334,15 @@ def test_nothing_is_answered_while_the_records_are_away(hall: Hall, monkeypatch:
 def test_a_stop_while_the_records_are_away_leaves_the_parts_to_be_sent_again(hall: Hall) -> None:
     hall.book.absences = 1000
     hall.stopped.set()
-    hall.arrivals.offer(hall.delivery(pack(hall.plant.frame(1))), historical=False)
+    hall.delivery_queue.offer(hall.delivery(pack(hall.plant.frame(1))), historical=False)
     hall.worker.run()
     assert hall.diary == []
 
 
 def test_a_closed_line_is_worked_off_before_the_worker_ends(hall: Hall) -> None:
     for number in range(20):
-        hall.arrivals.offer(hall.delivery(pack(hall.plant.frame(number)), number=number), historical=False)
-    hall.arrivals.close()
+        hall.delivery_queue.offer(hall.delivery(pack(hall.plant.frame(number)), number=number), historical=False)
+    hall.delivery_queue.close()
     hall.worker.run()
     assert hall.acknowledged == list(range(20))
 
@@ -352,8 +354,8 @@ def test_a_bug_in_a_detector_is_loud_and_nothing_of_the_batch_is_acknowledged(
         raise ZeroDivisionError
 
     monkeypatch.setattr(worker_module, "inspect", fail)
-    hall.arrivals.offer(hall.delivery(pack(hall.plant.frame(1))), historical=False)
-    hall.arrivals.close()
+    hall.delivery_queue.offer(hall.delivery(pack(hall.plant.frame(1))), historical=False)
+    hall.delivery_queue.close()
     with pytest.raises(ZeroDivisionError):
         hall.worker.run()
     assert hall.diary == []
@@ -457,7 +459,7 @@ def test_a_part_whose_artifact_another_worker_has_already_is_left_to_be_sent_aga
 ) -> None:
     """Its profile comes from the worker that was quicker; to call it unreadable would be the end of it."""
     now = [100.0]
-    monkeypatch.setattr(hall.worker, "_patience", Patience(30.0, lambda: now[0]))
+    monkeypatch.setattr(hall.worker, "_patience", ArtifactWait(30.0, lambda: now[0]))
     with monkeypatch.context() as patch:
         patch.setattr(hall.worker, "_artifacts", NothingCommissioned())
         assert hall.work(pack(plant.frame(1)), pack(plant.drop(2)))[0].sequence == 2
@@ -475,7 +477,7 @@ def test_a_part_whose_artifact_another_worker_has_already_is_left_to_be_sent_aga
 
 
 def test_patience_remembers_no_more_artifacts_than_it_must() -> None:
-    patience = Patience(30.0, lambda: 0.0)
+    patience = ArtifactWait(30.0, lambda: 0.0)
     assert all(patience.waits_for(f"{number:064x}") for number in range(3000))
     assert len(patience._first) == 1024
 
@@ -495,8 +497,8 @@ def test_a_drop_that_comes_again_is_counted_once(hall: Hall, plant: Any) -> None
     assert hall.sample("repeats_total") == 2
 
 
-def verdict_of_another_worker(frame: FrameMessage) -> Judged:
+def verdict_of_another_worker(frame: FrameMessage) -> RecordedVerdict:
     verdict = Verdict(
         **identity_of(frame), outcome="normal", received_sha256=sha256_of(pack(frame)), score=0.5, judged_at=1000.0
     )
-    return Judged(verdict, to_json(verdict))
+    return RecordedVerdict(verdict, to_json(verdict))

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from analytics_service.models.store_watcher import CurrentShelf, remove_older, state_of, watch_until
-from patchline.artifacts.engines import EngineRoom
-from patchline.artifacts.store import ArtifactShelf, ShelvedArtifact, open_shelf
+from analytics_service.models.store_watcher import CurrentArtifacts, remove_older, state_of, watch_until
+from patchline.artifacts.engines import EngineCache
+from patchline.artifacts.store import ArtifactStore, StoredArtifact, open_store
 
 Eventually = Callable[..., None]
 
@@ -22,19 +22,19 @@ class Watched:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.aside = folder, folder.with_name("aside")
-        self.engines = EngineRoom(threads=1)
+        self.engines = EngineCache(threads=1)
         self._before = state_of(folder)
         self.first = self._open({})
-        self.current = CurrentShelf(self.first)
+        self.current = CurrentArtifacts(self.first)
         self.opened = self.exchanged = 0
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
 
-    def _open(self, known: Mapping[str, ShelvedArtifact]) -> ArtifactShelf:
-        return open_shelf(self.folder, engine_for=self.engines.engine_for, known=known)
+    def _open(self, known: Mapping[str, StoredArtifact]) -> ArtifactStore:
+        return open_store(self.folder, engine_for=self.engines.engine_for, known=known)
 
-    def _count(self, known: Mapping[str, ShelvedArtifact]) -> ArtifactShelf:
+    def _count(self, known: Mapping[str, StoredArtifact]) -> ArtifactStore:
         try:
             return self._open(known)
         finally:

@@ -12,10 +12,11 @@ import pytest
 import sqlalchemy as sql
 
 from analytics_service.audit.reconciliation import books_of
+from analytics_service.records import migration
 from analytics_service.records import recorded_outcomes as admission
 from analytics_service.records import records as records_module
-from analytics_service.records.decisions import Decisions, Judged, Standing, drop_row, judged_row
-from analytics_service.records.records import Records, migration
+from analytics_service.records.decisions import Decisions, RecordedOutcomes, RecordedVerdict, drop_row, judged_row
+from analytics_service.records.records import Records
 from analytics_service.records.tables import DROPS, ENDS, INSPECTIONS, METADATA, engine_of, open_engine
 from patchline.wire.errors import MisconfiguredError, UnavailableError
 from patchline.wire.messages import DropMessage, Verdict, to_json
@@ -29,7 +30,7 @@ def id_of(number: int) -> str:
     return str(uuid.UUID(int=number))
 
 
-def judged(number: int, *, score: float = 1.5, at: float = 100.0) -> Judged:
+def judged(number: int, *, score: float = 1.5, at: float = 100.0) -> RecordedVerdict:
     verdict = Verdict(
         inspection_id=id_of(number),
         station=STATION,
@@ -42,7 +43,7 @@ def judged(number: int, *, score: float = 1.5, at: float = 100.0) -> Judged:
         score=score,
         judged_at=at,
     )
-    return Judged(verdict, to_json(verdict))
+    return RecordedVerdict(verdict, to_json(verdict))
 
 
 def drop(number: int) -> DropMessage:
@@ -79,14 +80,18 @@ def recorded(url: str, table: sql.Table) -> set[str]:
 def test_a_drop_of_a_judged_part_leaves_the_verdict_standing(records: Records) -> None:
     records.store(Decisions(judged=[judged(1)]))
     standing = records.store(dropped(1, 2))
-    assert standing == Standing({id_of(1): judged(1).encoded}, {id_of(2): "superseded"}, fresh=frozenset({id_of(2)}))
+    assert standing == RecordedOutcomes(
+        {id_of(1): judged(1).encoded}, {id_of(2): "superseded"}, fresh=frozenset({id_of(2)})
+    )
     assert records.counts() == {"inspections": 1, "drops": 1, "dead_letters": 0}
 
 
 def test_a_verdict_on_a_dropped_part_leaves_the_drop_standing(records: Records) -> None:
     records.store(dropped(1))
     standing = records.store(Decisions(judged=[judged(1), judged(2)]))
-    assert standing == Standing({id_of(2): judged(2).encoded}, {id_of(1): "superseded"}, fresh=frozenset({id_of(2)}))
+    assert standing == RecordedOutcomes(
+        {id_of(2): judged(2).encoded}, {id_of(1): "superseded"}, fresh=frozenset({id_of(2)})
+    )
     assert records.counts() == {"inspections": 1, "drops": 1, "dead_letters": 0}
 
 
@@ -144,7 +149,7 @@ def test_an_end_that_another_worker_is_about_to_record_is_waited_for(
     admitted, go_on = threading.Event(), threading.Event()
     original = admission.record_ends
 
-    def slow(*arguments: Any) -> Standing:
+    def slow(*arguments: Any) -> RecordedOutcomes:
         standing = original(*arguments)
         if threading.current_thread() is other:
             admitted.set()
@@ -164,7 +169,7 @@ def test_an_end_that_another_worker_is_about_to_record_is_waited_for(
 
     monkeypatch.setattr(records_module, "record_ends", slow)
     other = threading.Thread(target=store_a_drop)
-    ours: list[Standing] = []
+    ours: list[RecordedOutcomes] = []
     us = threading.Thread(target=lambda: ours.append(records.store(Decisions(judged=[judged(1)]))))
     other.start()
     assert admitted.wait(PATIENCE_SECONDS)
@@ -173,9 +178,9 @@ def test_an_end_that_another_worker_is_about_to_record_is_waited_for(
     other.join(PATIENCE_SECONDS)
     us.join(PATIENCE_SECONDS)
     if commits:
-        assert ours == [Standing(dropped={id_of(1): "superseded"})]
+        assert ours == [RecordedOutcomes(dropped={id_of(1): "superseded"})]
     else:
-        assert ours == [Standing({id_of(1): judged(1).encoded}, fresh=frozenset({id_of(1)}))]
+        assert ours == [RecordedOutcomes({id_of(1): judged(1).encoded}, fresh=frozenset({id_of(1)}))]
     assert records.counts()["inspections"] + records.counts()["drops"] == 1
 
 
@@ -236,7 +241,9 @@ def test_what_an_older_patchline_recorded_is_taken_over(url: str) -> None:
     old_database(url).dispose()
     records = Records(url)
     standing = records.store(Decisions(judged=[judged(3, score=9.0)], dropped=[(drop(1), 200.0), (drop(2), 200.0)]))
-    assert standing == Standing({id_of(1): judged(1).encoded, id_of(2): judged(2).encoded}, {id_of(3): "superseded"})
+    assert standing == RecordedOutcomes(
+        {id_of(1): judged(1).encoded, id_of(2): judged(2).encoded}, {id_of(3): "superseded"}
+    )
     (books,) = books_of(records)
     assert (dict(books.judged), dict(books.dropped), books.repeated) == ({"normal": 2}, {"superseded": 1}, 0)
     assert records.forget(older_than=150.0) == 3

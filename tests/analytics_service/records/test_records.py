@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from analytics_service.records.decisions import DeadLetter, Decisions, Judged
+from analytics_service.records.decisions import DeadLetter, Decisions, RecordedVerdict
 from analytics_service.records.records import Records
 from patchline.wire.errors import MisconfiguredError, UnavailableError
 from patchline.wire.messages import DropMessage, Verdict, to_json
@@ -27,7 +27,7 @@ def records(url: str) -> Iterator[Records]:
     records.close()
 
 
-def judged(number: int, *, score: float = 1.5, at: float = 100.0) -> Judged:
+def judged(number: int, *, score: float = 1.5, at: float = 100.0) -> RecordedVerdict:
     verdict = Verdict(
         inspection_id=str(uuid.UUID(int=number)),
         station="plant/line1/cam1",
@@ -40,12 +40,12 @@ def judged(number: int, *, score: float = 1.5, at: float = 100.0) -> Judged:
         score=score,
         judged_at=at,
     )
-    return Judged(verdict, to_json(verdict))
+    return RecordedVerdict(verdict, to_json(verdict))
 
 
 def letter(number: int, *, received: bytes = b"poison", topic: str = "t", at: float = 100.0) -> DeadLetter:
     verdict = msgspec.structs.replace(judged(number, at=at).verdict, outcome="unreadable", reason="sha256: damaged")
-    return DeadLetter(topic, received, "sha256", Judged(verdict, to_json(verdict)), identified=True)
+    return DeadLetter(topic, received, "sha256", RecordedVerdict(verdict, to_json(verdict)), identified=True)
 
 
 def drop(number: int) -> DropMessage:
@@ -106,14 +106,14 @@ def test_what_many_workers_decide_at_once_is_decided_once(url: str) -> None:
 def test_a_batch_is_recorded_whole_or_not_at_all(records: Records) -> None:
     broken = msgspec.structs.replace(judged(2).verdict, sequence=None)
     with pytest.raises(UnavailableError):
-        records.store(Decisions(judged=[judged(1), Judged(broken, b"")]))
+        records.store(Decisions(judged=[judged(1), RecordedVerdict(broken, b"")]))
     assert records.counts()["inspections"] == 0
 
 
 def test_drops_and_dead_letters_are_recorded_with_the_verdicts(records: Records) -> None:
     decisions = Decisions(judged=[judged(1)], dropped=[(drop(2), 100.0)], dead=[letter(3)])
     standing = records.store(decisions)
-    assert standing.letters == {(f"{3:064x}", "t"): decisions.dead[0].judged.encoded}
+    assert standing.dead_letters == {(f"{3:064x}", "t"): decisions.dead[0].judged.encoded}
     records.store(decisions)
     assert records.counts() == {"inspections": 1, "drops": 1, "dead_letters": 1}
 
@@ -121,7 +121,7 @@ def test_drops_and_dead_letters_are_recorded_with_the_verdicts(records: Records)
 def test_the_first_verdict_about_the_same_unreadable_bytes_stands(records: Records) -> None:
     first, second = letter(1, at=100.0), letter(1, at=200.0)
     records.store(Decisions(dead=[first]))
-    assert list(records.store(Decisions(dead=[second])).letters.values()) == [first.judged.encoded]
+    assert list(records.store(Decisions(dead=[second])).dead_letters.values()) == [first.judged.encoded]
 
 
 def test_an_unreadable_copy_does_not_shut_out_the_parts_verdict(records: Records) -> None:

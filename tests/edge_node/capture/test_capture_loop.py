@@ -10,7 +10,7 @@ import pytest
 
 from edge_node.capture.capture_loop import Capture
 from edge_node.capture.sources.protocol import Pixels, Shot
-from edge_node.control.active_encoder import Mode
+from edge_node.control.active_encoder import ActiveEncoder
 from edge_node.encoding.image_encoder import encoder_of
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.outbox import Outbox
@@ -53,8 +53,8 @@ def heard() -> Heard:
 
 
 @pytest.fixture
-def mode(make_profile: Any) -> Mode:
-    ready = Mode()
+def active_encoder(make_profile: Any) -> ActiveEncoder:
+    ready = ActiveEncoder()
     ready.use(make_profile("png", "webp:80"))
     return ready
 
@@ -65,14 +65,14 @@ def metrics() -> EdgeMetrics:
 
 
 @pytest.fixture
-def capture_of(heard: Heard, mode: Mode, metrics: EdgeMetrics) -> Callable[..., Capture]:
+def capture_of(heard: Heard, active_encoder: ActiveEncoder, metrics: EdgeMetrics) -> Callable[..., Capture]:
     def make(outbox: Outbox, *shots: Shot, stop: threading.Event | None = None, slowdown: float = 1.0) -> Capture:
         keeper: Any = heard
         return Capture(
             Shots(*shots),
             outbox=outbox,
-            mode=mode,
-            gatekeeper=keeper,
+            active_encoder=active_encoder,
+            gate_controller=keeper,
             publisher=heard,
             station=STATION,
             metrics=metrics,
@@ -207,26 +207,26 @@ def test_a_superseded_part_is_told(open_outbox: Any, capture_of: Any) -> None:
 
 
 def test_no_trigger_is_awaited_while_paused_or_without_a_profile(
-    open_outbox: Any, capture_of: Any, mode: Mode, monkeypatch: pytest.MonkeyPatch
+    open_outbox: Any, capture_of: Any, active_encoder: ActiveEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outbox, asked, await_encoder = open_outbox(), threading.Event(), mode.await_encoder
+    outbox, asked, await_encoder = open_outbox(), threading.Event(), active_encoder.await_encoder
 
     def noted(stop: threading.Event) -> Any:
         asked.set()
         return await_encoder(stop)
 
-    monkeypatch.setattr(mode, "await_encoder", noted)
-    mode.pause(paused=True)
+    monkeypatch.setattr(active_encoder, "await_encoder", noted)
+    active_encoder.pause(paused=True)
     thread = threading.Thread(target=capture_of(outbox, Shot("patient", a_picture)).run)
     thread.start()
     assert asked.wait(60)
     assert outbox.state.rows == 0
-    mode.pause(paused=False)
+    active_encoder.pause(paused=False)
     thread.join()
     assert outbox.state.rows == 1
     stop = threading.Event()
     stop.set()
-    assert Mode().await_encoder(stop) is None
+    assert ActiveEncoder().await_encoder(stop) is None
 
 
 def test_a_slower_computer_takes_longer_and_says_so(open_outbox: Any, capture_of: Any) -> None:
@@ -259,17 +259,17 @@ def test_a_computer_at_its_own_speed_waits_for_nothing(open_outbox: Any, capture
 
 
 def test_a_codec_is_kept_over_a_new_profile_if_its_ladder_has_it(make_profile: Any) -> None:
-    mode = Mode()
+    active_encoder = ActiveEncoder()
     with pytest.raises(MisconfiguredError, match="no profile yet"):
-        mode.choose("png")
-    mode.use(make_profile("png", "webp:80"))
-    mode.choose("webp:80")
-    mode.use(make_profile("raw", "webp:80"))
-    assert mode.encoder is not None
-    assert mode.encoder.rung.codec == "webp:80"
-    mode.use(make_profile("raw"))
-    assert mode.encoder.rung.codec == "raw"
+        active_encoder.choose("png")
+    active_encoder.use(make_profile("png", "webp:80"))
+    active_encoder.choose("webp:80")
+    active_encoder.use(make_profile("raw", "webp:80"))
+    assert active_encoder.encoder is not None
+    assert active_encoder.encoder.rung.codec == "webp:80"
+    active_encoder.use(make_profile("raw"))
+    assert active_encoder.encoder.rung.codec == "raw"
     with pytest.raises(MisconfiguredError, match="not on the station's ladder; choose from raw"):
-        mode.choose("png")
+        active_encoder.choose("png")
     with pytest.raises(MisconfiguredError, match="no codec is called"):
         encoder_of(make_profile("hologram"))

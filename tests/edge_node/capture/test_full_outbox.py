@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_node.capture.full_outbox import DowngradeCodec, DropOldest, StopCapture
-from edge_node.control.active_encoder import Mode
+from edge_node.control.active_encoder import ActiveEncoder
 from edge_node.delivery.publisher import Progress
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.drops import drop_message
@@ -102,29 +102,29 @@ def test_nothing_gives_way_where_that_would_not_make_enough_room(open_outbox: An
 
 
 @pytest.fixture
-def mode(make_profile: Any) -> Mode:
-    ready = Mode()
+def active_encoder(make_profile: Any) -> ActiveEncoder:
+    ready = ActiveEncoder()
     ready.use(make_profile("png", "raw", "webp:10", "webp:90"))
     return ready
 
 
-def codec_of(mode: Mode) -> str:
-    assert mode.encoder is not None
-    return mode.encoder.rung.codec
+def codec_of(active_encoder: ActiveEncoder) -> str:
+    assert active_encoder.encoder is not None
+    return active_encoder.encoder.rung.codec
 
 
 def test_the_codec_goes_down_to_the_smallest_payload_and_back_up_with_hysteresis(
-    open_outbox: Any, make_trigger: Any, mode: Mode
+    open_outbox: Any, make_trigger: Any, active_encoder: ActiveEncoder
 ) -> None:
     outbox, announced = open_outbox(budget_bytes=100_000), Announced()
-    announcer: Any = announced
+    status_publisher: Any = announced
     metrics = EdgeMetrics()
-    overflow = DowngradeCodec(outbox, mode, announcer, STATION, metrics)
+    overflow = DowngradeCodec(outbox, active_encoder, status_publisher, STATION, metrics)
 
     def chosen() -> str:
-        assert mode.encoder is not None
-        codec = overflow.choose(mode.encoder, PICTURE).rung.codec
-        assert codec == codec_of(mode)
+        assert active_encoder.encoder is not None
+        codec = overflow.choose(active_encoder.encoder, PICTURE).rung.codec
+        assert codec == codec_of(active_encoder)
         return codec
 
     rows = fill(outbox, make_trigger, 7, 10_000)
@@ -139,33 +139,33 @@ def test_the_codec_goes_down_to_the_smallest_payload_and_back_up_with_hysteresis
     assert not overflow.make_room(1)
 
 
-def test_a_codec_ordered_meanwhile_stays(open_outbox: Any, make_trigger: Any, mode: Mode) -> None:
+def test_a_codec_ordered_meanwhile_stays(open_outbox: Any, make_trigger: Any, active_encoder: ActiveEncoder) -> None:
     outbox = open_outbox(budget_bytes=100_000)
-    announcer: Any = Announced()
-    overflow = DowngradeCodec(outbox, mode, announcer, STATION, EdgeMetrics())
+    status_publisher: Any = Announced()
+    overflow = DowngradeCodec(outbox, active_encoder, status_publisher, STATION, EdgeMetrics())
     rows = fill(outbox, make_trigger, 8, 10_000)
-    assert mode.encoder is not None
-    overflow.choose(mode.encoder, PICTURE)
-    mode.choose("webp:90")
+    assert active_encoder.encoder is not None
+    overflow.choose(active_encoder.encoder, PICTURE)
+    active_encoder.choose("webp:90")
     empty(outbox, rows)
-    assert overflow.choose(mode.encoder, PICTURE).rung.codec == "webp:90"
+    assert overflow.choose(active_encoder.encoder, PICTURE).rung.codec == "webp:90"
 
 
 def test_a_rung_that_cannot_be_used_is_no_way_out(
-    open_outbox: Any, make_trigger: Any, mode: Mode, monkeypatch: pytest.MonkeyPatch
+    open_outbox: Any, make_trigger: Any, active_encoder: ActiveEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outbox = open_outbox(budget_bytes=100_000)
-    announcer: Any = Announced()
+    status_publisher: Any = Announced()
     fill(outbox, make_trigger, 8, 10_000)
-    usual = mode.encoder_for
+    usual = active_encoder.encoder_for
 
     def without_webp(codec: str) -> Any:
         if codec == "webp:10":
             raise MisconfiguredError("this node has no webp")
         return usual(codec)
 
-    monkeypatch.setattr(mode, "encoder_for", without_webp)
-    assert mode.encoder is not None
-    assert DowngradeCodec(outbox, mode, announcer, STATION, EdgeMetrics()).choose(mode.encoder, PICTURE).rung.codec == (
-        "webp:90"
-    )
+    monkeypatch.setattr(active_encoder, "encoder_for", without_webp)
+    assert active_encoder.encoder is not None
+    assert DowngradeCodec(outbox, active_encoder, status_publisher, STATION, EdgeMetrics()).choose(
+        active_encoder.encoder, PICTURE
+    ).rung.codec == ("webp:90")

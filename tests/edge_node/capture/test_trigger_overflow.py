@@ -9,8 +9,8 @@ import pytest
 
 from edge_node.capture.capture_loop import Capture
 from edge_node.capture.sources.triggers import MessageTriggers
-from edge_node.capture.trigger_overflow import Surplus
-from edge_node.control.active_encoder import Mode
+from edge_node.capture.trigger_overflow import TriggerOverflow
+from edge_node.control.active_encoder import ActiveEncoder
 from edge_node.delivery.inbox import Inbox
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.outbox import Outbox
@@ -55,8 +55,8 @@ def capture_into(outbox: Outbox, stop: threading.Event, metrics: EdgeMetrics) ->
     return Capture(
         nobody,
         outbox=outbox,
-        mode=Mode(),
-        gatekeeper=nobody,
+        active_encoder=ActiveEncoder(),
+        gate_controller=nobody,
         publisher=nobody,
         station=STATION,
         metrics=metrics,
@@ -84,14 +84,14 @@ def test_verdicts_are_heard_while_triggers_wait_for_a_full_outbox(
     outbox, metrics, stop = open_outbox(budget_bytes=10_000), EdgeMetrics(), threading.Event()
     row = fill(outbox, make_trigger)
     triggers = MessageTriggers(stop, limit=1)
-    surplus = Surplus(triggers, capture_into(outbox, stop, metrics).supersede, metrics)
+    trigger_overflow = TriggerOverflow(triggers, capture_into(outbox, stop, metrics).supersede, metrics)
     inbox = Inbox(metrics)
-    inbox.on(TOPIC, surplus.receive)
+    inbox.on(TOPIC, trigger_overflow.receive)
     inbox.on("verdict", lambda _: outbox.confirm(row.inspection_id, Closing(outcome="normal")))
     for number in range(5):
         inbox.put(trigger(f"part-{number}"))
     inbox.put(Delivery(topic="vad/verdict", payload=b""))
-    with running(inbox.run, surplus.run):
+    with running(inbox.run, trigger_overflow.run):
         eventually(lambda: outbox.row(row.inspection_id) is None)
         eventually(lambda: len(outbox.pending()) == 4)
         stop.set()
@@ -107,27 +107,27 @@ def test_verdicts_are_heard_while_triggers_wait_for_a_full_outbox(
 def test_what_waited_for_its_picture_when_the_station_was_stopped_is_told(open_outbox: Any) -> None:
     outbox, metrics, stop = open_outbox(), EdgeMetrics(), threading.Event()
     triggers = MessageTriggers(stop)
-    surplus = Surplus(triggers, capture_into(outbox, stop, metrics).supersede, metrics)
-    surplus.receive(trigger("waited"))
+    trigger_overflow = TriggerOverflow(triggers, capture_into(outbox, stop, metrics).supersede, metrics)
+    trigger_overflow.receive(trigger("waited"))
     stop.set()
-    surplus.receive(trigger("came too late"))
+    trigger_overflow.receive(trigger("came too late"))
     ended = threading.Event()
     ended.set()
-    surplus.run(ended)
+    trigger_overflow.run(ended)
     assert sorted(row.part_id for row in outbox.pending()) == ["came too late", "waited"]
 
 
 def test_a_part_that_cannot_even_be_remembered_is_counted_and_named(caplog: pytest.LogCaptureFixture) -> None:
     metrics, stop = EdgeMetrics(), threading.Event()
-    surplus = Surplus(MessageTriggers(stop, limit=1), lambda _: None, metrics)
+    trigger_overflow = TriggerOverflow(MessageTriggers(stop, limit=1), lambda _: None, metrics)
     for number in range(1 + 1024 + 1):
-        surplus.receive(trigger(f"part-{number}"))
+        trigger_overflow.receive(trigger(f"part-{number}"))
     assert "part part-1025 is lost" in caplog.text
     assert metrics.registry.get_sample_value("vad_edge_inbox_overflows_total") == 1
 
 
 def test_a_retained_trigger_is_none() -> None:
     """The broker would hand it out at every reconnection: a part for each that nobody ever made."""
-    surplus = Surplus(MessageTriggers(threading.Event()), lambda _: None, EdgeMetrics())
+    trigger_overflow = TriggerOverflow(MessageTriggers(threading.Event()), lambda _: None, EdgeMetrics())
     with pytest.raises(UnreadableError, match="retained"):
-        surplus.receive(trigger("part", retained=True))
+        trigger_overflow.receive(trigger("part", retained=True))

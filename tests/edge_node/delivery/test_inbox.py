@@ -10,14 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_node.control.active_encoder import Mode
+from edge_node.control.active_encoder import ActiveEncoder
 from edge_node.control.profile_cache import ProfileCache
-from edge_node.control.profile_updates import Orders
-from edge_node.control.status_publisher import Announcer
+from edge_node.control.profile_updates import ProfileUpdates
+from edge_node.control.status_publisher import StatusPublisher
 from edge_node.delivery.inbox import Inbox
-from edge_node.delivery.service_presence import Services
-from edge_node.delivery.verdict_handler import Receipts
-from edge_node.gate.gate_controller import Gatekeeper, GatePolicy
+from edge_node.delivery.service_presence import ServicePresence
+from edge_node.delivery.verdict_handler import VerdictHandler
+from edge_node.gate.gate_controller import GateController, GatePolicy
 from edge_node.gate.gates.log import LogGate
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.outbox import Outbox
@@ -55,17 +55,23 @@ def delivery(payload: bytes, topic: str = "t/status", *, retained: bool = False)
 
 
 @pytest.fixture
-def mode() -> Mode:
-    return Mode()
+def active_encoder() -> ActiveEncoder:
+    return ActiveEncoder()
 
 
 @pytest.fixture
-def orders(open_outbox: Any, tmp_path: Path, mode: Mode) -> Orders:
+def profile_updates(open_outbox: Any, tmp_path: Path, active_encoder: ActiveEncoder) -> ProfileUpdates:
     outbox, cache = open_outbox(), ProfileCache(tmp_path / "profile", STATION)
-    announcer = Announcer(
-        Station.parse(STATION), Topics(), boot_id="boot", version="1", mode=mode, cache=cache, outbox=outbox
+    status_publisher = StatusPublisher(
+        Station.parse(STATION),
+        Topics(),
+        boot_id="boot",
+        version="1",
+        active_encoder=active_encoder,
+        cache=cache,
+        outbox=outbox,
     )
-    return Orders(STATION, mode, cache, announcer, EdgeMetrics())
+    return ProfileUpdates(STATION, active_encoder, cache, status_publisher, EdgeMetrics())
 
 
 def test_every_delivery_is_acknowledged_and_a_bad_one_only_counted() -> None:
@@ -106,7 +112,7 @@ def test_a_flood_is_bounded_and_what_does_not_fit_holds_nothing_up(caplog: pytes
 
 def test_a_birth_is_told_once_a_connection_and_again_when_a_service_returns() -> None:
     births: Any = Births()
-    services = Services(births)
+    services = ServicePresence(births)
     up = to_json(ServiceStatus(name="analytics", online=True, instance="one"))
     down = to_json(ServiceStatus(name="analytics", online=False, instance="one"))
     counts = []
@@ -118,38 +124,44 @@ def test_a_birth_is_told_once_a_connection_and_again_when_a_service_returns() ->
 
 def test_services_invented_by_the_thousand_are_not_remembered() -> None:
     births: Any = Births()
-    services = Services(births)
+    services = ServicePresence(births)
     for number in range(1000):
         services.receive(delivery(to_json(ServiceStatus(name=f"service-{number}", online=True, instance="one"))))
     assert births.count == 1000
     assert len(services._up) == 64
 
 
-def test_a_profile_with_assets_is_used_once_they_are_here(orders: Orders, mode: Mode) -> None:
+def test_a_profile_with_assets_is_used_once_they_are_here(
+    profile_updates: ProfileUpdates, active_encoder: ActiveEncoder
+) -> None:
     content = b"codebook" * 100
     asset = AssetReference(name="codebook", sha256=sha256_of(content), size=len(content))
     rung = ProfileCodec(codec="png", artifact="a" * 64, assets=(asset,))
     profile = sealed(Profile(station=STATION, input_size=(32, 32), ladder=(rung,)))
-    orders.receive_profile(delivery(pack(profile)))
-    assert mode.encoder is None
-    orders.receive_asset(delivery(pack(AssetChunk(sha256=asset.sha256, size=asset.size, offset=0, data=content))))
-    assert mode.encoder is not None
-    assert mode.encoder.profile == profile
+    profile_updates.receive_profile(delivery(pack(profile)))
+    assert active_encoder.encoder is None
+    profile_updates.receive_asset(
+        delivery(pack(AssetChunk(sha256=asset.sha256, size=asset.size, offset=0, data=content)))
+    )
+    assert active_encoder.encoder is not None
+    assert active_encoder.encoder.profile == profile
 
 
-def test_a_withdrawn_profile_stays_in_use(orders: Orders, mode: Mode, make_profile: Any) -> None:
-    orders.receive_profile(delivery(pack(make_profile())))
-    orders.receive_profile(delivery(b""))
-    assert mode.encoder is not None
+def test_a_withdrawn_profile_stays_in_use(
+    profile_updates: ProfileUpdates, active_encoder: ActiveEncoder, make_profile: Any
+) -> None:
+    profile_updates.receive_profile(delivery(pack(make_profile())))
+    profile_updates.receive_profile(delivery(b""))
+    assert active_encoder.encoder is not None
 
 
 def test_a_profile_this_edge_cannot_encode_leaves_the_one_before_in_use(
-    orders: Orders, mode: Mode, make_profile: Any, caplog: pytest.LogCaptureFixture
+    profile_updates: ProfileUpdates, active_encoder: ActiveEncoder, make_profile: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    orders.receive_profile(delivery(pack(make_profile("png"))))
-    orders.receive_profile(delivery(pack(make_profile("hologram:3"))))
-    assert mode.encoder is not None
-    assert mode.encoder.rung.codec == "png"
+    profile_updates.receive_profile(delivery(pack(make_profile("png"))))
+    profile_updates.receive_profile(delivery(pack(make_profile("hologram:3"))))
+    assert active_encoder.encoder is not None
+    assert active_encoder.encoder.rung.codec == "png"
     assert "no codec is called 'hologram:3'" in caplog.text
 
 
@@ -158,9 +170,14 @@ Handler = Callable[[Delivery], None]
 
 @given(payload=st.binary(max_size=300))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_no_bytes_break_a_handler(payload: bytes, orders: Orders) -> None:
+def test_no_bytes_break_a_handler(payload: bytes, profile_updates: ProfileUpdates) -> None:
     births: Any = Births()
-    for handler in (orders.receive_profile, orders.receive_asset, orders.receive_command, Services(births).receive):
+    for handler in (
+        profile_updates.receive_profile,
+        profile_updates.receive_asset,
+        profile_updates.receive_command,
+        ServicePresence(births).receive,
+    ):
         try:
             handler(delivery(payload))
         except UnreadableError:
@@ -172,14 +189,16 @@ mutations = st.tuples(st.integers(0, 10_000), st.integers(0, 255))
 
 @given(mutation=mutations)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_no_flipped_byte_breaks_a_handler(mutation: tuple[int, int], orders: Orders, make_profile: Any) -> None:
+def test_no_flipped_byte_breaks_a_handler(
+    mutation: tuple[int, int], profile_updates: ProfileUpdates, make_profile: Any
+) -> None:
     place, value = mutation
     chunk = AssetChunk(sha256="0" * 64, size=3, offset=0, data=b"abc")
     command = Command(command_id="c", name="use_codec", codec="png")
     for handler, whole in (
-        (orders.receive_profile, pack(make_profile())),
-        (orders.receive_asset, pack(chunk)),
-        (orders.receive_command, to_json(command)),
+        (profile_updates.receive_profile, pack(make_profile())),
+        (profile_updates.receive_asset, pack(chunk)),
+        (profile_updates.receive_command, to_json(command)),
     ):
         damaged = bytearray(whole)
         damaged[place % len(whole)] = value
@@ -193,8 +212,8 @@ def test_no_bytes_close_a_row(open_outbox: Any, make_trigger: Any) -> None:
     outbox: Outbox = open_outbox()
     row = outbox.reserve(make_trigger())
     births: Any = Births()
-    keeper = Gatekeeper(LogGate(), outbox, STATION, GatePolicy(), EdgeMetrics())
-    receipts = Receipts(outbox, births, keeper, station=STATION, boot_id="boot", metrics=EdgeMetrics())
+    keeper = GateController(LogGate(), outbox, STATION, GatePolicy(), EdgeMetrics())
+    receipts = VerdictHandler(outbox, births, keeper, station=STATION, boot_id="boot", metrics=EdgeMetrics())
     for payload in (b"", b"null", b"{}", b'{"kind": "verdict"}', row.inspection_id.encode(), b"[" * 5000):
         with pytest.raises(UnreadableError):
             receipts.receive(delivery(payload))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edge_node.delivery.publisher import Publisher
-from edge_node.delivery.retry_schedule import Schedule, SchedulePolicy
+from edge_node.delivery.retry_schedule import RetrySchedule, SchedulePolicy
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.outbox import Outbox
 from edge_node.outbox.rows import Row
@@ -66,7 +66,7 @@ class Wire:
 class Scene:
     def __init__(self, outbox: Outbox) -> None:
         self.outbox, self.live, self.slow, self.metrics = outbox, Wire(), Wire(), EdgeMetrics()
-        schedule = Schedule(SchedulePolicy(live_seconds=1e9, first_resend_seconds=1e6), random.Random(1))
+        schedule = RetrySchedule(SchedulePolicy(live_seconds=1e9, first_resend_seconds=1e6), random.Random(1))
         self.publisher = Publisher(
             outbox,
             schedule,

@@ -5,17 +5,17 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_node.delivery.retry_schedule import CHANNELS, Schedule, SchedulePolicy
+from edge_node.delivery.retry_schedule import CHANNELS, RetrySchedule, SchedulePolicy
 
 BOTH = frozenset(CHANNELS)
 OLD = float("-inf")
 
 
-def a_schedule(**policy: float) -> Schedule:
-    return Schedule(SchedulePolicy(**policy), random.Random(1))  # type: ignore[arg-type]
+def a_schedule(**policy: float) -> RetrySchedule:
+    return RetrySchedule(SchedulePolicy(**policy), random.Random(1))  # type: ignore[arg-type]
 
 
-def send(schedule: Schedule, now: float) -> str | None:
+def send(schedule: RetrySchedule, now: float) -> str | None:
     ticket = schedule.next(now, BOTH)
     if ticket is None:
         return None
@@ -24,7 +24,7 @@ def send(schedule: Schedule, now: float) -> str | None:
     return ticket.inspection_id
 
 
-def due_in(schedule: Schedule, inspection_id: str, now: float) -> float:
+def due_in(schedule: RetrySchedule, inspection_id: str, now: float) -> float:
     ticket = schedule.ticket(inspection_id)
     assert ticket is not None
     return ticket.due - now
@@ -66,7 +66,7 @@ def test_resends_back_off() -> None:
 def test_the_second_wait_adds_up_to_twice_the_first() -> None:
     waits = []
     for seed in range(50):
-        schedule = Schedule(SchedulePolicy(live_seconds=100, first_resend_seconds=2), random.Random(seed))
+        schedule = RetrySchedule(SchedulePolicy(live_seconds=100, first_resend_seconds=2), random.Random(seed))
         schedule.add("part", 1, captured=0.0, now=0.0)
         send(schedule, 0.0)
         send(schedule, 2.0)
@@ -185,7 +185,7 @@ def test_two_refusals_at_once_are_one_pause() -> None:
     assert 0.125 <= wait <= 0.25
 
 
-def refuse(schedule: Schedule, now: float) -> float:
+def refuse(schedule: RetrySchedule, now: float) -> float:
     """Send the next message, which the broker refuses; how long the channel then rests."""
     ticket = schedule.next(now, BOTH)
     assert ticket is not None
@@ -276,7 +276,7 @@ events = st.lists(
 )
 
 
-def play(schedule: Schedule, event: str, number: int, now: float, still_open: set[str]) -> None:
+def play(schedule: RetrySchedule, event: str, number: int, now: float, still_open: set[str]) -> None:
     name = f"part-{number}"
     match event:
         case "add" if name not in still_open:

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from edge_node.delivery.publisher import Publisher
-from edge_node.delivery.retry_schedule import Schedule, SchedulePolicy
-from edge_node.delivery.verdict_handler import Receipts
-from edge_node.gate.gate_controller import Gatekeeper, GatePolicy
+from edge_node.delivery.retry_schedule import RetrySchedule, SchedulePolicy
+from edge_node.delivery.verdict_handler import VerdictHandler
+from edge_node.gate.gate_controller import GateController, GatePolicy
 from edge_node.gate.gates.log import LogGate
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.drops import drop_message
@@ -32,13 +32,13 @@ class Desk:
 
     def __init__(self, outbox: Outbox, path: Path) -> None:
         self.outbox, self._path, self.metrics = outbox, path, EdgeMetrics()
-        self.schedule = Schedule(SchedulePolicy(live_seconds=1e9), random.Random(1))
+        self.schedule = RetrySchedule(SchedulePolicy(live_seconds=1e9), random.Random(1))
         topics, station = Topics(), Station.parse(STATION)
         self.publisher = Publisher(
             outbox, self.schedule, topics=topics, station=station, metrics=self.metrics, open_backlog=_no_backlog
         )
-        self.keeper = Gatekeeper(LogGate(), outbox, STATION, GatePolicy(), self.metrics, clock=lambda: 0.0)
-        self._receipts = Receipts(
+        self.keeper = GateController(LogGate(), outbox, STATION, GatePolicy(), self.metrics, clock=lambda: 0.0)
+        self._receipts = VerdictHandler(
             outbox, self.publisher, self.keeper, station=STATION, boot_id="boot", metrics=self.metrics
         )
 

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge_node.control.active_encoder import Mode
+from edge_node.control.active_encoder import ActiveEncoder
 from edge_node.encoding.backbones import EdgeBackbones, is_at_hand
 from edge_node.encoding.feature_encoder import FeatureEncoder, FeatureEncoders
 from edge_node.encoding.image_encoder import encoder_of
@@ -117,7 +117,7 @@ def test_the_backbone_is_loaded_once_for_all_pictures_codecs_and_profiles(
         real(self, model, taps, **options)
 
     monkeypatch.setattr(OnnxEngine, "__init__", counted)
-    mode = Mode(cache.encoders())
+    mode = ActiveEncoder(cache.encoders())
     mode.use(profile_for())
     for codec in ("png", "features"):
         mode.choose(codec)
@@ -175,7 +175,7 @@ REFUSALS = {
 def test_a_profile_that_does_not_fit_is_refused(
     changes: dict[str, Any], named: str, cache: Cache, profile_for: Callable[..., Profile]
 ) -> None:
-    mode = Mode(cache.encoders())
+    mode = ActiveEncoder(cache.encoders())
     mode.use(profile_for())
     before = mode.encoder
     with pytest.raises(MisconfiguredError, match=named):
@@ -204,9 +204,9 @@ import numpy as np
 import edge_node.app
 from edge_node.encoding.backbones import EdgeBackbones
 from edge_node.encoding.feature_encoder import FeatureEncoders
-from edge_node.control.active_encoder import Mode
+from edge_node.control.active_encoder import ActiveEncoder
 from patchline.wire.messages import Profile, ProfileCodec
-mode = Mode(FeatureEncoders(EdgeBackbones(threads=1, fetched=None), None))
+mode = ActiveEncoder(FeatureEncoders(EdgeBackbones(threads=1, fetched=None), None))
 mode.use(Profile(station="a/b/c", input_size=(32, 32), ladder=(ProfileCodec(codec="webp:80", artifact="a" * 64),)))
 mode.encoder.encode(np.zeros((40, 40, 3), np.uint8))
 assert "onnxruntime" not in sys.modules

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_node.gate.gate_controller import Gatekeeper, GatePolicy
+from edge_node.gate.gate_controller import GateController, GatePolicy
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.journal import read_journal
 from edge_node.outbox.outbox import Outbox
@@ -64,14 +64,14 @@ def metrics() -> EdgeMetrics:
 
 
 @pytest.fixture
-def keeper(gate: Notes, outbox: Outbox, clock: Clock, metrics: EdgeMetrics) -> Iterator[Gatekeeper]:
-    gatekeeper = Gatekeeper(gate, outbox, STATION, GatePolicy(deadline_seconds=2.0), metrics, clock=clock)
+def keeper(gate: Notes, outbox: Outbox, clock: Clock, metrics: EdgeMetrics) -> Iterator[GateController]:
+    gate_controller = GateController(gate, outbox, STATION, GatePolicy(deadline_seconds=2.0), metrics, clock=clock)
     stop = threading.Event()
-    thread = threading.Thread(target=gatekeeper.run, args=(stop,))
+    thread = threading.Thread(target=gate_controller.run, args=(stop,))
     thread.start()
-    yield gatekeeper
+    yield gate_controller
     stop.set()
-    gatekeeper.wake()
+    gate_controller.wake()
     thread.join()
 
 
@@ -98,7 +98,7 @@ def verdict(row: Row, outcome: Outcome = "normal", *, historical: bool = False) 
     ("outcome", "action"),
     [("normal", "accept"), ("anomalous", "reject"), ("unreadable", "reject"), ("uncalibrated", "accept")],
 )
-def test_a_verdict_in_time_decides(keeper: Gatekeeper, capture: Any, outcome: Outcome, action: str) -> None:
+def test_a_verdict_in_time_decides(keeper: GateController, capture: Any, outcome: Outcome, action: str) -> None:
     row = capture()
     keeper.watch(row)
     command = keeper.judge(row, verdict(row, outcome), received_at=101.9)
@@ -112,7 +112,7 @@ def test_uncalibrated_parts_can_be_rejected_by_setting() -> None:
 
 
 def test_without_a_verdict_the_default_acts_at_the_deadline(
-    keeper: Gatekeeper, capture: Any, gate: Notes, clock: Clock, eventually: Any, metrics: EdgeMetrics
+    keeper: GateController, capture: Any, gate: Notes, clock: Clock, eventually: Any, metrics: EdgeMetrics
 ) -> None:
     row = capture()
     keeper.watch(row)
@@ -129,7 +129,7 @@ def test_without_a_verdict_the_default_acts_at_the_deadline(
 
 
 def test_a_sleeping_gatekeeper_hears_of_a_part_that_is_late_already(
-    keeper: Gatekeeper, capture: Any, gate: Notes, clock: Clock, eventually: Any
+    keeper: GateController, capture: Any, gate: Notes, clock: Clock, eventually: Any
 ) -> None:
     row = capture()
     clock.now = 103.0
@@ -141,7 +141,7 @@ def test_nothing_moves_before_the_deadline_and_the_default_does_at_it(
     gate: Notes, outbox: Outbox, clock: Clock, capture: Any
 ) -> None:
     stop = threading.Event()
-    keeper = Gatekeeper(gate, outbox, STATION, GatePolicy(deadline_seconds=2.0), EdgeMetrics(), clock=clock)
+    keeper = GateController(gate, outbox, STATION, GatePolicy(deadline_seconds=2.0), EdgeMetrics(), clock=clock)
     row = capture()
     keeper.watch(row)
     clock.now = 101.99
@@ -159,7 +159,7 @@ def test_a_verdict_at_the_deadline_is_in_time_and_a_part_whose_deadline_is_now_i
     gate: Notes, outbox: Outbox, clock: Clock, capture: Any
 ) -> None:
     metrics = EdgeMetrics()
-    keeper = Gatekeeper(gate, outbox, STATION, GatePolicy(deadline_seconds=2.0), metrics, clock=clock)
+    keeper = GateController(gate, outbox, STATION, GatePolicy(deadline_seconds=2.0), metrics, clock=clock)
     row, late, moved = capture(), capture(), capture()
     outbox.claim_gate(moved.inspection_id, "accept", "verdict")
     keeper.settle(outbox.row(moved.inspection_id) or moved, "clock")
@@ -173,7 +173,7 @@ def test_a_verdict_at_the_deadline_is_in_time_and_a_part_whose_deadline_is_now_i
     assert metrics.registry.get_sample_value("vad_edge_gate_actions_total", missed) == 1
 
 
-def test_a_late_or_historical_verdict_never_moves_the_gate(keeper: Gatekeeper, capture: Any) -> None:
+def test_a_late_or_historical_verdict_never_moves_the_gate(keeper: GateController, capture: Any) -> None:
     row = capture()
     keeper.watch(row)
     assert keeper.judge(row, verdict(row), received_at=102.1) is None
@@ -181,7 +181,7 @@ def test_a_late_or_historical_verdict_never_moves_the_gate(keeper: Gatekeeper, c
 
 
 def test_after_a_reboot_a_part_still_under_way_is_watched_and_one_gone_by_is_noted(
-    keeper: Gatekeeper, capture: Any, clock: Clock, outbox: Outbox, gate: Notes, eventually: Any, tmp_path: Path
+    keeper: GateController, capture: Any, clock: Clock, outbox: Outbox, gate: Notes, eventually: Any, tmp_path: Path
 ) -> None:
     gone, claimed, foreign = capture(), capture(), capture()
     outbox.claim_gate(claimed.inspection_id, "accept", "verdict")
@@ -202,7 +202,7 @@ def test_after_a_reboot_a_part_still_under_way_is_watched_and_one_gone_by_is_not
 
 
 def test_what_cannot_be_written_down_does_not_move(
-    keeper: Gatekeeper,
+    keeper: GateController,
     capture: Any,
     clock: Clock,
     outbox: Outbox,
@@ -225,7 +225,7 @@ def _disk_full(*_: object) -> bool:
 
 
 def test_a_gate_that_does_not_obey_is_counted_and_not_asked_twice(
-    keeper: Gatekeeper, capture: Any, clock: Clock, gate: Notes, eventually: Any, metrics: EdgeMetrics
+    keeper: GateController, capture: Any, clock: Clock, gate: Notes, eventually: Any, metrics: EdgeMetrics
 ) -> None:
     gate.broken = True
     keeper.watch(capture())
@@ -239,7 +239,7 @@ def test_a_gate_that_does_not_obey_is_counted_and_not_asked_twice(
 def test_what_was_written_down_when_the_station_was_stopped_still_moves_the_gate(
     outbox: Outbox, gate: Notes, capture: Any, clock: Clock, metrics: EdgeMetrics
 ) -> None:
-    keeper = Gatekeeper(gate, outbox, STATION, GatePolicy(deadline_seconds=2.0), metrics, clock=clock)
+    keeper = GateController(gate, outbox, STATION, GatePolicy(deadline_seconds=2.0), metrics, clock=clock)
     row = capture()
     keeper.watch(row)
     command = keeper.judge(row, verdict(row, "anomalous"), received_at=101.0)
@@ -263,7 +263,7 @@ def test_a_part_that_was_closed_and_whose_gate_an_ended_boot_never_moved_is_note
     outbox.confirm(row.inspection_id, Closing(outcome="dropped", reason="capture_failed"))
     outbox.close()
     later = open_outbox("later")
-    keeper = Gatekeeper(gate, later, STATION, GatePolicy(), metrics)
+    keeper = GateController(gate, later, STATION, GatePolicy(), metrics)
     keeper.settle_closed()
     keeper.settle_closed()
     (line,) = read_journal(tmp_path / "outbox.sqlite")

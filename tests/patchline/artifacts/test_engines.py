@@ -5,21 +5,21 @@ import sys
 import numpy as np
 import pytest
 
-from patchline.artifacts.engines import EngineRoom
+from patchline.artifacts.engines import EngineCache
 from patchline.vision.backbones.onnx_engine import OnnxEngine
 from patchline.wire.errors import MisconfiguredError
 
 
 def test_backbones_run_in_onnx_runtime_by_default() -> None:
-    _, engine = EngineRoom(threads=1).choose("patchline_s", ())
+    _, engine = EngineCache(threads=1).choose("patchline_s", ())
     assert isinstance(engine, OnnxEngine)
 
 
 @pytest.mark.torch
 def test_any_other_device_is_torchs_and_gives_the_same_maps() -> None:
     pytest.importorskip("torch", reason="the torch extra is not installed")
-    key, engine = EngineRoom(threads=1).choose("patchline_s", ())
-    other_key, other = EngineRoom(threads=1, device="cpu:0").choose("patchline_s", ())
+    key, engine = EngineCache(threads=1).choose("patchline_s", ())
+    other_key, other = EngineCache(threads=1, device="cpu:0").choose("patchline_s", ())
     assert key == other_key
     assert not isinstance(other, OnnxEngine)
     batch = np.random.default_rng(0).standard_normal((1, 3, 64, 64)).astype(np.float32)
@@ -31,11 +31,11 @@ def test_any_other_device_is_torchs_and_gives_the_same_maps() -> None:
 def test_a_device_that_is_not_there_is_said_before_going_online() -> None:
     pytest.importorskip("torch", reason="the torch extra is not installed")
     with pytest.raises(MisconfiguredError, match="torch cannot use the device 'cuda:99'"):
-        EngineRoom(threads=1, device="cuda:99").choose("patchline_s", ())
+        EngineCache(threads=1, device="cuda:99").choose("patchline_s", ())
 
 
 def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "patchline.vision.backbones.torch_engine", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MisconfiguredError, match=r"patchline\[torch\]"):
-        EngineRoom(threads=1, device="cuda").choose("patchline_s", ())
+        EngineCache(threads=1, device="cuda").choose("patchline_s", ())

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from patchline.artifacts.engines import EngineRoom
+from patchline.artifacts.engines import EngineCache
 from patchline.artifacts.signatures import FOLDER, sign
-from patchline.artifacts.store import PROFILE_FILE, ArtifactShelf, open_shelf
+from patchline.artifacts.store import PROFILE_FILE, ArtifactStore, open_store
 from patchline.runtime import signing
 from patchline.runtime.signing import SigningKey, VerifyKey
 from patchline.wire.errors import MisconfiguredError
@@ -29,15 +29,15 @@ def folder(plant: Any, tmp_path: Path) -> Path:
     return out
 
 
-def opened(folder: Path) -> ArtifactShelf:
+def opened(folder: Path) -> ArtifactStore:
     key = VerifyKey(folder.parent / "owner.pem")
-    return open_shelf(folder, engine_for=EngineRoom(threads=1).engine_for, verify_key=key)
+    return open_store(folder, engine_for=EngineCache(threads=1).engine_for, verify_key=key)
 
 
 def test_what_is_signed_is_loaded_and_published_with_its_signature(folder: Path, plant: Any) -> None:
-    shelf = opened(folder)
-    assert len(shelf.artifacts) == 2
-    assert len(shelf.profiles[str(plant.station)].signature) == signing.SIGNATURE_BYTES
+    artifact_store = opened(folder)
+    assert len(artifact_store.artifacts) == 2
+    assert len(artifact_store.profiles[str(plant.station)].signature) == signing.SIGNATURE_BYTES
 
 
 def test_an_artifact_that_was_moved_or_replaced_by_a_newer_one_keeps_its_signature(folder: Path, plant: Any) -> None:
@@ -66,4 +66,4 @@ def test_what_is_not_signed_is_named_and_nothing_is_loaded(folder: Path, plant: 
 
 
 def test_without_a_key_nothing_has_to_be_signed(plant: Any) -> None:
-    assert open_shelf(plant.artifacts, engine_for=EngineRoom(threads=1).engine_for).artifacts
+    assert open_store(plant.artifacts, engine_for=EngineCache(threads=1).engine_for).artifacts

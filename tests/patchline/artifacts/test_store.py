@@ -10,8 +10,8 @@ import pytest
 
 from patchline.artifacts.artifact import save
 from patchline.artifacts.assets import FOLDER
-from patchline.artifacts.engines import EngineRoom
-from patchline.artifacts.store import PROFILE_FILE, ArtifactShelf, open_shelf
+from patchline.artifacts.engines import EngineCache
+from patchline.artifacts.store import PROFILE_FILE, ArtifactStore, open_store
 from patchline.commissioning.commission import Request, commission
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.messages import AssetReference, ProfileCodec, pack, sealed
@@ -20,8 +20,8 @@ from patchline.wire.topics import Station
 CAM1, CAM2 = Station("plant", "line1", "cam1"), Station("plant", "line1", "cam2")
 
 
-def opened(folder: Path) -> ArtifactShelf:
-    return open_shelf(folder, engine_for=EngineRoom(threads=1).engine_for)
+def opened(folder: Path) -> ArtifactStore:
+    return open_store(folder, engine_for=EngineCache(threads=1).engine_for)
 
 
 @pytest.fixture
@@ -30,12 +30,12 @@ def folder(plant: Any, tmp_path: Path) -> Path:
     return Path(shutil.copytree(plant.artifacts, tmp_path / "artifacts"))
 
 
-def test_every_artifact_of_a_profile_is_found_for_its_station(plant: Any, shelf: ArtifactShelf) -> None:
+def test_every_artifact_of_a_profile_is_found_for_its_station(plant: Any, artifact_store: ArtifactStore) -> None:
     for rung in plant.made.profile.ladder:
-        found = shelf.find(CAM1, rung.artifact)
+        found = artifact_store.find(CAM1, rung.artifact)
         assert found is not None
         assert found.codec == rung.codec
-        assert shelf.find(CAM2, rung.artifact) is None
+        assert artifact_store.find(CAM2, rung.artifact) is None
 
 
 def test_a_station_may_use_another_ones_artifact_if_its_profile_names_it(plant: Any, folder: Path) -> None:
@@ -48,26 +48,28 @@ def test_a_station_may_use_another_ones_artifact_if_its_profile_names_it(plant: 
 def test_a_replaced_artifact_is_still_found(request_for: Callable[..., Request], tmp_path: Path) -> None:
     for seed in (1, 2):
         made = commission(request_for(tmp_path, codecs=("png",), seed=seed), on_progress=lambda *_: None)
-    shelf = opened(tmp_path)
-    assert len(shelf.artifacts) == 2
-    assert all(shelf.find(CAM1, shelved.fingerprint) for shelved in shelf.artifacts)
-    assert shelf.profiles["plant/line1/cam1"].ladder[0].artifact == made.rungs[0].artifact.fingerprint
+    artifact_store = opened(tmp_path)
+    assert len(artifact_store.artifacts) == 2
+    assert all(artifact_store.find(CAM1, shelved.fingerprint) for shelved in artifact_store.artifacts)
+    assert artifact_store.profiles["plant/line1/cam1"].ladder[0].artifact == made.rungs[0].artifact.fingerprint
 
 
-def test_artifacts_of_one_backbone_share_its_engine(shelf: ArtifactShelf) -> None:
-    assert len({shelved.reader.kinship for shelved in shelf.artifacts}) == 1
+def test_artifacts_of_one_backbone_share_its_engine(artifact_store: ArtifactStore) -> None:
+    assert len({shelved.reader.batch_key for shelved in artifact_store.artifacts}) == 1
 
 
-def test_an_asset_is_found_only_while_a_profile_offers_it(plant: Any, shelf: ArtifactShelf, tmp_path: Path) -> None:
+def test_an_asset_is_found_only_while_a_profile_offers_it(
+    plant: Any, artifact_store: ArtifactStore, tmp_path: Path
+) -> None:
     (tmp_path / ("a" * 64)).write_bytes(b"codebook")
     rung = ProfileCodec(
         codec="webp:80",
-        artifact=shelf.artifacts[0].fingerprint,
+        artifact=artifact_store.artifacts[0].fingerprint,
         assets=(AssetReference(name="codebook", sha256="a" * 64, size=8),),
     )
     offering = sealed(msgspec.structs.replace(plant.made.profile, ladder=(rung,)))
-    assert ArtifactShelf(shelf.artifacts, [offering], tmp_path).asset("a" * 64) == tmp_path / ("a" * 64)
-    assert ArtifactShelf(shelf.artifacts, [plant.made.profile], tmp_path).asset("a" * 64) is None
+    assert ArtifactStore(artifact_store.artifacts, [offering], tmp_path).asset("a" * 64) == tmp_path / ("a" * 64)
+    assert ArtifactStore(artifact_store.artifacts, [plant.made.profile], tmp_path).asset("a" * 64) is None
     assert FOLDER == "assets"
 
 

@@ -14,10 +14,10 @@ from patchline.artifacts.tuning import (
     Cost,
     Outcome,
     decide,
+    describe,
     fits_of,
     margin_of,
     scores_of,
-    told,
 )
 from patchline.vision.detectors import DETECTORS
 from patchline.vision.scoring.evaluation import image_auroc
@@ -55,7 +55,7 @@ def test_another_fit_must_gain_far_more_than_another_score() -> None:
     better = Outcome({}, base.normal, base.planted + 0.1)
     for parameters, chosen in (({"score": "top"}, True), ({"whitening": "mean"}, False)):
         tuning = decide([base, Outcome(parameters, better.normal, better.planted)], SOURCES, seed=0)
-        assert bool(tuning.chosen) is chosen, told(tuning.tried[0])
+        assert bool(tuning.chosen) is chosen, describe(tuning.tried[0])
         assert tuning.tried[0].gain < FIT_MARGIN + 0.02
 
 
@@ -73,7 +73,7 @@ def test_a_larger_input_must_gain_more_the_more_pixels_it_has() -> None:
     asked, gain = outcome(1.0), 0.2
     for pixels, chosen in ((1, True), (8, False)):
         tuning = decide([asked, sized(pixels, gain)], SOURCES, seed=0)
-        assert bool(tuning.chosen) is chosen, told(tuning.tried[0])
+        assert bool(tuning.chosen) is chosen, describe(tuning.tried[0])
 
 
 def test_of_two_inputs_that_find_as_much_the_cheaper_is_taken() -> None:

@@ -14,13 +14,13 @@ torch = pytest.importorskip("torch", reason="the torch extra is not installed")
 from patchline.bench.gpu.command import main  # noqa: E402 - needs torch
 from patchline.bench.gpu.timing import seconds_a_call  # noqa: E402 - needs torch
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SMALL = ["--size", "64", "--normal", "3", "--test", "4", "--seconds", "0.005", "--rounds", "1", "--device", "cpu"]
 ONLY = """
 import sys
 TORCH_S_OWN = {"sympy", "mpmath", "networkx", "jinja2", "markupsafe", "filelock", "fsspec", "typing_extensions"}
 ALLOWED = {"torch", "torchgen", "functorch", "numpy", "PIL", *TORCH_S_OWN, *sys.stdlib_module_names}
-OURS = {"patchline.bench", "pictures", "vision", "patchline.wire"}
+OURS = {"patchline"}
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from typer.testing import CliRunner
 
-from analytics_service.records.decisions import Decisions, Judged
+from analytics_service.records.decisions import Decisions, RecordedVerdict
 from analytics_service.records.records import Records
 from edge_node.outbox.outbox import Outbox
 from edge_node.outbox.rows import Closing, Row, Trigger
@@ -47,7 +47,7 @@ class Line:
             self.records.store(Decisions(dropped=[(DropMessage(**identity, reason=reason), at)]))  # type: ignore[arg-type]
             return
         verdict = Verdict(**identity, outcome="normal", received_sha256="0" * 64, judged_at=at)
-        self.records.store(Decisions(judged=[Judged(verdict, to_json(verdict))]))
+        self.records.store(Decisions(judged=[RecordedVerdict(verdict, to_json(verdict))]))
 
     def close(self, row: Row, outcome: str = "normal") -> None:
         self.outbox.confirm(row.inspection_id, Closing(outcome=outcome))

@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from edge_node.encoding.backbones import EdgeBackbones, is_at_hand
-from patchline.artifacts.engines import EngineRoom, read_weights
+from patchline.artifacts.engines import EngineCache, read_weights
 from patchline.cli.weights import app
 from patchline.vision.backbones import BACKBONES, store
 from patchline.wire.errors import EXIT_MISCONFIGURED, UnavailableError
@@ -68,8 +68,8 @@ def test_the_int8_form_is_printed_beside_the_float_one_and_used_by_name(
     assert set(figures["relative_errors"]) == set(TAPS)
     assert NAME in run("list")[1]
 
-    key, engine = EngineRoom(threads=1).choose(NAME, ())
-    plain, exact = EngineRoom(threads=1).choose("patchline_s", ())
+    key, engine = EngineCache(threads=1).choose(NAME, ())
+    plain, exact = EngineCache(threads=1).choose("patchline_s", ())
     assert (key.name, key.taps) == (NAME, TAPS)
     assert key.sha256 != plain.sha256
     batch = np.random.default_rng(1).standard_normal((1, 3, 64, 64)).astype(np.float32)

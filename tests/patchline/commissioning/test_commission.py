@@ -13,8 +13,8 @@ from PIL import Image
 
 from analytics_service.models.store_watcher import remove_older
 from patchline.artifacts.artifact import load, look_at_folder
-from patchline.artifacts.engines import EngineRoom
-from patchline.artifacts.store import OLDER_FOLDER, open_shelf
+from patchline.artifacts.engines import EngineCache
+from patchline.artifacts.store import OLDER_FOLDER, open_store
 from patchline.commissioning.commission import Request, commission
 from patchline.commissioning.commissioned import Commissioned
 from patchline.pictures.products import PRODUCTS
@@ -164,9 +164,9 @@ def test_putting_an_older_profile_back_is_the_way_back_and_what_it_names_stays(
     assert unpack(older.read_bytes(), Profile) == first.profile
     assert first.profile != second.profile
     older.replace(first.profile_path)
-    engines = EngineRoom(threads=1)
-    shelf = open_shelf(out, engine_for=engines.engine_for)
-    assert shelf.profiles[first.profile.station] == first.profile
+    engines = EngineCache(threads=1)
+    artifact_store = open_store(out, engine_for=engines.engine_for)
+    assert artifact_store.profiles[first.profile.station] == first.profile
     assert remove_older(out, before=time.time() + 3600) == 0
     first.profile_path.write_bytes(pack(second.profile))
     assert remove_older(out, before=time.time() + 3600) == 1
@@ -222,8 +222,8 @@ def test_a_drawn_product_is_told_from_its_defect(request_for: Callable[..., Requ
     for number in range(24):
         Image.fromarray(washer.draw(rng, size).pixels).save(data / f"{number:02}.png")
     made = quietly(request_for(tmp_path / "out", data=data, codecs=("webp:90",), input_size=size))
-    shelf = open_shelf(tmp_path / "out", engine_for=EngineRoom(threads=1).engine_for)
-    judge = shelf.artifacts[0]
+    artifact_store = open_store(tmp_path / "out", engine_for=EngineCache(threads=1).engine_for)
+    judge = artifact_store.artifacts[0]
     codec = codec_of("webp:90")
 
     def score(pixels: NDArray[np.uint8]) -> float:

@@ -3,7 +3,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchline.mqtt.acknowledgement_order import Receipts
+from patchline.mqtt.acknowledgement_order import AcknowledgementOrder
 
 
 class Wakes:
@@ -14,9 +14,9 @@ class Wakes:
         self.count += 1
 
 
-def expecting(count: int) -> tuple[Receipts, Wakes, list[Callable[[], None]]]:
+def expecting(count: int) -> tuple[AcknowledgementOrder, Wakes, list[Callable[[], None]]]:
     wakes = Wakes()
-    receipts = Receipts(wakes)
+    receipts = AcknowledgementOrder(wakes)
     return receipts, wakes, [receipts.expect(packet_id) for packet_id in range(1, count + 1)]
 
 

@@ -218,7 +218,7 @@ def test_after_a_crash_of_the_broker_the_link_and_its_subscriptions_come_back(
     assert not end.link.wait_connected(0.0)
     mosquitto.restart()
     eventually(lambda: len(end.connections) == 2)
-    assert end.connections[1].epoch > end.connections[0].epoch
+    assert end.connections[1].session > end.connections[0].session
     end.publish(unique_topic, b"again")
     eventually(lambda: end.deliveries)
     assert end.payloads() == [b"again"]  # paho did not send the lost one behind our back

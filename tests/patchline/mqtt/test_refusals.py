@@ -88,7 +88,7 @@ def test_the_terms_are_the_lower_of_ours_and_the_brokers(scripted_broker: Script
     limits = b"\x21\x00\x02" + b"\x27\x00\x00\x01\x2c"  # Receive Maximum 2, Maximum Packet Size 300
     end = make_link(scripted_broker([b"\x20\x0b\x01\x00\x08" + limits]), client_id="c", max_inflight=9)
     (connection,) = end.connections
-    assert (connection.epoch, connection.session_present) == (1, True)
+    assert (connection.session, connection.session_present) == (1, True)
     assert (connection.window, connection.max_packet_bytes) == (2, 300)
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from patchline.mqtt.delivery import Acknowledged
 from patchline.mqtt.packets import Publication
-from patchline.mqtt.send_window import Request, TooLargeError, Window
+from patchline.mqtt.send_window import Request, SendWindow, TooLargeError
 from patchline.wire.errors import MisconfiguredError, UnavailableError
 
 
@@ -10,13 +10,13 @@ def request(fates: list[Acknowledged], *, packet_bytes: int = 10) -> Request:
     return Request(Publication("a/b", b"x", 1, retain=False, properties=None, packet_bytes=packet_bytes), fates.append)
 
 
-def open_window(capacity: int, limit_bytes: int = 100) -> Window:
-    window = Window(1000)
+def open_window(capacity: int, limit_bytes: int = 100) -> SendWindow:
+    window = SendWindow(1000)
     window.open(capacity, limit_bytes)
     return window
 
 
-def send_all(window: Window) -> list[int]:
+def send_all(window: SendWindow) -> list[int]:
     ids: list[int] = []
     while (taken := window.take()) is not None:
         ids.append(len(ids) + 1)
@@ -26,7 +26,7 @@ def send_all(window: Window) -> list[int]:
 
 def test_a_window_that_is_not_open_takes_nothing() -> None:
     with pytest.raises(UnavailableError, match="not connected"):
-        Window(1000).offer(request([]))
+        SendWindow(1000).offer(request([]))
 
 
 def test_a_window_takes_no_more_than_its_capacity_waiting_or_in_flight() -> None:
@@ -68,7 +68,7 @@ def test_an_acknowledgement_of_nothing_is_ignored() -> None:
 
 
 def test_what_is_too_large_is_refused_with_both_figures_whether_connected_or_not() -> None:
-    for window, limit in ((open_window(1, 99), 99), (Window(99), 99)):
+    for window, limit in ((open_window(1, 99), 99), (SendWindow(99), 99)):
         with pytest.raises(TooLargeError) as caught:
             window.offer(request([], packet_bytes=100))
         assert (caught.value.packet_bytes, caught.value.limit_bytes) == (100, limit)

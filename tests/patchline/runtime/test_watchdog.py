@@ -1,6 +1,6 @@
 """A loop that hangs is told from one that is idle."""
 
-from patchline.runtime.watchdog import Pulse
+from patchline.runtime.watchdog import Watchdog
 
 
 class Clock:
@@ -12,30 +12,30 @@ class Clock:
 
 def test_a_loop_is_stuck_only_while_it_is_at_one_task_for_too_long() -> None:
     clock = Clock()
-    pulse = Pulse(clock)
-    with pulse.working("worker"):
+    watchdog = Watchdog(clock)
+    with watchdog.working("worker"):
         clock.now += 59
-        assert pulse.stuck() == []
+        assert watchdog.stuck() == []
         clock.now += 2
-        assert pulse.stuck() == ["the worker has been at one task for 61 s"]
-    assert pulse.stuck() == []
+        assert watchdog.stuck() == ["the worker has been at one task for 61 s"]
+    assert watchdog.stuck() == []
 
 
 def test_a_loop_that_tries_again_and_again_is_not_stuck() -> None:
     clock = Clock()
-    pulse = Pulse(clock)
-    with pulse.working("capture"):
+    watchdog = Watchdog(clock)
+    with watchdog.working("capture"):
         for _ in range(5):
             clock.now += 50
-            pulse.beat("capture")
+            watchdog.beat("capture")
     clock.now += 1000
-    assert pulse.stuck() == []
+    assert watchdog.stuck() == []
 
 
 def test_an_idle_loop_may_wait_for_ever() -> None:
     clock = Clock()
-    pulse = Pulse(clock)
-    with pulse.working("inbox"):
+    watchdog = Watchdog(clock)
+    with watchdog.working("inbox"):
         pass
     clock.now += 1e6
-    assert pulse.stuck() == []
+    assert watchdog.stuck() == []

@@ -92,8 +92,8 @@ def _as_another_station(site: SiteUnderAttack) -> Refused:
 def _own_frame(site: SiteUnderAttack, payload: bytes, **changes: object) -> bytes:
     """A frame as the attacker's station would send it, around any payload."""
     frame: FrameMessage = unpack(_recorded(site, TOP), FrameMessage)
-    shelf = site.serve_folder / "artifacts" / str(SIDE) / "profile.msgpack"
-    profile: Profile = unpack(shelf.read_bytes(), Profile)
+    artifact_store = site.serve_folder / "artifacts" / str(SIDE) / "profile.msgpack"
+    profile: Profile = unpack(artifact_store.read_bytes(), Profile)
     forged = {
         "inspection_id": f"{len(payload):08d}-0000-4000-8000-{sha256_of(payload)[:12]}",
         "station": str(SIDE),
@@ -200,8 +200,8 @@ def _signed_by_a_stranger(profile: Profile, site: SiteUnderAttack) -> Profile:
 
 def _artifact_of_another_signature(profile: Profile, site: SiteUnderAttack) -> Profile:
     """The owner's true signature over an artifact, put where one over a profile belongs."""
-    shelf = site.serve_folder / "artifacts"
-    signature = signing.from_file(shelf / "signatures" / f"{profile.ladder[0].artifact}{signing.SUFFIX}")
+    artifact_store = site.serve_folder / "artifacts"
+    signature = signing.from_file(artifact_store / "signatures" / f"{profile.ladder[0].artifact}{signing.SUFFIX}")
     return msgspec.structs.replace(profile, signature=signature)
 
 

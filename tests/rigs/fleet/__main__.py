@@ -31,7 +31,7 @@ from patchline.replay.shared_bank import share
 from patchline.vision.codecs.lookup import codec_of
 from patchline.vision.pixels.preprocessing import resize
 from patchline.wire.topics import Station
-from tests.rigs.fleet.devices import Orders, Told
+from tests.rigs.fleet.devices import DevicePlan, Told
 from tests.rigs.fleet.memory import Memory, Sampler
 
 CODEC = "webp:80"
@@ -116,7 +116,7 @@ def _play(
         try:
             names = list(frames)
             for number in range(processes):
-                orders = Orders(
+                orders = DevicePlan(
                     port=broker.port,
                     frames={station: frames[station] for station in names[number::processes]},
                     parts=parts,

@@ -39,7 +39,7 @@ _KEEPALIVE_SECONDS = 60
 _STACK_BYTES = 256 * 1024
 
 
-class Orders(msgspec.Struct, frozen=True, kw_only=True):
+class DevicePlan(msgspec.Struct, frozen=True, kw_only=True):
     """What a process of simulated edge nodes is told.
 
     Attributes:
@@ -85,7 +85,9 @@ class Device:
         told: What all of them tell, written under `lock`.
     """
 
-    def __init__(self, station: str, payloads: list[bytes], orders: Orders, told: Told, lock: threading.Lock) -> None:
+    def __init__(
+        self, station: str, payloads: list[bytes], orders: DevicePlan, told: Told, lock: threading.Lock
+    ) -> None:
         self._station, self._payloads, self._orders, self._told, self._lock = station, payloads, orders, told, lock
         self._rng = random.Random(f"{station} {orders.seed}")
         self._boot, self._numbers = uuid.uuid4().hex, 0
@@ -191,7 +193,7 @@ class Device:
 def main(path: Path) -> None:
     """Play the stations of an order until all are finished or patience ends, and write what they have to tell."""
     threading.stack_size(_STACK_BYTES)
-    orders = msgspec.json.decode(path.read_bytes(), type=Orders)
+    orders = msgspec.json.decode(path.read_bytes(), type=DevicePlan)
     told, lock = Told(), threading.Lock()
     pictures = {
         folder: [file.read_bytes() for file in sorted(Path(folder).iterdir())] for folder in set(orders.frames.values())

@@ -15,7 +15,7 @@ from patchline.replay.processes import Program
 from patchline.replay.settings_files import toml
 from patchline.wire.errors import MisconfiguredError, UnavailableError
 
-RULES = Path(__file__).resolve().parents[2] / "dashboards" / "prometheus"
+RULES = Path(__file__).resolve().parents[3] / "dashboards" / "prometheus"
 SITE = "plant/line-1"
 STATIONS = {"washers": "washer", "boards": "board"}
 TAKT_SECONDS = 1.0

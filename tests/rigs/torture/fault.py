@@ -41,7 +41,7 @@ class Fault:
     why_not: Callable[[], str] = possible
     drops: frozenset[str] = frozenset({"interrupted"})
     strangers: bool = False
-    letters: bool = False
+    dead_letters: bool = False
     parts: int = 20
     kills: bool = False
 

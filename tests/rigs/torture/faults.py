@@ -113,13 +113,13 @@ FAULTS: dict[str, Fault] = {
         name="damaged envelopes",
         how="recorded messages truncated, extended, nested 100,000 deep, with huge lengths",
         strike=strangers.damaged,
-        strangers=True, letters=True,
+        strangers=True, dead_letters=True,
     ),
     "F15": Fault(
         name="bits flipped in pictures on their way",
         how="chaos proxy between station and broker",
         strike=wires.flip_bits,
-        letters=True,
+        dead_letters=True,
         needs=Needs(proxied=True),
     ),
     "F15s": Fault(
@@ -130,7 +130,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "F16": Fault(
         name="decompression bomb", how="a WebP of 40 bytes that claims 268 Mpx", strike=strangers.bomb,
-        strangers=True, letters=True
+        strangers=True, dead_letters=True
     ),
     "F17": Fault(
         name="oversized message",
@@ -141,11 +141,11 @@ FAULTS: dict[str, Fault] = {
         name="unknown message kind",
         how="recorded messages of a kind from the future",
         strike=strangers.of_the_future,
-        strangers=True, letters=True,
+        strangers=True, dead_letters=True,
     ),
     "F19": Fault(
         name="unknown artifact", how="recorded messages that name no artifact", strike=strangers.of_nobody,
-        strangers=True, letters=True,
+        strangers=True, dead_letters=True,
     ),
     "F19p": Fault(
         name="profile changes under way",

@@ -52,9 +52,9 @@ def examine(rig: Rig, fault: Fault) -> Finding:
     twice = [part for part, times in Counter(rig.moved()).items() if times > 1]
     told += [f"the gate moved more than once for {inspection}" for inspection in twice]
     told += _of_the_journal(rig, journal)
-    books, letters = _books(rig)
+    books, dead_letters = _books(rig)
     told += _of_the_records(books, account, fault)
-    if fault.letters and not letters:
+    if fault.dead_letters and not dead_letters:
         told.append("no dead letter: nothing was injected")
     return Finding(
         account=account,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tests.rigs.torture.table import markdown, read
 
-ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "patchline.bench" / "results" / "torture.json"
+ROOT = Path(__file__).resolve().parents[3]
+RESULTS = ROOT / "docs" / "results" / "torture.json"
 PAGE = ROOT / "docs" / "faults.md"
 _START, _END = "<!-- figures -->\n", "<!-- end of figures -->"
 

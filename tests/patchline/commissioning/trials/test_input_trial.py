@@ -15,8 +15,8 @@ from edge_node.encoding.image_encoder import encoder_of
 from patchline.artifacts import tuning
 from patchline.artifacts.artifact import load
 from patchline.artifacts.assets import FOLDER
-from patchline.artifacts.engines import EngineRoom
-from patchline.artifacts.store import open_shelf
+from patchline.artifacts.engines import EngineCache
+from patchline.artifacts.store import open_store
 from patchline.cli.app import app
 from patchline.commissioning.commission import Request, commission
 from patchline.commissioning.commissioned import Commissioned
@@ -120,7 +120,7 @@ def test_too_few_pictures_change_nothing(tmp_path: Path) -> None:
 def test_pictures_go_through_an_image_codec_and_past_one_that_would_have_to_learn(weights: Path, codec: str) -> None:
     assert weights.is_dir()
     taps = ("features.6", "features.13")
-    chosen = choose((codec or "png",), EngineRoom(threads=1), backbone="mobilenet_v2", taps=taps)
+    chosen = choose((codec or "png",), EngineCache(threads=1), backbone="mobilenet_v2", taps=taps)
     stride, send = way_of(chosen, codec)
     pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3)).astype(np.uint8)
     found = send(pictures)
@@ -181,7 +181,7 @@ def test_edge_and_service_work_at_the_size_chosen(
 
     features = FeatureEncoders(EdgeBackbones(threads=1, fetched=fetched), fetched)
     payload = encoder_of(profile, codec, features=features).encode(np.full((96, 192, 3), 120, np.uint8)).payload
-    shelved = open_shelf(request.out, engine_for=EngineRoom(threads=1).engine_for).find(
+    shelved = open_store(request.out, engine_for=EngineCache(threads=1).engine_for).find(
         request.station, profile.ladder[0].artifact
     )
     assert shelved is not None

@@ -11,7 +11,7 @@ BACKLOG_SHARE = 2
 """Historical parts in one micro-batch at most: a live part never waits behind more of them than this."""
 
 
-class Arrivals:
+class DeliveryQueue:
     """Deliveries between the network threads and the worker.
 
     The receive maximum asks the broker for the same, but MQTT 3.1.1 knows none and Mosquitto 2.0 keeps to it for the
