@@ -255,7 +255,7 @@ def node(ground: Ground, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     }
     made = assemble(EdgeSettings(**table), Stops(threading.Event(), threading.Event()))
     _hand(made, "profile", m.pack(ground.profile))
-    assert made.mode.encoder is not None
+    assert made.active_encoder.encoder is not None
     yield made
     made.outbox.close()
 
