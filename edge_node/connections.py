@@ -12,11 +12,10 @@ from patchline.mqtt.delivery import Connection, Delivery
 from patchline.mqtt.link import Link
 from patchline.mqtt.settings import LinkSettings, Subscription, TlsSettings
 from patchline.mqtt.uplink import Uplink
-from patchline.wire.topics import Channel, Station, Topics
+from patchline.wire.channels import read_by
+from patchline.wire.topics import Station, Topics
 
 _log = logging.getLogger(__name__)
-
-_DOWNLINKS: tuple[Channel, ...] = ("verdict", "profile", "asset", "command")
 
 
 def uplink_of(settings: EdgeSettings) -> Uplink | None:
@@ -87,7 +86,7 @@ def live_link(
 
 
 def _downlinks(settings: EdgeSettings, station: Station, topics: Topics) -> list[Subscription]:
-    filters = [topics.of(station, channel) for channel in _DOWNLINKS]
+    filters = [topics.of(station, channel) for channel in read_by("station")]
     filters.append(topics.service_status(station.site))
     if settings.trigger.topic:
         filters.append(settings.trigger.topic)

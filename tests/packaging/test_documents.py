@@ -11,7 +11,7 @@ from patchline.cli.verbs import VERBS
 from patchline.vision.backbones import BACKBONES
 from patchline.vision.codecs import CODECS, FEATURE_CODECS
 from patchline.vision.detectors import DETECTORS
-from patchline.wire.topics import CHANNELS
+from patchline.wire.channels import CHANNELS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
