@@ -11,7 +11,7 @@ import yaml
 from patchline.wire import messages
 from patchline.wire.topics import CHANNELS, DEFAULT_PREFIX
 
-DOCUMENT_PATH = Path(__file__).parents[3] / "docs" / "asyncapi.yaml"
+DOCUMENT_PATH = Path(__file__).parents[3] / "docs" / "reference" / "asyncapi.yaml"
 VECTORS = Path(__file__).parent / "vectors"
 KINDS = (
     messages.EdgeMessage,
