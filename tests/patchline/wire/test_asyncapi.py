@@ -12,7 +12,7 @@ from patchline.wire import messages
 from patchline.wire.channels import CHANNELS
 from patchline.wire.topics import DEFAULT_PREFIX
 
-DOCUMENT_PATH = Path(__file__).parents[3] / "docs" / "asyncapi.yaml"
+DOCUMENT_PATH = Path(__file__).parents[3] / "docs" / "reference" / "asyncapi.yaml"
 VECTORS = Path(__file__).parent / "vectors"
 KINDS = (
     messages.EdgeMessage,
