@@ -1,6 +1,5 @@
 """The service, put together: `run` is the checklist of its life, from top to bottom."""
 
-import importlib.metadata
 import logging
 import threading
 import time
@@ -31,6 +30,7 @@ from patchline.mqtt.delivery import Delivery
 from patchline.mqtt.tls import context_of
 from patchline.runtime.shutdown import shutdown_on_signal_or_failure
 from patchline.runtime.signing import VerifyKey
+from patchline.runtime.version import program_version
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.messages import ServiceStatus
 from patchline.wire.topics import Station, Topics
@@ -198,9 +198,7 @@ def _publication(checked: Checked, artifact_store: CurrentArtifacts, outlet: Liv
         outlet,
         library=artifact_store,
         topics=checked.topics,
-        birth=ServiceStatus(
-            name=name, online=True, instance=uuid.uuid4().hex, version=importlib.metadata.version("patchline")
-        ),
+        birth=ServiceStatus(name=name, online=True, instance=uuid.uuid4().hex, version=program_version()),
         topic=checked.topics.service_status(checked.site, name),
     )
 

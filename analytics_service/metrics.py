@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from patchline.mqtt.certificate_expiry import Ending, endings
 from patchline.mqtt.settings import TlsSettings
+from patchline.runtime.version import program_version
 from patchline.runtime.watchdog import Watchdog
 from patchline.wire.messages import OUTCOMES, DropReason
 
@@ -33,6 +34,10 @@ class Metrics:
         self.registry = registry
         self.watchdog = Watchdog()
         ProcessCollector(registry=registry)
+        self.build = Gauge(
+            "vad_analytics_build_info", "1, with the version that runs as its label", ["version"], registry=registry
+        )
+        self.build.labels(program_version()).set(1)
         self.verdicts = Counter("vad_analytics_verdicts", "Parts judged, by outcome", ["outcome"], registry=registry)
         self.repeats = Counter(
             "vad_analytics_repeats", "Parts that came again and got their stored verdict", registry=registry

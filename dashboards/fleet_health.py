@@ -88,6 +88,14 @@ UP = Row(
             thresholds=((None, "red"), (2592000, "green")),
         ),
         Panel(
+            title="Versions that run",
+            kind="table",
+            queries=[Query("vad_edge_build_info or vad_analytics_build_info", "{{version}}")],
+            unit="none",
+            description="Of patchline, by program.",
+            width=12,
+        ),
+        Panel(
             title="Artifacts that can judge",
             kind="table",
             queries=[Query("vad_analytics_artifact_info", "{{artifact}}")],

@@ -4,7 +4,6 @@ import random
 import threading
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from uuid import uuid4
 
@@ -36,6 +35,7 @@ from edge_node.settings import EdgeSettings, GateTable
 from patchline.mqtt.link import Link
 from patchline.mqtt.uplink import Uplink
 from patchline.runtime.signing import VerifyKey
+from patchline.runtime.version import program_version
 from patchline.wire.topics import Station, Topics
 
 
@@ -230,7 +230,7 @@ def _status_publisher(
         Station.parse(settings.station),
         Topics(settings.prefix),
         boot_id=boot_id,
-        version=_version(),
+        version=program_version(),
         active_encoder=active_encoder,
         cache=cache,
         outbox=outbox,
@@ -276,10 +276,3 @@ def _route(node: Node, settings: EdgeSettings) -> None:
     node.inbox.on("command", node.profile_updates.receive_command)
     if node.trigger_overflow is not None and settings.trigger.topic:
         node.inbox.on(settings.trigger.topic, node.trigger_overflow.receive)
-
-
-def _version() -> str:
-    try:
-        return version("patchline")
-    except PackageNotFoundError:
-        return "unknown"

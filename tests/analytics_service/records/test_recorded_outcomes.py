@@ -1,7 +1,6 @@
 """A part ends once: a verdict and a drop of it contend for one row, whoever decides, and however old the database."""
 
 import multiprocessing
-import os
 import threading
 import uuid
 from collections.abc import Iterator
@@ -298,11 +297,9 @@ def test_a_row_of_an_older_patchline_that_still_runs_stands_and_is_forgotten(rec
     assert records.counts()["inspections"] == 0
 
 
-@pytest.mark.skipif("PATCHLINE_POSTGRES" not in os.environ, reason="PATCHLINE_POSTGRES does not name a database")
-def test_a_database_user_that_may_make_no_tables_is_told_what_to_do() -> None:
-    url = os.environ["PATCHLINE_POSTGRES"]
+def test_a_database_user_that_may_make_no_tables_is_told_what_to_do(postgresql: str) -> None:
+    url = postgresql
     engine = open_engine(url)
-    METADATA.drop_all(engine)
     old_database(url).dispose()
     name = f"reader_{uuid.uuid4().hex[:8]}"
     with engine.begin() as connection:
@@ -318,16 +315,13 @@ def test_a_database_user_that_may_make_no_tables_is_told_what_to_do() -> None:
         engine.dispose()
 
 
-@pytest.mark.skipif("PATCHLINE_POSTGRES" not in os.environ, reason="PATCHLINE_POSTGRES does not name a database")
 def test_a_worker_that_is_frozen_in_the_middle_of_a_decision_does_not_stop_the_others(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, postgresql: str
 ) -> None:
     """It holds its part's row: the database gives it up, and the part is decided by whoever gets it then."""
     monkeypatch.setattr("analytics_service.records.tables.IDLE_IN_TRANSACTION_SECONDS", 1)
-    url = os.environ["PATCHLINE_POSTGRES"]
-    engine = open_engine(url)
-    METADATA.drop_all(engine)
-    records = Records(url)
+    engine = open_engine(postgresql)
+    records = Records(postgresql)
     frozen = engine.connect()
     try:
         frozen.execute(sql.insert(ENDS).values(inspection_id=id_of(1), kind="drops", at=1.0))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from patchline.bench.detectors.ablation import ABLATION, PAPER, RELATIVE
+from patchline.bench.detectors.ablation import ABLATION, PAPER
 from patchline.vision.detectors.fapm import Fapm
 from patchline.vision.detectors.fapm_cells import split
 from patchline.vision.detectors.fapm_memory import CellMemory
@@ -257,7 +257,6 @@ def test_the_rows_of_table_2_differ_as_its_ticks_do() -> None:
     }
     assert PAPER.keys() == ABLATION.keys()
     assert fit(pictures(6, 1), **ABLATION["E"]).parameters == fit(pictures(6, 1)).parameters
-    assert fit(pictures(6, 1), **RELATIVE).parameters["adaptive"] == "relative"
 
 
 def test_without_all_that_is_its_own_it_is_patchcore() -> None:

@@ -1,23 +1,49 @@
-"""Intervals of differences between two ways of scoring the same pictures.
+"""The paired bootstrap: intervals of the difference between two ways of scoring the same pictures.
 
-Pictures are resampled, normal and anomalous ones each among themselves, the same ones for both sides; an interval is
-between percentiles of the differences (Efron and Tibshirani, 1993, chapter 13). Categories are resampled one by
-one, and the difference of their means comes from adding up resamples: a mean's interval is narrower than its members'.
+Pictures are resampled, the same ones for both sides, and an interval lies between percentiles of the differences (Efron
+and Tibshirani, 1993, chapter 13).
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-THRESHOLDS = 400
+RESAMPLES, THRESHOLDS = 2000, 400
 
-Scores = NDArray[np.float32]
+Scores = NDArray[np.floating]
 Flags = NDArray[np.bool_]
 Resamples = NDArray[np.float64]
 
 
-def draws(truth: Flags, *, resamples: int, seed: Sequence[int]) -> NDArray[np.int64]:
+def bootstrap_interval(
+    anomalous: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    seed: int,
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> tuple[float, float] | None:
+    """Interval of the difference of two image AUROCs, first minus second; None where there is nothing to tell apart.
+
+    Args:
+        anomalous: `(N,)`, the truth; normal and anomalous pictures are resampled each among themselves.
+        first: `(N,)` scores.
+        second: `(N,)` scores of the same pictures.
+        seed: Of the resampling.
+        confidence: Of the interval.
+        resamples: How many.
+    """
+    truth = np.asarray(anomalous, dtype=bool).ravel()
+    if truth.all() or not truth.any():
+        return None
+    drawn = draws(truth, resamples=resamples, seed=seed)
+    of_first, of_second = (auroc_resamples(truth, np.asarray(each).ravel(), drawn) for each in (first, second))
+    return interval(of_first - of_second, confidence)
+
+
+def draws(truth: Flags, *, resamples: int, seed: int | Sequence[int]) -> NDArray[np.int64]:
     """How often each picture is in each resample, (resamples, N); as many normal and anomalous ones as there are."""
     rng = np.random.default_rng(seed)
     drawn = np.zeros((resamples, truth.size), np.int64)
@@ -29,7 +55,13 @@ def draws(truth: Flags, *, resamples: int, seed: Sequence[int]) -> NDArray[np.in
 
 
 def auroc_resamples(truth: Flags, scores: Scores, drawn: NDArray[np.int64]) -> Resamples:
-    """The image AUROC of every resample, (resamples,); ties count half."""
+    """The image AUROC of every resample, (resamples,); ties count half.
+
+    Args:
+        truth: `(N,)`, which pictures are anomalous.
+        scores: `(N,)`.
+        drawn: `(resamples, N)`, how often each picture is in each resample.
+    """
     wins = (np.sign(scores[truth][:, None] - scores[~truth][None, :]) + 1) / 2
     positives, negatives = drawn[:, truth], drawn[:, ~truth]
     won = np.einsum("rp,rp->r", positives.astype(np.float64), negatives @ wins.T)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from patchline.bench.paired_bootstrap import auroc_resamples, draws, interval, pixel_f1_resamples
 from patchline.vision.scoring import evaluation
+from patchline.vision.scoring.bootstrap import auroc_resamples, draws, interval, pixel_f1_resamples
 
 
 def test_one_resample_that_takes_every_picture_once_is_the_measure_itself() -> None:
@@ -24,18 +24,6 @@ def test_resamples_keep_the_numbers_of_normal_and_anomalous_pictures() -> None:
     assert (drawn[:, truth].sum(axis=1) == 5).all()
     assert (drawn[:, ~truth].sum(axis=1) == 9).all()
     assert np.array_equal(drawn, draws(truth, resamples=50, seed=[1, 2]))
-
-
-def test_the_interval_of_a_difference_agrees_with_the_one_of_the_evaluation_room() -> None:
-    rng = np.random.default_rng(2)
-    truth = np.arange(120) < 50
-    first = (rng.standard_normal(120) + 1.5 * truth).astype(np.float32)
-    second = (rng.standard_normal(120) + 1.0 * truth).astype(np.float32)
-    drawn = draws(truth, resamples=4000, seed=[3])
-    low, high = interval(auroc_resamples(truth, first, drawn) - auroc_resamples(truth, second, drawn))
-    expected = evaluation.bootstrap_interval(truth, first, second, seed=4, resamples=4000)
-    assert expected is not None
-    np.testing.assert_allclose((low, high), expected, atol=0.01)
 
 
 def test_an_interval_lies_between_its_percentiles() -> None:
