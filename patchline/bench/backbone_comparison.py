@@ -20,9 +20,6 @@ from patchline.vision.pixels.arrays import FeatureMaps, Pixels, Size
 from patchline.vision.pixels.preprocessing import normalise, resize
 from patchline.vision.scoring import evaluation
 
-HALF: dict[str, dict[str, Any]] = {"patchcore": {"bank_dtype": "float16"}}
-"""Detector -> the parameters that make its artifact a float16 one."""
-
 BATCH, RESAMPLES = 8, 2000
 
 Resampled = dict[str, NDArray[np.float64]]
@@ -66,9 +63,8 @@ def contestant(name: str, file: Path | None, threads: int, taps: Sequence[str] =
 def examine(
     backbone: Contestant, detector: str, train: Pixels, test: Pixels, *, seed: int, parameters: dict[str, Any]
 ) -> Examination:
-    """Fit the detector on the normal pictures and score the test pictures, with a float16 artifact."""
-    given = {**HALF.get(detector, {}), **parameters}
-    fitted = DETECTORS[detector].fit(_maps(backbone, train), seed=seed, **given)
+    """Fit the detector on the normal pictures and score the test pictures."""
+    fitted = DETECTORS[detector].fit(_maps(backbone, train), seed=seed, **parameters)
     scores, maps = [], []
     for batch in _maps(backbone, test):
         rendering = fitted.render(fitted.search(fitted.embed(batch)), (test.shape[1], test.shape[2]))

@@ -11,9 +11,6 @@ ABLATION: dict[str, dict[str, Parameter]] = {
 }
 """A is PatchCore-10 % (but for its re-weighting, which is FAPM's), E the whole method."""
 
-RELATIVE: dict[str, Parameter] = ABLATION["E"] | {"adaptive": "relative"}
-"""Not in the table: E by the scale-free form of equation 1, which is ours."""
-
 PAPER: dict[str, tuple[float, float, float]] = {
     "A": (0.989, 0.981, 23.4),
     "B": (0.985, 0.975, 34.1),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from patchline.bench.detectors.ablation import ABLATION, RELATIVE
+from patchline.bench.detectors.ablation import ABLATION
 from patchline.vision.detectors.protocol import Parameter
 from patchline.wire.errors import MisconfiguredError
 
@@ -51,7 +51,6 @@ ABLATIONS: dict[str, Contender] = {
         f"fapm-{letter}": Contender(detector="fapm", parameters=parameters, paper=f"fapm-{letter}")
         for letter, parameters in ABLATION.items()
     },
-    "fapm-E-relative": Contender(detector="fapm", parameters=RELATIVE),
 }
 """The rows of FAPM's table 2; E is `fapm` itself, measured again beside the others."""
 

@@ -54,7 +54,7 @@ class ExactSearch:
         self._reduced = ReducedBank(self.bank, _DIMENSIONS)
 
     def nearest(self, vectors: Floats) -> tuple[Floats, NDArray[np.intp]]:
-        """See `patchline.vision.nearest.protocol.Search`."""
+        """For each vector, `(M, C)`, its distance to the nearest of the bank and that one's row, both `(M,)`."""
         distances, rows = self.query(vectors, 1)
         return distances[:, 0], rows[:, 0]
 
