@@ -8,8 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from patchline.mqtt.client_id import client_id_of
-from patchline.mqtt.settings import LinkSettings, TlsSettings
+from patchline.mqtt.settings import LinkSettings, TlsSettings, client_id_of
 from patchline.runtime.redaction import may_be_shown
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.topics import DEFAULT_PREFIX
