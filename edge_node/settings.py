@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from patchline.mqtt.settings import check_host
 from patchline.runtime.settings_file import explained
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.topics import DEFAULT_PREFIX, Station, Topics
@@ -59,6 +60,11 @@ class BrokerTable(_Table):
         le=268_435_455,
         description="largest packet sent or taken; the broker's limit counts too",
     )
+
+    @field_validator("host")
+    @classmethod
+    def _is_a_host(cls, text: str) -> str:
+        return _checked(check_host, text)
 
 
 class OutboxTable(_Table):
