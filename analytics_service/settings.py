@@ -5,11 +5,10 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from patchline.mqtt.client_id import client_id_of
-from patchline.mqtt.settings import LinkSettings, TlsSettings
+from patchline.mqtt.settings import LinkSettings, TlsSettings, check_host, client_id_of
 from patchline.runtime.redaction import may_be_shown
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.topics import DEFAULT_PREFIX
@@ -50,6 +49,15 @@ class BrokerSection(_Section):
     figures: bool = Field(
         True, description="Show what Mosquitto tells of itself on $SYS among the metrics; MQTT 5 only"
     )
+
+    @field_validator("host")
+    @classmethod
+    def _is_a_host(cls, text: str) -> str:
+        try:
+            check_host(text)
+        except MisconfiguredError as error:
+            raise ValueError(str(error)) from error
+        return text
 
     def link_settings(self, name: str) -> LinkSettings:
         """The same, for the live link of the service of this name.

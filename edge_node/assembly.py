@@ -13,7 +13,7 @@ from edge_node.capture.sources import SOURCES
 from edge_node.capture.sources.protocol import Source
 from edge_node.capture.sources.triggers import MessageTriggers, Takt, Triggers
 from edge_node.capture.trigger_overflow import TriggerOverflow
-from edge_node.connections import backlog_link, live_link, uplink_of
+from edge_node.connections import backlog_link, live_link
 from edge_node.control.active_encoder import ActiveEncoder
 from edge_node.control.profile_cache import ProfileCache
 from edge_node.control.profile_updates import ProfileUpdates
@@ -33,7 +33,6 @@ from edge_node.outbox.clock import clock_id
 from edge_node.outbox.outbox import Outbox
 from edge_node.settings import EdgeSettings, GateTable
 from patchline.mqtt.link import Link
-from patchline.mqtt.uplink import Uplink
 from patchline.runtime.signing import VerifyKey
 from patchline.runtime.version import program_version
 from patchline.wire.topics import Station, Topics
@@ -90,8 +89,7 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
         FeatureEncoders(EdgeBackbones(threads=settings.backbone_threads, fetched=cache.asset), cache.asset)
     )
     status_publisher = _status_publisher(settings, boot_id, active_encoder, cache, outbox)
-    uplink = uplink_of(settings)
-    publisher = _publisher(settings, outbox, metrics, uplink)
+    publisher = _publisher(settings, outbox, metrics)
     inbox = Inbox(metrics)
     link = live_link(
         settings,
@@ -100,7 +98,6 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
         publisher=publisher,
         status_publisher=status_publisher,
         metrics=metrics,
-        uplink=uplink,
     )
     publisher.attach(link)
     gate_controller = GateController(build_gate(settings, link), outbox, station, _gate_policy(settings), metrics)
@@ -121,7 +118,6 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
             status_publisher=status_publisher,
             metrics=metrics,
         ),
-        slowdown=settings.slowdown,
     )
     node = Node(
         boot_id=boot_id,
@@ -237,7 +233,7 @@ def _status_publisher(
     )
 
 
-def _publisher(settings: EdgeSettings, outbox: Outbox, metrics: EdgeMetrics, uplink: Uplink | None) -> Publisher:
+def _publisher(settings: EdgeSettings, outbox: Outbox, metrics: EdgeMetrics) -> Publisher:
     send = settings.send
     policy = SchedulePolicy(
         live_seconds=send.live_seconds or settings.gate.deadline_seconds,
@@ -251,7 +247,7 @@ def _publisher(settings: EdgeSettings, outbox: Outbox, metrics: EdgeMetrics, upl
         topics=Topics(settings.prefix),
         station=Station.parse(settings.station),
         metrics=metrics,
-        open_backlog=partial(backlog_link, settings, uplink=uplink),
+        open_backlog=partial(backlog_link, settings),
     )
 
 

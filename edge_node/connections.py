@@ -7,26 +7,19 @@ from edge_node.delivery.inbox import Inbox
 from edge_node.delivery.publisher import Publisher
 from edge_node.metrics import EdgeMetrics
 from edge_node.settings import EdgeSettings
-from patchline.mqtt.client_id import client_id_of
 from patchline.mqtt.delivery import Connection, Delivery
 from patchline.mqtt.link import Link
-from patchline.mqtt.settings import LinkSettings, Subscription, TlsSettings
-from patchline.mqtt.uplink import Uplink
+from patchline.mqtt.settings import LinkSettings, Subscription, TlsSettings, client_id_of
 from patchline.wire.channels import read_by
 from patchline.wire.topics import Station, Topics
 
 _log = logging.getLogger(__name__)
 
-
-def uplink_of(settings: EdgeSettings) -> Uplink | None:
-    """The thin line that all links of the station share, where one is to be played."""
-    rate = settings.broker.uplink_bytes_per_second
-    return None if rate is None else Uplink(rate)
+UNSENT_BYTES = 16_384
+"""What the kernel may hold of a link beyond what the network takes, so that frames do not delay other links."""
 
 
-def link_settings(
-    settings: EdgeSettings, *, suffix: str = "", max_inflight: int, uplink: Uplink | None = None
-) -> LinkSettings:
+def link_settings(settings: EdgeSettings, *, suffix: str = "", max_inflight: int) -> LinkSettings:
     """A link's settings from the station's; its client id is the station, and the suffix."""
     broker = settings.broker
     tls = TlsSettings(**dict(broker.tls)) if broker.tls else None
@@ -41,7 +34,7 @@ def link_settings(
         keepalive_seconds=broker.keepalive_seconds,
         max_inflight=max_inflight,
         max_packet_bytes=broker.max_packet_bytes,
-        uplink=uplink,
+        unsent_buffer_bytes=UNSENT_BYTES,
     )
 
 
@@ -53,7 +46,6 @@ def live_link(
     publisher: Publisher,
     status_publisher: StatusPublisher,
     metrics: EdgeMetrics,
-    uplink: Uplink | None = None,
 ) -> Link:
     """The link that carries live parts up, and everything down."""
     station, topics = Station.parse(settings.station), Topics(settings.prefix)
@@ -76,7 +68,7 @@ def live_link(
         publisher.disconnected("frame")
 
     return Link(
-        link_settings(settings, max_inflight=settings.broker.max_inflight, uplink=uplink),
+        link_settings(settings, max_inflight=settings.broker.max_inflight),
         will=last_will(station, topics, boot_id),
         subscriptions=_downlinks(settings, station, topics),
         on_delivery=inbox.put,
@@ -93,10 +85,10 @@ def _downlinks(settings: EdgeSettings, station: Station, topics: Topics) -> list
     return [Subscription(topic_filter) for topic_filter in filters]
 
 
-def backlog_link(settings: EdgeSettings, publisher: Publisher, *, uplink: Uplink | None = None) -> Link:
+def backlog_link(settings: EdgeSettings, publisher: Publisher) -> Link:
     """The link that carries the backlog up; nothing comes down by it."""
     return Link(
-        link_settings(settings, suffix="-backlog", max_inflight=settings.send.backlog_window, uplink=uplink),
+        link_settings(settings, suffix="-backlog", max_inflight=settings.send.backlog_window),
         on_delivery=Delivery.acknowledge,
         on_connected=lambda _: publisher.connected("backlog"),
         on_disconnected=lambda _: publisher.disconnected("backlog"),

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from patchline.mqtt.settings import check_host
 from patchline.runtime.settings_file import explained
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.topics import DEFAULT_PREFIX, Station, Topics
@@ -53,15 +54,17 @@ class BrokerTable(_Table):
     tls: TlsTable | None = Field(None, description="encryption; none means plain TCP")
     keepalive_seconds: int = Field(15, ge=1, le=65535, description="a silent connection is noticed within twice this")
     max_inflight: int = Field(4, ge=1, le=1000, description="live messages on the way to the broker at once")
-    uplink_bytes_per_second: Positive | None = Field(
-        None, description="plays a thin line: nothing is sent faster; the line's own speed unless given"
-    )
     max_packet_bytes: int = Field(
         16 * 1024 * 1024,
         ge=256,
         le=268_435_455,
         description="largest packet sent or taken; the broker's limit counts too",
     )
+
+    @field_validator("host")
+    @classmethod
+    def _is_a_host(cls, text: str) -> str:
+        return _checked(check_host, text)
 
 
 class OutboxTable(_Table):
@@ -232,9 +235,6 @@ class EdgeSettings(BaseSettings):
     )
     finish_seconds: Positive = Field(300.0, description="how long to wait for those verdicts")
     drain_seconds: NotNegative = Field(5.0, description="on SIGTERM, how long to wait for verdicts still on their way")
-    slowdown: float = Field(
-        1.0, ge=1, le=1000, description="stretches exposing and encoding, to play a slower computer"
-    )
 
     @field_validator("station")
     @classmethod

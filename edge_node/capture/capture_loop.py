@@ -48,7 +48,6 @@ class Capture:
         metrics: Where sizes, times and drops are counted.
         stop: Ends the loop.
         overflow: What is done about a full outbox.
-        slowdown: Stretches exposing and encoding by this factor, to play a slower computer.
     """
 
     def __init__(
@@ -63,7 +62,6 @@ class Capture:
         metrics: EdgeMetrics,
         stop: threading.Event,
         overflow: Overflow | None = None,
-        slowdown: float = 1.0,
     ) -> None:
         self._source, self._outbox, self._active_encoder, self._gate_controller = (
             source,
@@ -73,7 +71,6 @@ class Capture:
         )
         self._publisher, self._station, self._metrics, self._stop = publisher, station, metrics, stop
         self._overflow = overflow or StopCapture()
-        self._slowdown = slowdown
 
     def run(self, unfinished: Iterable[Row] = ()) -> None:
         """Capture until the source ends or `stop` is set; without a profile or while paused no trigger is awaited.
@@ -160,9 +157,8 @@ class Capture:
             payload, stages, health = encoder.encode(pixels)
         except MisconfiguredError as error:
             raise _Dropped("encode_failed", str(error)) from error
-        self._slow_down(time.perf_counter() - started)
         self._metrics.observe_picture(health)
-        stages = {stage: seconds * self._slowdown for stage, seconds in {"capture": exposed, **stages}.items()}
+        stages = {"capture": exposed, **stages}
         frame = FrameMessage(
             inspection_id=row.inspection_id,
             station=self._station,
@@ -213,10 +209,6 @@ class Capture:
                     _log.info("capture goes on")
                     self._metrics.blocked.set(0)
                 return result
-
-    def _slow_down(self, seconds: float) -> None:
-        if self._slowdown > 1.0:
-            self._stop.wait(seconds * (self._slowdown - 1.0))
 
 
 class _Dropped(Exception):  # noqa: N818  it ends a part's journey, not the program's

@@ -1,6 +1,5 @@
-"""The link: one MQTT connection kept alive, the only room that knows paho.
+"""The MQTT link: one connection that is kept open; the only package that knows paho.
 
 `link.Link` is the public class; `settings` describes it and `delivery` holds what it hands over. `session` is one
-connection from its first byte to its last, `send_window` bounds what is unacknowledged, `acknowledgement_order` sends
-acknowledgements in the order of delivery.
+connection, `send_window` bounds what is unacknowledged, `delivery` also sends acknowledgements in order.
 """

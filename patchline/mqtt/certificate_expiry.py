@@ -1,18 +1,36 @@
-"""How long our certificates still hold, for a metric and a warning in time."""
+"""When the certificates we depend on expire: for a check at start, a metric, and a warning in time.
+
+Only the package `cryptography` (extra `site`) can read a certificate. Without it the expiry is unknown: nothing is
+refused beforehand, the metric is NaN, and the warning says what to install.
+"""
 
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
-from patchline.mqtt.certificates import validity_of
 from patchline.mqtt.settings import TlsSettings
-from patchline.wire.errors import MisconfiguredError
+from patchline.wire.errors import MisconfiguredError, missing_extra
+
+try:
+    from cryptography import x509
+except ImportError:
+    _readable = False
+else:
+    _readable = True
 
 NEAR = timedelta(days=30)
-"""How long before a certificate's end we begin to warn."""
-_LOOK_EVERY_SECONDS = 6 * 3600.0
+"""How long before its end a certificate is warned of."""
+_CHECK_EVERY_SECONDS = 6 * 3600.0
+
+
+class Validity(NamedTuple):
+    """From when until when a certificate is valid."""
+
+    not_before: datetime
+    not_after: datetime
 
 
 @dataclass(frozen=True)
@@ -20,18 +38,52 @@ class Ending:
     """A certificate we depend on.
 
     Attributes:
-        role: `certificate`, our own, or `authority`, the one that vouches for the broker.
+        role: `certificate`, our own, or `authority`, which signed the broker's.
     """
 
     role: str
     path: Path
 
     def seconds_left(self, now: datetime) -> float:
-        """Until it ends; negative when it has ended, NaN when the file cannot be read."""
+        """Until it expires; negative after that, NaN if it cannot be read."""
         try:
             return (validity_of(self.path).not_after - now).total_seconds()
         except MisconfiguredError:
             return float("nan")
+
+
+def validity_of(path: Path) -> Validity:
+    """Read the validity of the first certificate in a PEM file.
+
+    Raises:
+        MisconfiguredError: The file cannot be read or holds no certificate, or `cryptography` is not installed.
+    """
+    if not _readable:
+        raise missing_extra("cryptography", "site")
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise MisconfiguredError(
+            f"the certificate cannot be read: {error}", where=str(path), remedy="give a PEM certificate"
+        ) from error
+    return Validity(certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+
+
+def check_validity(path: Path, now: datetime) -> None:
+    """Make sure that a certificate is valid now, where that can be known.
+
+    Raises:
+        MisconfiguredError: It has expired or is not valid yet, or cannot be read.
+    """
+    if not _readable:
+        return
+    validity = validity_of(path)
+    if now > validity.not_after:
+        expired = f"the certificate expired on {validity.not_after:%Y-%m-%d %H:%M} UTC"
+        raise MisconfiguredError(expired, where=str(path), remedy="renew it")
+    if now < validity.not_before:
+        early = f"the certificate is not valid before {validity.not_before:%Y-%m-%d %H:%M} UTC"
+        raise MisconfiguredError(early, where=str(path), remedy="check this machine's clock")
 
 
 def endings(tls: TlsSettings) -> list[Ending]:
@@ -41,25 +93,27 @@ def endings(tls: TlsSettings) -> list[Ending]:
 
 
 def warnings(tls: TlsSettings, now: datetime) -> list[str]:
-    """A sentence for each certificate that ends soon or has ended."""
-    told = []
+    """A sentence for each certificate that has expired or will soon; or one that says why that is unknown."""
+    if not _readable:
+        return [f"when the TLS certificates expire is unknown: {missing_extra('cryptography', 'site')}"]
+    found = []
     for ending in endings(tls):
         seconds = ending.seconds_left(now)
         what = f"the TLS {ending.role} {ending.path}"
         if seconds < 0:
-            told.append(f"{what} expired {-seconds / 86_400:.0f} days ago; renew it")
+            found.append(f"{what} expired {-seconds / 86_400:.0f} days ago; renew it")
         elif seconds < NEAR.total_seconds():
-            told.append(f"{what} expires in {seconds / 86_400:.0f} days; renew it (patchline provision renew)")
-    return told
+            found.append(f"{what} expires in {seconds / 86_400:.0f} days; renew it (patchline provision renew)")
+    return found
 
 
 def warn(tls: TlsSettings, tell: Callable[[str], None]) -> None:
-    """Tell what ends soon or has ended."""
+    """Report the warnings of this moment."""
     for sentence in warnings(tls, datetime.now(UTC)):
         tell(sentence)
 
 
 def warn_until(stop: threading.Event, tls: TlsSettings, tell: Callable[[str], None]) -> None:
-    """Tell it again four times a day, until stopped; files renewed meanwhile are read anew."""
-    while not stop.wait(_LOOK_EVERY_SECONDS):
+    """Report them again four times a day, until stopped; renewed files are read again."""
+    while not stop.wait(_CHECK_EVERY_SECONDS):
         warn(tls, tell)

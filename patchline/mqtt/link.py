@@ -1,4 +1,4 @@
-"""The link: a connection to the broker that comes back for ever, on a thread of its own."""
+"""The link: a connection to the broker that is opened again whenever it ends, on a thread of its own."""
 
 import math
 import random
@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from patchline.mqtt.backoff import failures_after, full_jitter
 from patchline.mqtt.delivery import Acknowledged, Connection, Delivery
 from patchline.mqtt.packets import publication
 from patchline.mqtt.send_window import Request
@@ -16,22 +15,27 @@ from patchline.mqtt.settings import LinkSettings, Subscription, Will
 from patchline.mqtt.tls import context_of
 from patchline.wire.errors import MisconfiguredError, UnavailableError
 
+FIRST_DELAY_SECONDS = 1.0
+LONGEST_DELAY_SECONDS = 30.0
+_JOIN_SECONDS = 0.5
+"""How much longer than the deadline a stop waits for the thread, which still reports lost publications."""
+
 
 class Link:
-    """A connection to the broker, made anew whenever it is lost, each with its subscriptions and its own window.
+    """A connection to the broker, opened again whenever it is lost, each with its subscriptions and its own window.
 
-    All callbacks run on the network thread and must return at once. An exception of theirs is a bug: it ends the thread
+    All callbacks run on the link's thread and must return at once. An exception in one is a bug: it ends the thread
     through `threading.excepthook`.
 
     Args:
-        will: What the broker publishes should the connection end without a goodbye.
+        will: What the broker publishes if the connection ends without DISCONNECT.
         subscriptions: Made on every connection; one that the broker refuses ends the connection.
-        on_delivery: Called with every message; `Delivery.acknowledge` is the owner's to call. Brokers deliver more than
-            `max_inflight`: an owner whose queue is full acknowledges and drops, and the edge's resend brings it again.
-        on_connected: Called when the subscriptions of a new connection are live and publications are welcome; what the
-            broker kept for us may have been delivered just before.
+        on_delivery: Called with every message; the owner calls `Delivery.acknowledge`. Brokers deliver more than
+            `max_inflight`: an owner whose queue is full acknowledges and drops, and the edge sends it again.
+        on_connected: Called when the subscriptions of a new connection are granted and publications are possible;
+            messages that the broker kept for us may have been delivered just before.
         on_disconnected: Called with the reason, for a person, when a connection has ended and after every attempt that
-            failed. Publications that were on their way have been answered before, with the same reason.
+            failed. The results of its publications have been reported before, with the same reason.
     """
 
     def __init__(
@@ -64,18 +68,22 @@ class Link:
         self._thread.start()
 
     def stop(self, timeout_seconds: float) -> None:
-        """Take no more publications, await the acknowledgements of those on their way, say goodbye, and end the thread.
+        """Refuse further publications, wait for acknowledgements, send DISCONNECT, and end the thread.
 
-        The broker does not publish the will then. What is not acknowledged in time is answered as not accepted. Only an
-        attempt to connect that is under way can outlast the timeout; it ends without a connection.
+        The broker does not publish the will then. What is not acknowledged in time is reported as not accepted. Only an
+        attempt to connect can take longer than the timeout; it ends without a connection. Called from a callback, it
+        returns at once.
         """
-        self._stopping.wish(timeout_seconds)
-        self._wake()
-        if self._thread.is_alive() and threading.current_thread() is not self._thread:
-            self._thread.join(timeout_seconds)
+        self._stopping.request(timeout_seconds)
+        if not self._thread.is_alive() or threading.current_thread() is self._thread:
+            return
+        session = self._session
+        if session is not None:
+            session.stop()
+        self._thread.join(max(0.0, self._stopping.deadline - time.monotonic()) + _JOIN_SECONDS)
 
     def wait_connected(self, timeout_seconds: float) -> bool:
-        """Wait until the subscriptions are live and publications welcome; whether they are."""
+        """Wait until the subscriptions are granted and publications possible; whether they are."""
         return self._connected.wait(timeout_seconds)
 
     def publish(
@@ -93,14 +101,14 @@ class Link:
         """Send a message now, from any thread; nothing is kept for later.
 
         Args:
-            topic: Where to; no wildcards.
-            payload: What; an empty retained one removes what was retained.
+            topic: Without wildcards.
+            payload: An empty retained one removes what was retained.
             qos: 1, or 0 for what may get lost.
-            retain: Whether the broker keeps it for subscribers to come.
+            retain: Whether the broker keeps it for later subscribers.
             content_type: An MQTT 5 property, as are the next two; MQTT 3.1.1 has none and drops them.
             correlation: Which inspection it belongs to.
-            user: Names and values for whoever reads them.
-            on_done: Called on the network thread, once for every call that returned, with the publication's fate.
+            user: Further names and values.
+            on_done: Called on the link's thread, once for every call that returned, with the result.
 
         Raises:
             UnavailableError: The link is not connected, or as many publications as it may carry await their
@@ -122,17 +130,16 @@ class Link:
         if session is None:
             raise UnavailableError("the link is not connected")
         session.window.offer(Request(wanted, on_done))
-        session.wake()
 
     def _run(self) -> None:
         failures = number = 0
-        while not self._stopping.wished.is_set():
+        while not self._stopping.requested.is_set():
             number += 1
             self._live_since = math.inf
             reason = self._connect_once(number)
             self._on_disconnected(reason)
             failures = failures_after(failures, time.monotonic() - self._live_since)
-            self._stopping.wished.wait(full_jitter(failures - 1, self._jitter))
+            self._stopping.requested.wait(full_jitter(failures - 1, self._jitter))
 
     def _connect_once(self, number: int) -> str:
         try:
@@ -159,7 +166,24 @@ class Link:
         self._connected.set()
         self._on_connected(connection)
 
-    def _wake(self) -> None:
-        session = self._session
-        if session is not None:
-            session.wake()
+
+def failures_after(failures: int, lived_seconds: float) -> int:
+    """How many failures in a row to count after a connection that lived so long; less than 0 if it never was live.
+
+    One that lived longer than the longest wait that would follow counts as the first failure. One that ended sooner,
+    because another program uses our client id for instance, counts like an attempt that failed.
+    """
+    return 1 if lived_seconds > _bound_seconds(failures) else failures + 1
+
+
+def full_jitter(failures: int, rng: random.Random) -> float:
+    """Seconds to wait after so many failures in a row: uniform below a bound that doubles up to the longest delay.
+
+    Many clients then do not return at the same moment. Source: M. Brooker, "Exponential Backoff And Jitter", AWS
+    Architecture Blog, 2015 ("full jitter").
+    """
+    return rng.uniform(0.0, _bound_seconds(failures))
+
+
+def _bound_seconds(failures: int) -> float:
+    return min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0 ** min(failures, 16))

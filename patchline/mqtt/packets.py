@@ -1,4 +1,4 @@
-"""PUBLISH, CONNECT and will packets, as paho wants them described."""
+"""PUBLISH, CONNECT and will packets, in the form paho needs."""
 
 import struct
 from collections.abc import Callable, Sequence
@@ -9,8 +9,7 @@ from paho.mqtt import MQTTException
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from patchline.mqtt.settings import LinkSettings, Will
-from patchline.mqtt.topic_names import check_topic
+from patchline.mqtt.settings import LinkSettings, Will, check_topic
 from patchline.wire.errors import MisconfiguredError
 
 _BITS_A_LENGTH_BYTE = 7
@@ -23,7 +22,7 @@ class Publication:
 
     Attributes:
         properties: MQTT 5 properties; None on MQTT 3.1.1.
-        packet_bytes: What the whole packet takes on the wire.
+        packet_bytes: The size of the whole packet on the wire.
     """
 
     topic: str
@@ -45,7 +44,7 @@ def publication(
     correlation: bytes,
     user: Sequence[tuple[str, str]],
 ) -> Publication:
-    """Describe a PUBLISH packet and weigh it.
+    """Describe a PUBLISH packet and compute its size.
 
     Raises:
         MisconfiguredError: The topic cannot be published to, or a property does not fit its packet.

@@ -1,8 +1,7 @@
-"""What is on the way out over one connection, and no more than the broker allows."""
+"""The send window: the unacknowledged publications of one connection, no more than the broker allows."""
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,10 +14,10 @@ _FIRST_FAILURE = 0x80
 
 
 class TooLargeError(MisconfiguredError):
-    """A message that the broker would throw us out for.
+    """A message for which the broker would close the connection.
 
     Attributes:
-        packet_bytes: What it would take on the wire.
+        packet_bytes: Its size on the wire.
         limit_bytes: What our settings and the broker allow.
     """
 
@@ -33,105 +32,104 @@ class TooLargeError(MisconfiguredError):
 
 @dataclass(frozen=True)
 class Request:
-    """A publication and whom to tell about its fate."""
+    """A publication, and the callback that gets its result."""
 
     publication: Publication
     on_done: Callable[[Acknowledged], None] | None
 
-    def done(self, fate: Acknowledged) -> None:
-        """Tell."""
+    def done(self, result: Acknowledged) -> None:
+        """Report the result."""
         if self.on_done is not None:
-            self.on_done(fate)
+            self.on_done(result)
 
 
 class SendWindow:
-    """The bounded window of one connection. Shut at first, open while the connection may publish.
+    """The bounded window of one connection. It is shut until the connection may publish.
 
-    `offer` may be called from any thread; everything else belongs to the network thread.
+    `offer` and `wait_idle` may be called from any thread; everything else is called from the network thread.
 
     Args:
         limit_bytes: The largest packet our own settings allow.
+        send: Queues a publication for the socket and returns its packet id. It is called under the window's lock, so
+            that the id is known here before its acknowledgement can arrive.
     """
 
-    def __init__(self, limit_bytes: int) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, limit_bytes: int, send: Callable[[Publication], int]) -> None:
+        self._changed = threading.Condition()
+        self._send = send
         self._capacity = 0
         self._limit_bytes = limit_bytes
-        self._waiting: deque[Request] = deque()
         self._in_flight: dict[int, Request] = {}
-        self._moved_at, self._unwritten = 0.0, False
+        self._progress_at, self._unwritten = 0.0, False
 
     def open(self, capacity: int, limit_bytes: int) -> None:
-        """Let publications in, so many at once and so large each."""
-        with self._lock:
+        """Accept publications: so many unacknowledged, each of at most so many bytes."""
+        with self._changed:
             self._capacity, self._limit_bytes = capacity, limit_bytes
 
     def shut(self) -> None:
-        """Let nothing more in, and keep what is on its way."""
-        with self._lock:
+        """Accept nothing more; wait for what was sent."""
+        with self._changed:
             self._capacity = 0
 
     def offer(self, request: Request) -> None:
-        """Take a publication in.
+        """Send a publication.
 
         Raises:
-            UnavailableError: The window is shut, or full.
+            UnavailableError: The window is shut or full, or the connection has just ended.
             TooLargeError: The broker would not take it.
         """
         size = request.publication.packet_bytes
-        with self._lock:
+        with self._changed:
             if size > self._limit_bytes:
                 raise TooLargeError(size, self._limit_bytes, request.publication.topic)
             if self._capacity == 0:
                 raise UnavailableError("the link is not connected")
-            if self._occupied() >= self._capacity:
+            if len(self._in_flight) >= self._capacity:
                 raise UnavailableError(f"{self._capacity} publications already await their acknowledgement")
-            self._waiting.append(request)
-
-    def take(self) -> Request | None:
-        """The next publication to hand to the socket, for `sent` to follow."""
-        with self._lock:
-            return self._waiting.popleft() if self._waiting else None
-
-    def sent(self, packet_id: int, request: Request) -> None:
-        """The publication now goes by this packet id."""
-        with self._lock:
-            self._in_flight[packet_id] = request
+            self._in_flight[self._send(request.publication)] = request
             self._unwritten = True
 
     def waited_seconds(self, *, writing: bool) -> float:
-        """For how long nothing of what is on its way was acknowledged, though it has all been written out."""
-        with self._lock:
+        """For how long nothing was acknowledged although every publication has been written to the socket.
+
+        Args:
+            writing: Whether the client still has something to write.
+        """
+        with self._changed:
             now = time.monotonic()
             if self._unwritten or not self._in_flight:
-                self._moved_at = now
-            # A ping that is written later says nothing of the publications before it.
+                self._progress_at = now
+            # Once the publications are written, a ping that is written later must not restart the measurement.
             self._unwritten = self._unwritten and writing
-            return now - self._moved_at
+            return now - self._progress_at
 
     def acknowledged(self, packet_id: int, code: int, reason: str) -> None:
-        """The broker answered (QoS 1), or the socket took it (QoS 0): tell whoever published."""
-        with self._lock:
+        """Report the result of a publication: the broker answered it (QoS 1) or it was written (QoS 0)."""
+        with self._changed:
             request = self._in_flight.pop(packet_id, None)
-            self._moved_at = time.monotonic()
+            self._progress_at = time.monotonic()
+            self._changed.notify_all()
         if request is not None:
             accepted = code < _FIRST_FAILURE and code != _NO_MATCHING_SUBSCRIBERS
             request.done(Acknowledged(accepted=accepted, reason=reason))
 
     def idle(self) -> bool:
-        """Whether nothing is on its way."""
-        with self._lock:
-            return self._occupied() == 0
+        """Whether no publication awaits its acknowledgement."""
+        with self._changed:
+            return not self._in_flight
+
+    def wait_idle(self, timeout_seconds: float) -> None:
+        """Wait until no publication awaits its acknowledgement."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._in_flight, timeout_seconds)
 
     def close(self, reason: str) -> None:
-        """The connection is gone: whatever was on its way was not accepted."""
-        with self._lock:
+        """Report every unacknowledged publication as not accepted: the connection has ended."""
+        with self._changed:
             self._capacity = 0
-            lost = [*self._in_flight.values(), *self._waiting]
+            lost = list(self._in_flight.values())
             self._in_flight.clear()
-            self._waiting.clear()
+            self._changed.notify_all()
         for request in lost:
             request.done(Acknowledged(accepted=False, reason=reason))
-
-    def _occupied(self) -> int:
-        return len(self._waiting) + len(self._in_flight)

@@ -1,11 +1,12 @@
-"""What a link is told: where the broker is, who we are, how much may be on the way."""
+"""The settings of a link: where the broker is, who we are, how much may be unacknowledged."""
 
+import ipaddress
+import re
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from patchline.mqtt.topic_names import check_filter, check_topic
-from patchline.mqtt.uplink import Uplink
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.messages import MAX_MESSAGE_BYTES
 
@@ -14,6 +15,10 @@ TlsVersion = Literal["1.2", "1.3"]
 
 _LARGEST_UINT16 = 65_535
 _LARGEST_PACKET_BYTES = 268_435_455
+_SMALLEST_UNSENT_BYTES = 1024
+_CLIENT_ID_DIGITS = 16
+_URL_OR_PORT = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^@/]*@)?(\[[^\]]*\]|[^:/]*)(?::\d*)?(?:/.*)?", re.ASCII)
+_HOST = re.compile(r"[^\s:/\[\]@?#]{1,253}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +56,8 @@ class LinkSettings:
         max_packet_bytes: The largest MQTT packet sent and, on MQTT 5, received; the broker's own limit counts too.
         session_expiry_seconds: How long the broker keeps the session of an absent client (MQTT 5).
         clean_start: Whether every connection begins with an empty session.
-        uplink: Holds back what is written, as a thin line would; one for all links of a station. None shapes nothing.
+        unsent_buffer_bytes: How many bytes the kernel may buffer before it sends them (Linux: TCP_NOTSENT_LOWAT). On a
+            thin line a small buffer lets other connections send between the packets of this one. None: no limit.
     """
 
     host: str = "127.0.0.1"
@@ -66,11 +72,10 @@ class LinkSettings:
     max_packet_bytes: int = MAX_MESSAGE_BYTES
     session_expiry_seconds: int = 0
     clean_start: bool = True
-    uplink: Uplink | None = None
+    unsent_buffer_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.host:
-            raise MisconfiguredError("the broker's host is empty")
+        check_host(self.host)
         if not self.client_id:
             raise MisconfiguredError("the client id is empty", remedy="give each program its own")
         if self.protocol not in ("5", "3.1.1"):
@@ -82,11 +87,13 @@ class LinkSettings:
         _within("max_inflight", self.max_inflight, 1, _LARGEST_UINT16)
         _within("max_packet_bytes", self.max_packet_bytes, 256, _LARGEST_PACKET_BYTES)
         _within("session_expiry_seconds", self.session_expiry_seconds, 0, 2**32 - 1)
+        if self.unsent_buffer_bytes is not None:
+            _within("unsent_buffer_bytes", self.unsent_buffer_bytes, _SMALLEST_UNSENT_BYTES, 2**31 - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Will:
-    """What the broker publishes for us when the connection ends without a goodbye.
+    """What the broker publishes for us when the connection ends without DISCONNECT.
 
     Raises:
         MisconfiguredError: Nothing can be published to the topic.
@@ -115,6 +122,78 @@ class Subscription:
 
     def __post_init__(self) -> None:
         check_filter(self.topic_filter)
+
+
+def client_id_of(name: str, tls: TlsSettings | None) -> str:
+    """A client id that no other client of the broker can know.
+
+    A connection with a client id in use ends the earlier connection, and access lists do not prevent that. Where we
+    have a private key, its digest makes the id secret. The id stays the same after a restart, so that a new connection
+    replaces a broken one of ours, and its will.
+
+    A key that cannot be read leaves the bare name; the link itself reports what is wrong with the key.
+    """
+    path = tls and (tls.key or tls.certificate)
+    if not path:
+        return name
+    try:
+        secret = path.read_bytes()
+    except OSError:
+        return name
+    return f"{name}-{sha256(b'patchline client id' + secret).hexdigest()[:_CLIENT_ID_DIGITS]}"
+
+
+def check_host(host: str) -> None:
+    """Make sure that a broker's host is a name or an address, and nothing more.
+
+    Raises:
+        MisconfiguredError: It is empty, or holds a scheme, a port, a user or brackets.
+    """
+    if not host:
+        raise MisconfiguredError("the broker's host is empty")
+    if _HOST.fullmatch(host) or _is_ipv6(host):
+        return
+    found = _URL_OR_PORT.fullmatch(host)
+    inner = found[1].strip("[]") if found else ""
+    meant = inner if _HOST.fullmatch(inner) or _is_ipv6(inner) else ""
+    remedy = f"write host = {meant!r}, and the port as port" if meant else "write the host name or address alone"
+    raise MisconfiguredError(f"{host!r} is not a host name or address", where="broker.host", remedy=remedy)
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def check_topic(topic: str) -> None:
+    """Make sure that a topic can be published to (MQTT 5.0, section 4.7).
+
+    Raises:
+        MisconfiguredError: It is empty or too long, or holds a wildcard.
+    """
+    if _is_unfit(topic) or "+" in topic or "#" in topic:
+        raise MisconfiguredError(f"{topic[:100]!r} is not a topic to publish to", remedy="use one without wildcards")
+
+
+def check_filter(topic_filter: str) -> None:
+    """Make sure that a filter can be subscribed to (MQTT 5.0, section 4.7).
+
+    Raises:
+        MisconfiguredError: It is empty or too long, or a wildcard is not alone in its level, `#` in the last.
+    """
+    levels = topic_filter.split("/")
+    misplaced = any(len(level) > 1 and ("+" in level or "#" in level) for level in levels) or "#" in levels[:-1]
+    if _is_unfit(topic_filter) or misplaced:
+        raise MisconfiguredError(
+            f"{topic_filter[:100]!r} is not a topic filter", remedy="let + fill a level of its own, and # the last one"
+        )
+
+
+def _is_unfit(text: str) -> bool:
+    return not text or "\0" in text or len(text.encode("utf-8", "replace")) > _LARGEST_UINT16
 
 
 def _within(name: str, value: int, low: int, high: int) -> None:

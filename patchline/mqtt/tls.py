@@ -1,10 +1,10 @@
-"""From TLS settings to an SSL context, with a sentence a person can act on for every file that is wrong."""
+"""Makes an SSL context from TLS settings; each wrong file is reported with what to do about it."""
 
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 
-from patchline.mqtt.certificates import check_validity
+from patchline.mqtt.certificate_expiry import check_validity
 from patchline.mqtt.settings import TlsSettings
 from patchline.wire.errors import MisconfiguredError
 
@@ -12,10 +12,9 @@ _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
 class _TidySocket(ssl.SSLSocket):
-    """A socket that does not stay open after a handshake that failed; paho drops it without closing it."""
+    """Closes itself after a failed handshake; paho would leave it open."""
 
     def do_handshake(self, block: bool = False) -> None:
-        """Shake hands, or close."""
         try:
             super().do_handshake(block)
         except OSError:
@@ -24,9 +23,9 @@ class _TidySocket(ssl.SSLSocket):
 
 
 def context_of(tls: TlsSettings) -> ssl.SSLContext:
-    """An SSL context that checks the broker's certificate and host name and, where settings say so, shows our own.
+    """An SSL context that checks the broker's certificate and host name and presents our certificate if there is one.
 
-    Files are read anew for every connection, so renewed certificates are taken up at the next one.
+    Files are read for every connection, so that a renewed certificate is used by the next one.
 
     Raises:
         MisconfiguredError: A file is missing, unreadable, expired, or the key does not belong to the certificate.
@@ -44,11 +43,11 @@ def context_of(tls: TlsSettings) -> ssl.SSLContext:
     except OSError as error:
         raise MisconfiguredError(f"the TLS authority file is unusable: {error}", where=str(tls.ca)) from error
     if tls.certificate is not None:
-        _show(context, tls.certificate, tls.key)
+        _present(context, tls.certificate, tls.key)
     return context
 
 
-def _show(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+def _present(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
     check_validity(certificate, datetime.now(UTC))
     try:
         # The empty pass phrase makes an encrypted key an error instead of a question on the terminal.

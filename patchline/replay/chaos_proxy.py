@@ -1,4 +1,4 @@
-"""A TCP proxy that misbehaves on request: delays, goes silent, resets, half-closes, or flips a byte."""
+"""A TCP proxy for tests and simulations: limits the rate, delays, goes silent, resets, half-closes or flips a byte."""
 
 import logging
 import random
@@ -11,12 +11,16 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from patchline.replay.token_bucket import TokenBucket
+
 _log = logging.getLogger(__name__)
 
 _CHUNK_BYTES = 16_384
 _LONG_BYTES = 900
 _TAIL_BYTES = 200
 """Behind a picture come its digest and the stages; a flip there would be one of the envelope."""
+_SMALL_BUFFER_BYTES = 16_384
+"""Of the kernel for what a client sends, where the rate is limited: more would hide the limit from the client."""
 _SEND_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 _RESET = struct.pack("ii", 1, 0)
@@ -29,6 +33,7 @@ class ChaosProxy:
     Args:
         port: The server's.
         seed: Of what is chosen at random.
+        uplink: Limits what all connections together carry to the server; None limits nothing.
 
     Attributes:
         port: Its own.
@@ -38,10 +43,12 @@ class ChaosProxy:
             such as carry pictures, are taken.
     """
 
-    def __init__(self, port: int, *, seed: int = 0) -> None:
-        self._server_port = port
+    def __init__(self, port: int, *, seed: int = 0, uplink: TokenBucket | None = None) -> None:
+        self._server_port, self._uplink = port, uplink
         self._rng = random.Random(seed)  # noqa: S311 - a place to break, not a secret
         self._listener = socket.create_server(("127.0.0.1", 0))
+        if uplink is not None:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_BUFFER_BYTES)
         self.port: int = self._listener.getsockname()[1]
         self.delay_seconds = 0.0
         self.silent = False
@@ -115,12 +122,18 @@ class ChaosProxy:
             if self.silent:
                 time.sleep(_POLL_SECONDS)
                 continue
+            limit = self._uplink if upwards else None
+            if limit is not None and (pause := limit.wait_seconds(time.monotonic())):
+                time.sleep(min(pause, _POLL_SECONDS))
+                continue
             try:
                 if not select.select([source], [], [], _POLL_SECONDS)[0]:
                     continue
-                chunk = source.recv(_CHUNK_BYTES)
+                chunk = source.recv(_CHUNK_BYTES if limit is None else max(1, limit.allowance(time.monotonic())))
             except (OSError, ValueError):  # closed by the other direction meanwhile
                 break
+            if limit is not None:
+                limit.spend(len(chunk), time.monotonic())
             if not chunk or not self._pass_on(chunk, target, upwards=upwards):
                 break
         self._end(source, target)

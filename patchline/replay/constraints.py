@@ -1,22 +1,24 @@
-"""Thin lines and slow computers for simulated stations, by the kernel where it is allowed, else by themselves."""
+"""Thin uplinks and slow computers for simulated stations: by the kernel where it is allowed, else by this program."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from patchline.replay import cpu_share, namespaces
+from patchline.replay.chaos_proxy import ChaosProxy
 from patchline.replay.cpu_share import CpuShare
+from patchline.replay.duty_cycle import DutyCycle
 from patchline.replay.namespaces import Namespace
+from patchline.replay.token_bucket import TokenBucket
 from patchline.wire.errors import MisconfiguredError
 
 By = Literal["auto", "kernel", "program"]
-"""Who holds a station back: the kernel, the station's own program, or the kernel where it may."""
+"""What limits a station: the kernel, this program, or the kernel where it may."""
 
-BUCKET_WAY = "a token bucket in front of the sockets of each station"
-DUTY_CYCLE_WAY = "a duty cycle: each station rests after each picture as long as its steps took, times {rest:g}"
+BUCKET_WAY = "a token bucket in a proxy between each station and the broker"
 
 
 def _nothing(process: int) -> None:
@@ -30,28 +32,27 @@ class Terms:
     Attributes:
         prefix: Goes before its command.
         broker_host: Where it finds the broker.
+        broker_port: The port there; None for the broker's own.
         metrics_host: Where it serves its metrics.
-        broker: What its settings' `broker` table says beside that.
-        slowdown: What its settings say.
-        on_started: Told the id of its process.
+        on_started: Called with the id of its process.
     """
 
     prefix: tuple[str, ...] = ()
     broker_host: str = "127.0.0.1"
+    broker_port: int | None = None
     metrics_host: str = "127.0.0.1"
-    broker: Mapping[str, Any] = field(default_factory=dict)
-    slowdown: float = 1.0
     on_started: Callable[[int], None] = _nothing
 
 
 class Constraints:
-    """What holds the stations of a run back; in force inside `with`, and leaves nothing on this machine after it.
+    """The limits of the stations of a run. They hold inside `with`, and nothing of them remains after it.
 
     Args:
         stations: How many there are.
         uplink_bytes_per_second: Of each; None leaves the lines as they are.
         slowdown: How many times slower than one core of this machine each is.
-        by: Who holds them back.
+        by: What limits them.
+        broker_port: Where the broker listens on loopback.
         listens_anywhere: Whether the broker can listen where a network namespace reaches it.
 
     Raises:
@@ -65,25 +66,34 @@ class Constraints:
         uplink_bytes_per_second: float | None = None,
         slowdown: float = 1.0,
         by: By = "auto",
+        broker_port: int = 1883,
         listens_anywhere: bool = True,
     ) -> None:
         self._uplink, self._slowdown = uplink_bytes_per_second, slowdown
         self._stack = ExitStack()
         self._namespaces: list[Namespace] = []
-        self._shares: list[CpuShare] = []
-        if uplink_bytes_per_second is not None and _kernel(
-            by, "--uplink", lambda: namespaces.why_not() if listens_anywhere else "this broker listens on loopback only"
-        ):
-            self._namespaces = [Namespace(place, uplink_bytes_per_second) for place in range(stations)]
-        if slowdown > 1.0 and _kernel(by, "--edge-slowdown", cpu_share.why_not):
-            self._shares = [CpuShare(f"{os.getpid()}-{place}", slowdown) for place in range(stations)]
+        self._proxies: list[ChaosProxy] = []
+        self._shares: list[CpuShare] | list[DutyCycle] = []
+        if uplink_bytes_per_second is not None:
+            if _kernel(
+                by,
+                "--uplink",
+                lambda: namespaces.why_not() if listens_anywhere else "this broker listens on loopback only",
+            ):
+                self._namespaces = [Namespace(place, uplink_bytes_per_second) for place in range(stations)]
+            else:
+                buckets = [TokenBucket(uplink_bytes_per_second) for _ in range(stations)]
+                self._proxies = [ChaosProxy(broker_port, uplink=bucket) for bucket in buckets]
+        if slowdown > 1.0:
+            if _kernel(by, "--edge-slowdown", cpu_share.why_not):
+                self._shares = [CpuShare(f"{os.getpid()}-{place}", slowdown) for place in range(stations)]
+            else:
+                self._shares = [DutyCycle(slowdown) for _ in range(stations)]
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            for network in self._namespaces:
-                stack.enter_context(network)
-            for share in self._shares:
-                stack.enter_context(share)
+            for each in (*self._namespaces, *self._proxies, *self._shares):
+                stack.enter_context(each)
             self._stack = stack.pop_all()
         return self
 
@@ -101,27 +111,23 @@ class Constraints:
         """How the station of this place, from 0, is run."""
         network = self._namespaces[place] if self._namespaces else None
         share = self._shares[place] if self._shares else None
-        in_program = self._uplink is not None and network is None
         return Terms(
             prefix=tuple(network.prefix) if network else (),
             broker_host=network.outside if network else Terms.broker_host,
+            broker_port=self._proxies[place].port if self._proxies else None,
             metrics_host=network.watched if network else Terms.metrics_host,
-            broker={"uplink_bytes_per_second": self._uplink} if in_program else {},
-            slowdown=1.0 if share else self._slowdown,
             on_started=share.take if share else _nothing,
         )
 
     def described(self) -> dict[str, Any]:
-        """How it is done, for the report; nothing where nothing is held back."""
+        """How it is done, for the report; empty where nothing is limited."""
         told: dict[str, Any] = {}
         if self._uplink is not None:
             told["uplink_bytes_per_second"] = self._uplink
             told["uplink_shaped_by"] = namespaces.WAY if self._namespaces else BUCKET_WAY
         if self._slowdown > 1.0:
             told["edge_slowdown"] = self._slowdown
-            told["edge_throttled_by"] = (
-                self._shares[0].way if self._shares else DUTY_CYCLE_WAY.format(rest=self._slowdown - 1.0)
-            )
+            told["edge_throttled_by"] = self._shares[0].way
         return told
 
 
@@ -134,6 +140,6 @@ def _kernel(by: By, option: str, why_not: Callable[[], str]) -> bool:
         raise MisconfiguredError(
             f"the kernel may not do this here: {reason}",
             where=option,
-            remedy="run as root with iproute2 and control groups, or let the stations do it: --constrained-by program",
+            remedy="run as root with iproute2 and control groups, or let this program do it: --constrained-by program",
         )
     return not reason

@@ -78,6 +78,7 @@ class Line:
             uplink_bytes_per_second=scenario.uplink_bytes_per_second,
             slowdown=scenario.edge_slowdown,
             by=scenario.constrained_by,
+            broker_port=broker.port,
             listens_anywhere=broker.kind == "mosquitto",
         )
         broker.addresses = self._constraints.addresses

@@ -123,11 +123,8 @@ def test_compose_itself_accepts_the_stack() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_thin_line_and_a_slow_computer_can_be_laid_over_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_computer_can_be_laid_over_the_stack() -> None:
     overlay = yaml.safe_load((ROOT / "compose/constrained.yml").read_text())
     assert overlay["services"].keys() == {"edge"} < STACK["services"].keys()
     edge = overlay["services"]["edge"]
     assert edge["cpus"] < STACK["services"]["edge"]["cpus"]
-    for name, value in edge["environment"].items():
-        monkeypatch.setenv(name, value)
-    assert EdgeSettings.load(ROOT / "compose/edge.toml").broker.uplink_bytes_per_second == 100_000

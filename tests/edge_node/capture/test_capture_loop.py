@@ -1,7 +1,6 @@
 """Every trigger ends as a frame or as a drop with its reason."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -66,7 +65,7 @@ def metrics() -> EdgeMetrics:
 
 @pytest.fixture
 def capture_of(heard: Heard, active_encoder: ActiveEncoder, metrics: EdgeMetrics) -> Callable[..., Capture]:
-    def make(outbox: Outbox, *shots: Shot, stop: threading.Event | None = None, slowdown: float = 1.0) -> Capture:
+    def make(outbox: Outbox, *shots: Shot, stop: threading.Event | None = None) -> Capture:
         keeper: Any = heard
         return Capture(
             Shots(*shots),
@@ -77,7 +76,6 @@ def capture_of(heard: Heard, active_encoder: ActiveEncoder, metrics: EdgeMetrics
             station=STATION,
             metrics=metrics,
             stop=stop or threading.Event(),
-            slowdown=slowdown,
         )
 
     return make
@@ -227,35 +225,6 @@ def test_no_trigger_is_awaited_while_paused_or_without_a_profile(
     stop = threading.Event()
     stop.set()
     assert ActiveEncoder().await_encoder(stop) is None
-
-
-def test_a_slower_computer_takes_longer_and_says_so(open_outbox: Any, capture_of: Any) -> None:
-    outbox = open_outbox()
-    waits: list[float] = []
-
-    class Patient(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            waits.append(timeout or 0.0)
-            return False
-
-    began = time.perf_counter()
-    capture_of(outbox, Shot("slow", a_picture), stop=Patient(), slowdown=3.0).run()
-    took = time.perf_counter() - began
-    (frame,) = messages(outbox)
-    assert isinstance(frame, FrameMessage)
-    (waited,) = waits
-    worked = sum(frame.stages.values()) / 3.0
-    assert 2.0 * worked <= waited <= 2.0 * took
-
-
-def test_a_computer_at_its_own_speed_waits_for_nothing(open_outbox: Any, capture_of: Any) -> None:
-    class Impatient(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            raise AssertionError(timeout)
-
-    outbox = open_outbox()
-    capture_of(outbox, Shot("own speed", a_picture), stop=Impatient()).run()
-    assert len(messages(outbox)) == 1
 
 
 def test_a_codec_is_kept_over_a_new_profile_if_its_ladder_has_it(make_profile: Any) -> None:

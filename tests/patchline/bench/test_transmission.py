@@ -177,7 +177,7 @@ def test_two_scenarios_on_a_real_line(tmp_path: Path) -> None:
     assert webp["wire_bytes"]["mean"] < original["wire_bytes"]["mean"]
     assert original["change"] == 0.0
     assert original["transmission_seconds"]["p50"] > 0.5 * original["wire_bytes"]["mean"] / 1e5
-    assert document["configuration"]["uplink_shaped_by"].startswith("a token bucket in front of the sockets")
+    assert document["configuration"]["uplink_shaped_by"].startswith("a token bucket in a proxy")
     assert document["versions"]["broker"].startswith("mosquitto") or "osquitto" in document["versions"]["broker"]
 
 

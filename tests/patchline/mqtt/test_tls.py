@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from patchline.mqtt.certificates import check_validity, validity_of
+from patchline.mqtt.certificate_expiry import check_validity, validity_of
 from patchline.mqtt.settings import TlsSettings
 from patchline.mqtt.tls import context_of
 from patchline.replay.broker import Broker

@@ -15,6 +15,7 @@ import pytest
 from patchline.replay import cpu_share, namespaces
 from patchline.replay.constraints import Constraints
 from patchline.replay.cpu_share import CpuShare
+from patchline.replay.duty_cycle import DutyCycle
 from patchline.replay.namespaces import Namespace
 from patchline.wire.errors import MisconfiguredError, UnavailableError
 
@@ -36,36 +37,36 @@ def groups() -> None:
 def test_a_station_may_be_left_as_it_is() -> None:
     with Constraints(2) as constraints:
         terms = constraints.terms_of(1)
-    assert (terms.prefix, terms.broker, terms.slowdown) == ((), {}, 1.0)
+    assert (terms.prefix, terms.broker_port) == ((), None)
     assert constraints.described() == {}
     assert constraints.addresses == []
 
 
-def test_a_station_holds_itself_back_where_it_is_told_to() -> None:
-    constraints = Constraints(2, uplink_bytes_per_second=1e5, slowdown=3.0, by="program")
-    terms = constraints.terms_of(0)
-    assert terms.broker == {"uplink_bytes_per_second": 1e5}
-    assert terms.slowdown == 3.0
+def test_a_proxy_and_a_duty_cycle_limit_a_station_where_they_are_asked_for() -> None:
+    with Constraints(2, uplink_bytes_per_second=1e5, slowdown=3.0, by="program") as constraints:
+        ports = {constraints.terms_of(place).broker_port for place in range(2)}
+    assert None not in ports
+    assert len(ports) == 2
     told = constraints.described()
-    assert "token bucket in front of" in told["uplink_shaped_by"]
+    assert "token bucket in a proxy" in told["uplink_shaped_by"]
     assert "duty cycle" in told["edge_throttled_by"]
-    assert "times 2" in told["edge_throttled_by"]
+    assert "5 ms running, 10 ms stopped" in told["edge_throttled_by"]
 
 
-def test_stations_hold_themselves_back_where_the_kernel_may_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_this_program_limits_stations_where_the_kernel_may_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(namespaces, "why_not", lambda: "no")
     monkeypatch.setattr(cpu_share, "why_not", lambda: "no")
-    constraints = Constraints(1, uplink_bytes_per_second=1e5, slowdown=3.0)
-    assert constraints.terms_of(0).broker
-    assert constraints.terms_of(0).slowdown == 3.0
+    with Constraints(1, uplink_bytes_per_second=1e5, slowdown=3.0) as constraints:
+        assert constraints.terms_of(0).broker_port
+    assert "duty cycle" in constraints.described()["edge_throttled_by"]
     with pytest.raises(MisconfiguredError, match=r"--uplink.*--constrained-by program"):
         Constraints(1, uplink_bytes_per_second=1e5, by="kernel")
 
 
 def test_a_broker_that_listens_on_loopback_only_leaves_the_bucket() -> None:
-    constraints = Constraints(1, uplink_bytes_per_second=1e5, listens_anywhere=False)
-    assert constraints.terms_of(0).broker
-    assert not constraints.addresses
+    with Constraints(1, uplink_bytes_per_second=1e5, listens_anywhere=False) as constraints:
+        assert constraints.terms_of(0).broker_port
+        assert not constraints.addresses
 
 
 def test_a_machine_without_the_programs_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -99,6 +100,24 @@ def test_a_throttled_process_gets_its_share_of_a_core(groups: None) -> None:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert spent < 0.8, "a fifth of a second, and what starting took"
+
+
+def test_a_process_in_a_duty_cycle_gets_its_part_of_the_time_and_runs_freely_afterwards() -> None:
+    """Only the bound: a process that is stopped most of the time cannot use most of the time."""
+    program = "import sys, time; sys.stdin.readline(); end = time.monotonic() + 1.0\nwhile time.monotonic() < end: pass"
+    with DutyCycle(5.0) as cycle:
+        spinner = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, text=True)
+        idle = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, text=True)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cycle.take(spinner.pid)
+        cycle.take(idle.pid)
+        spinner.communicate("go\n")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.9
+    idle.communicate("go\n", timeout=60)
+    assert idle.returncode == 0
+    with pytest.raises(UnavailableError, match="cannot be slowed down"):
+        cycle.take(idle.pid)
 
 
 def test_what_leaves_a_namespace_takes_its_time_and_the_network_is_gone_afterwards(networks: None) -> None:

@@ -8,10 +8,9 @@ from random import Random
 
 import msgspec
 
-from patchline.mqtt.client_id import client_id_of
 from patchline.mqtt.delivery import Delivery
 from patchline.mqtt.link import Link
-from patchline.mqtt.settings import LinkSettings, Subscription
+from patchline.mqtt.settings import LinkSettings, Subscription, client_id_of
 from patchline.wire.errors import UnavailableError
 from patchline.wire.messages import CONTENT_TYPE_FRAME, FrameMessage, Profile, pack, sealed, sha256_of, unpack
 from tests.rigs.torture.ground import OTHER, STATION

@@ -94,7 +94,7 @@ def test_the_terms_are_the_lower_of_ours_and_the_brokers(scripted_broker: Script
 
 def test_an_end_of_the_tls_handshake_asks_for_the_port() -> None:
     settings = LinkSettings(host="plant", client_id="c", tls=TlsSettings(ca=Path("ca.crt")))
-    words = paho_client.explain(ConnectionResetError(104, "Connection reset by peer"), settings)
+    words = paho_client.connect_error(ConnectionResetError(104, "Connection reset by peer"), settings)
     assert words.endswith("Connection reset by peer; is it the port where the broker speaks TLS?")
 
 
@@ -108,7 +108,7 @@ def test_an_end_of_the_tls_handshake_asks_for_the_port() -> None:
     ],
 )
 def test_an_error_of_the_network_is_put_in_words(error: OSError, words: str) -> None:
-    assert paho_client.explain(error, LinkSettings(host="plant", client_id="c")).startswith(words)
+    assert paho_client.connect_error(error, LinkSettings(host="plant", client_id="c")).startswith(words)
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
