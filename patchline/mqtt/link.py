@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from patchline.mqtt.backoff import failures_after, full_jitter
 from patchline.mqtt.delivery import Acknowledged, Connection, Delivery
 from patchline.mqtt.packets import publication
 from patchline.mqtt.send_window import Request
 from patchline.mqtt.session import Session, Stopping
 from patchline.mqtt.settings import LinkSettings, Subscription, Will
 from patchline.mqtt.tls import context_of
+from patchline.runtime.backoff import failures_after, full_jitter
 from patchline.wire.errors import MisconfiguredError, UnavailableError
 
 
