@@ -28,8 +28,8 @@ from patchline.artifacts.store import ArtifactStore, StoredArtifact, open_store
 from patchline.mqtt.certificate_expiry import warn, warn_until
 from patchline.mqtt.delivery import Delivery
 from patchline.mqtt.tls import context_of
-from patchline.runtime.shutdown import shutdown_on_signal_or_failure
 from patchline.runtime.signing import VerifyKey
+from patchline.runtime.thread_group import ThreadGroup, stopped_by_signals
 from patchline.runtime.version import program_version
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.messages import ServiceStatus
@@ -97,9 +97,10 @@ def run(settings: Settings) -> None:
     outlet, stopped = LiveReplies(), threading.Event()
     post = ReplyPublisher(outlet, topics=checked.topics, metrics=metrics, maps=settings.worker.maps, stopped=stopped)
     artifact_store = CurrentArtifacts(checked.artifact_store)
-    threads: list[threading.Thread] = []
+    over = threading.Event()
+    thread_group = ThreadGroup(on_failure=over.set)
     stop_monitoring = monitored(
-        settings, metrics, health_of(metrics, outlet=outlet, artifact_store=artifact_store, threads=threads)
+        settings, metrics, health_of(metrics, outlet=outlet, artifact_store=artifact_store, threads=thread_group)
     )
     worker = _worker(
         checked, artifact_store, delivery_queue, records=records, post=post, metrics=metrics, stopped=stopped
@@ -109,34 +110,31 @@ def run(settings: Settings) -> None:
     connections = _connections(
         checked, delivery_queue, outlet=outlet, metrics=metrics, publication=publication, auditor=auditor
     )
-    with shutdown_on_signal_or_failure() as life:
-        working = _thread("worker", worker.run)
-        threads += [
-            working,
-            _thread("publication", publication.run),
-            _thread("retention", lambda: _sweep(stopped, records, settings)),
-            _thread("auditor", lambda: auditor.run(stopped)),
-            _thread("shelf", lambda: _watch_shelf(stopped, checked, artifact_store, publication, metrics)),
-        ]
-        _watch_certificates(stopped, settings, metrics)
+    with thread_group.watching(), stopped_by_signals(over):
+        working = thread_group.start("worker", worker.run)
+        thread_group.start("announcements", publication.run)
+        thread_group.start("retention", lambda: _sweep(stopped, records, settings, metrics))
+        thread_group.start("auditor", lambda: auditor.run(stopped, metrics.watchdog))
+        thread_group.start(
+            "artifacts", lambda: _watch_artifacts(stopped, checked, artifact_store, publication, metrics)
+        )
+        _watch_certificates(thread_group, stopped, settings, metrics)
         connections.start()
         figures = figures_of(settings, metrics)
-        life.over.wait()
+        over.wait()
         log.info("stopping, %d messages wait for their verdict", len(delivery_queue))
         connections.stop_taking()
         delivery_queue.close()
         working.join(settings.drain_seconds)
         stopped.set()
         publication.stop()
-        for thread in threads:
-            thread.join(GOODBYE_SECONDS)
+        thread_group.join(GOODBYE_SECONDS)
         if figures is not None:
             figures.stop(GOODBYE_SECONDS)
         connections.stop(GOODBYE_SECONDS)
     stop_monitoring()
     records.close()
-    if life.failure is not None:
-        raise life.failure
+    thread_group.raise_failure()
     log.info("stopped")
 
 
@@ -231,17 +229,18 @@ def _connections(
     )
 
 
-def _sweep(stopped: threading.Event, records: Records, settings: Settings) -> None:
+def _sweep(stopped: threading.Event, records: Records, settings: Settings, metrics: Metrics) -> None:
     sweep_until(
         stopped,
         records,
+        metrics.watchdog,
         keep_seconds=settings.records.keep_days * DAY_SECONDS,
         max_dead_letters=settings.records.max_dead_letters,
         remove_older=lambda now: remove_older(settings.artifacts, before=now - settings.older_keep_days * DAY_SECONDS),
     )
 
 
-def _watch_shelf(
+def _watch_artifacts(
     stopped: threading.Event,
     checked: Checked,
     artifact_store: CurrentArtifacts,
@@ -263,14 +262,10 @@ def _watch_shelf(
     )
 
 
-def _watch_certificates(stopped: threading.Event, settings: Settings, metrics: Metrics) -> None:
+def _watch_certificates(
+    thread_group: ThreadGroup, stopped: threading.Event, settings: Settings, metrics: Metrics
+) -> None:
     tls = settings.broker.link_settings(settings.name).tls
     if tls is not None:
         metrics.watch_certificates(tls)
-        _thread("certificates", lambda: warn_until(stopped, tls, log.warning))
-
-
-def _thread(name: str, work: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=work, name=f"analytics-{name}", daemon=True)
-    thread.start()
-    return thread
+        thread_group.start("certificates", lambda: warn_until(stopped, tls, log.warning))

@@ -1,8 +1,7 @@
 """What the service shows to those who watch it: artifacts, certificates, and whether it is alive and ready."""
 
 import logging
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from analytics_service.broker_metrics import BrokerFigures
 from analytics_service.connections import LiveReplies
@@ -11,6 +10,7 @@ from analytics_service.models.store_watcher import CurrentArtifacts
 from analytics_service.settings import Settings
 from patchline.artifacts.store import ArtifactStore
 from patchline.runtime.endpoints import Health, serve
+from patchline.runtime.thread_group import ThreadGroup
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def describe(artifact_store: ArtifactStore | CurrentArtifacts, metrics: Metrics)
 
 
 def health_of(
-    metrics: Metrics, *, outlet: LiveReplies, artifact_store: CurrentArtifacts, threads: Sequence[threading.Thread]
+    metrics: Metrics, *, outlet: LiveReplies, artifact_store: CurrentArtifacts, threads: ThreadGroup
 ) -> Health:
     """What speaks against a service, and against sending parts to it.
 
@@ -39,12 +39,11 @@ def health_of(
     """
 
     def alive() -> list[str]:
-        ended = [f"the thread {thread.name} has ended" for thread in threads if not thread.is_alive()]
-        return [*ended, *metrics.watchdog.stuck()]
+        return [*threads.ended(), *metrics.watchdog.stuck()]
 
     def ready() -> list[str]:
         against = {
-            "starting": not threads,
+            "starting": not threads.started,
             "not connected to the broker": not outlet.connected,
             "the backlog's link is not connected": not metrics.backlog_is_connected,
             "the records are away": not metrics.records_are_up,

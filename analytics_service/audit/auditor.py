@@ -1,6 +1,5 @@
 """The books kept open: how many parts of each station are missing, all the time and cheaply."""
 
-import logging
 import threading
 import time
 from collections import defaultdict
@@ -11,11 +10,11 @@ from analytics_service.audit.number_line import NumberLine
 from analytics_service.audit.reconciliation import decided_between, decided_since, forgotten
 from analytics_service.records.records import Records
 from patchline.mqtt.delivery import Delivery
-from patchline.wire.errors import UnavailableError, UnreadableError
+from patchline.runtime.loops import run_loop
+from patchline.runtime.watchdog import Watchdog
+from patchline.wire.errors import UnreadableError
 from patchline.wire.messages import EdgeStatus, from_json
 from patchline.wire.topics import SERVICE_LINE, Topics
-
-log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 15.0
 _OVERLAP_SECONDS = 60.0
@@ -68,15 +67,9 @@ class Auditor:
         if status.online or status.version:
             self._waiting[str(station)] = status.outbox_rows
 
-    def run(self, stopped: threading.Event, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
+    def run(self, stopped: threading.Event, watchdog: Watchdog, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
         """Look at once and then at every interval, until told to stop."""
-        while True:
-            try:
-                self.look()
-            except UnavailableError as error:
-                log.warning("the books stay open: %s", error)
-            if stopped.wait(interval_seconds):
-                return
+        run_loop("auditor", self.look, stopped, watchdog=watchdog, every_seconds=interval_seconds)
 
     def look(self) -> dict[str, int]:
         """Read what is new; the parts missing by station, less those its edge node still holds.

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import msgspec
 
+from patchline.runtime.atomic_file import write_atomically
 from patchline.vision.backbones.spec import INT8, BackboneSpec
-from patchline.wire.errors import MisconfiguredError
+from patchline.wire.errors import MisconfiguredError, UnavailableError
 
 PACKAGED = Path(__file__).parent / "packaged"
 VARIABLE = "PATCHLINE_WEIGHTS"
@@ -180,15 +181,10 @@ def write(path: Path, content: bytes) -> None:
     Raises:
         MisconfiguredError: It cannot be written there.
     """
-    partial = path.with_name(path.name + ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        raise MisconfiguredError(
-            f"the file cannot be written: {error.strerror}", where=str(path), remedy="choose another folder"
-        ) from error
+        write_atomically(path, content)
+    except UnavailableError as error:
+        raise MisconfiguredError(str(error), where=str(path), remedy="choose another folder") from error
 
 
 def _read(path: Path) -> bytes:
