@@ -5,35 +5,16 @@ proves nothing, so no rule here looks at it.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, get_args
 
-from patchline.wire.topics import Channel, Station, Topics
+from patchline.wire.channels import ClientRole, read_by, written_by
+from patchline.wire.topics import Station, Topics
 
-Role = Literal["analytics", "operator", "hmi", "plc", "exporter"]
-ROLES: tuple[Role, ...] = get_args(Role)
-
-_REASONS: dict[Role, str] = {
+_REASONS: dict[ClientRole, str] = {
     "analytics": "an analytics service: reads what the stations of the site and the broker of itself tell",
     "operator": "a person who watches the line and steers its stations",
     "hmi": "a screen: verdicts, anomaly maps and states of the site, and not a word of its own",
     "plc": "a PLC gateway or a historian: verdicts and states",
     "exporter": "the exporter of the broker's own figures",
-}
-_UPLINKS: tuple[Channel, ...] = ("frame", "backlog", "status")
-_DOWNLINKS: tuple[Channel, ...] = ("verdict", "profile", "asset", "command")
-_READS: dict[Role, tuple[Channel, ...]] = {
-    "analytics": ("frame", "backlog", "status"),
-    "operator": ("verdict", "map", "status", "profile", "unreadable"),
-    "hmi": ("verdict", "map", "status"),
-    "plc": ("verdict", "status"),
-    "exporter": (),
-}
-_WRITES: dict[Role, tuple[Channel, ...]] = {
-    "analytics": ("verdict", "map", "profile", "asset", "unreadable"),
-    "operator": ("command",),
-    "hmi": (),
-    "plc": (),
-    "exporter": (),
 }
 _HEAD = """\
 # Who may write and read what, by the common name of the certificate. Whatever is not allowed here is denied.
@@ -42,7 +23,7 @@ _HEAD = """\
 
 
 def access_list(
-    site: str, stations: Iterable[str], clients: Mapping[str, Role], *, topics: Topics, local: str = ""
+    site: str, stations: Iterable[str], clients: Mapping[str, ClientRole], *, topics: Topics, local: str = ""
 ) -> str:
     """Mosquitto's access list for a site.
 
@@ -63,16 +44,16 @@ def access_list(
 
 def _station(station: Station, topics: Topics) -> str:
     lines = [f"# Station {station} owns its branch: what it sends, and what is sent to it.", f"user {station}"]
-    lines += [f"topic write {topics.of(station, channel)}" for channel in _UPLINKS]
-    lines += [f"topic read {topics.of(station, channel)}" for channel in _DOWNLINKS]
+    lines += [f"topic write {topics.of(station, channel)}" for channel in written_by("station")]
+    lines += [f"topic read {topics.of(station, channel)}" for channel in read_by("station")]
     lines.append(f"topic read {topics.service_status(station.site)}")
     return "\n".join(lines) + "\n"
 
 
-def _client(name: str, role: Role, site: str, topics: Topics) -> str:
+def _client(name: str, role: ClientRole, site: str, topics: Topics) -> str:
     lines = [f"# {name} is {_REASONS[role]}.", f"user {name}"]
-    lines += [f"topic read {topics.every(channel, site=site)}" for channel in _READS[role]]
-    lines += [f"topic write {topics.every(channel, site=site)}" for channel in _WRITES[role]]
+    lines += [f"topic read {topics.every(channel, site=site)}" for channel in read_by(role)]
+    lines += [f"topic write {topics.every(channel, site=site)}" for channel in written_by(role)]
     if role == "analytics":
         lines.append(f"topic write {topics.service_status(site, name)}")
         lines.append("topic read $SYS/broker/#")

@@ -18,7 +18,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 
 from broker_config import private_files
-from broker_config.access_list import Role
+from patchline.wire.channels import ClientRole
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.topics import DEFAULT_PREFIX, Station
 
@@ -58,7 +58,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     data_folder: str
     days: Days = 397
     stations: tuple[str, ...] = ()
-    clients: dict[str, Role] = {}
+    clients: dict[str, ClientRole] = {}
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):

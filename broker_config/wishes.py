@@ -8,12 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from broker_config.access_list import Role
 from broker_config.site import BROKER, MOST_NAME_CHARACTERS, Site
+from patchline.wire.channels import ClientRole
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.topics import DEFAULT_PREFIX, SERVICE_LINE, Station, Topics
 
-DEFAULT_CLIENTS: dict[str, Role] = {
+DEFAULT_CLIENTS: dict[str, ClientRole] = {
     "analytics": "analytics",
     "operator": "operator",
     "hmi": "hmi",
@@ -40,7 +40,7 @@ class Wish:
     name: str = ""
     hosts: tuple[str, ...] = ()
     stations: tuple[str, ...] = ()
-    clients: Mapping[str, Role] = field(default_factory=dict)
+    clients: Mapping[str, ClientRole] = field(default_factory=dict)
     port: int = 8883
     listen: str = ""
     prefix: str = DEFAULT_PREFIX

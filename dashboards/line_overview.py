@@ -15,7 +15,7 @@ NOW = Row(
             kind="stat",
             queries=[Query('count(ALERTS{alertstate="firing"}) or vector(0)', "alarms")],
             unit="short",
-            description="Alarms that are firing. Each has its paragraph in docs/operations.md: meaning, first action.",
+            description="Alarms that are firing. docs/how-to/alarms.md explains each one and its first action.",
             width=3,
             thresholds=ZERO_IS_GOOD,
         ),

@@ -1,4 +1,4 @@
-"""`docs/metrics.md`, from the two registries themselves."""
+"""`docs/reference/metrics.md`, from the two registries themselves."""
 
 from collections.abc import Iterator
 

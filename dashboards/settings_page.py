@@ -1,4 +1,4 @@
-"""`docs/settings.md`, from the two classes of settings themselves."""
+"""`docs/reference/settings.md`, from the two classes of settings themselves."""
 
 import enum
 import types

@@ -18,8 +18,8 @@ DASHBOARDS: dict[str, Dashboard] = {
 def files() -> dict[Path, str]:
     """What belongs into which file."""
     written = {FOLDER / f"{name}.json": json.dumps(one.json(), indent=2) + "\n" for name, one in DASHBOARDS.items()}
-    written[ROOT / "docs" / "metrics.md"] = metrics_page.page()
-    written[ROOT / "docs" / "settings.md"] = settings_page.page()
+    written[ROOT / "docs" / "reference" / "metrics.md"] = metrics_page.page()
+    written[ROOT / "docs" / "reference" / "settings.md"] = settings_page.page()
     return written
 
 

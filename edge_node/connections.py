@@ -10,13 +10,13 @@ from edge_node.settings import EdgeSettings
 from patchline.mqtt.delivery import Connection, Delivery
 from patchline.mqtt.link import Link
 from patchline.mqtt.settings import LinkSettings, Subscription, TlsSettings, client_id_of
-from patchline.wire.topics import Channel, Station, Topics
+from patchline.wire.channels import read_by
+from patchline.wire.topics import Station, Topics
 
 _log = logging.getLogger(__name__)
 
 UNSENT_BYTES = 16_384
 """What the kernel may hold of a link beyond what the network takes, so that frames do not delay other links."""
-_DOWNLINKS: tuple[Channel, ...] = ("verdict", "profile", "asset", "command")
 
 
 def link_settings(settings: EdgeSettings, *, suffix: str = "", max_inflight: int) -> LinkSettings:
@@ -78,7 +78,7 @@ def live_link(
 
 
 def _downlinks(settings: EdgeSettings, station: Station, topics: Topics) -> list[Subscription]:
-    filters = [topics.of(station, channel) for channel in _DOWNLINKS]
+    filters = [topics.of(station, channel) for channel in read_by("station")]
     filters.append(topics.service_status(station.site))
     if settings.trigger.topic:
         filters.append(settings.trigger.topic)

@@ -11,11 +11,12 @@ from typing import Protocol
 from patchline.artifacts.readers import Decoded, Reader
 from patchline.vision.detectors.protocol import Detector
 from patchline.vision.scoring.calibration import Calibration
+from patchline.wire.channels import ChannelName
 from patchline.wire.errors import UnreadableError
 from patchline.wire.messages import MAX_MESSAGE_BYTES, EdgeMessage, FrameMessage, check_payload, sha256_of, unpack
-from patchline.wire.topics import Channel, Station, Topics
+from patchline.wire.topics import Station, Topics
 
-CHANNELS: tuple[Channel, ...] = ("frame", "backlog")
+CHANNELS: tuple[ChannelName, ...] = ("frame", "backlog")
 """The channels on which edge nodes send parts."""
 
 

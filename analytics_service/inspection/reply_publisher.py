@@ -9,9 +9,10 @@ from analytics_service.inspection.judgement import map_message
 from analytics_service.inspection.part_in_progress import PartInProgress
 from analytics_service.metrics import Metrics
 from patchline.mqtt.delivery import Acknowledged
+from patchline.wire.channels import ChannelName
 from patchline.wire.errors import MisconfiguredError, UnavailableError
 from patchline.wire.messages import CONTENT_TYPE_JSON, CONTENT_TYPE_MAP, pack
-from patchline.wire.topics import Channel, Station, Topics
+from patchline.wire.topics import Station, Topics
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ class ReplyPublisher:
     def _publish(
         self,
         station: Station,
-        channel: Channel,
+        channel: ChannelName,
         payload: bytes,
         *,
         content_type: str = "",

@@ -1,4 +1,4 @@
-// A camera of another make: it publishes PNG files as frames, from docs/wire.md alone, and keeps the rules of a peer.
+// A camera of another make: it publishes PNG files as frames, from docs/reference/wire.md alone, and keeps the rules of a peer.
 //
 //     npm install
 //     node camera.js --station plant/line1/cam2 --folder pictures [--url mqtt://127.0.0.1:1883]

@@ -8,10 +8,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from broker_config.access_list import ROLES, Role
 from broker_config.site import BROKER, SITE_FILE, Certificate, Site, read_issued, read_site
 from broker_config.wishes import Wish
 from patchline.cli.errors import PlainErrors
+from patchline.wire.channels import CLIENT_ROLES, ClientRole
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.topics import DEFAULT_PREFIX
 
@@ -66,7 +66,7 @@ def make(
         Path | None, typer.Option("--stations", help="File with a LINE/STATION a line; # begins a comment.")
     ] = None,
     client: Annotated[
-        list[str] | None, typer.Option("--client", help=f"ROLE=NAME, a role of {', '.join(ROLES)}; repeat it.")
+        list[str] | None, typer.Option("--client", help=f"ROLE=NAME, a role of {', '.join(CLIENT_ROLES)}; repeat it.")
     ] = None,
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The broker's.")] = 8883,
     listen: Annotated[str, typer.Option("--listen", help="Address the broker listens on; all by default.")] = "",
@@ -170,14 +170,16 @@ def _listed(path: Path | None) -> list[str]:
     return [text for line in lines if (text := line.partition("#")[0].strip())]
 
 
-def _clients(given: list[str]) -> dict[str, Role]:
-    clients: dict[str, Role] = {}
+def _clients(given: list[str]) -> dict[str, ClientRole]:
+    clients: dict[str, ClientRole] = {}
     for each in given:
         wanted, _, name = each.partition("=")
-        role = next((role for role in get_args(Role) if role == wanted), None)
+        role = next((role for role in get_args(ClientRole) if role == wanted), None)
         if role is None or not name:
             raise MisconfiguredError(
-                f"{each!r} is not a client", where="--client", remedy=f"write ROLE=NAME, a role of {', '.join(ROLES)}"
+                f"{each!r} is not a client",
+                where="--client",
+                remedy=f"write ROLE=NAME, a role of {', '.join(CLIENT_ROLES)}",
             )
         clients[name] = role
     return clients

@@ -13,10 +13,9 @@ from patchline.mqtt.send_window import Request
 from patchline.mqtt.session import Session, Stopping
 from patchline.mqtt.settings import LinkSettings, Subscription, Will
 from patchline.mqtt.tls import context_of
+from patchline.runtime.backoff import failures_after, full_jitter
 from patchline.wire.errors import MisconfiguredError, UnavailableError
 
-FIRST_DELAY_SECONDS = 1.0
-LONGEST_DELAY_SECONDS = 30.0
 _JOIN_SECONDS = 0.5
 """How much longer than the deadline a stop waits for the thread, which still reports lost publications."""
 
@@ -165,25 +164,3 @@ class Link:
         self._live_since = time.monotonic()
         self._connected.set()
         self._on_connected(connection)
-
-
-def failures_after(failures: int, lived_seconds: float) -> int:
-    """How many failures in a row to count after a connection that lived so long; less than 0 if it never was live.
-
-    One that lived longer than the longest wait that would follow counts as the first failure. One that ended sooner,
-    because another program uses our client id for instance, counts like an attempt that failed.
-    """
-    return 1 if lived_seconds > _bound_seconds(failures) else failures + 1
-
-
-def full_jitter(failures: int, rng: random.Random) -> float:
-    """Seconds to wait after so many failures in a row: uniform below a bound that doubles up to the longest delay.
-
-    Many clients then do not return at the same moment. Source: M. Brooker, "Exponential Backoff And Jitter", AWS
-    Architecture Blog, 2015 ("full jitter").
-    """
-    return rng.uniform(0.0, _bound_seconds(failures))
-
-
-def _bound_seconds(failures: int) -> float:
-    return min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0 ** min(failures, 16))

@@ -5,7 +5,8 @@ write to a profile's topic could make a station encode otherwise. So `commission
 or a service that was given the public half refuses what the key's owner did not sign.
 
 What is signed is a short text: what it is for, a line break, and the sha256 of what it is about. A signature over a
-profile can therefore never pass for one over an artifact. The openssl program can check one, too (docs/security.md).
+profile can therefore never pass for one over an artifact. The openssl program can check one, too: see
+docs/explanation/security.md.
 """
 
 import base64

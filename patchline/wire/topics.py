@@ -1,14 +1,12 @@
 """Where messages live: `{prefix}/{site}/{line}/{station}/{channel}`."""
 
 import re
-from typing import Literal, Self, get_args
+from typing import Self
 
 import msgspec
 
+from patchline.wire.channels import CHANNELS, ChannelName
 from patchline.wire.errors import MisconfiguredError, UnreadableError
-
-Channel = Literal["frame", "backlog", "verdict", "map", "profile", "asset", "status", "command", "unreadable"]
-CHANNELS: tuple[Channel, ...] = get_args(Channel)
 
 DEFAULT_PREFIX = "vad/v1"
 SERVICE_LINE = "_service"
@@ -65,11 +63,11 @@ class Topics(msgspec.Struct, frozen=True):
                 remedy="use levels of letters, digits, '_' or '-' joined by '/', without a slash at either end",
             )
 
-    def of(self, station: Station, channel: Channel) -> str:
+    def of(self, station: Station, channel: ChannelName) -> str:
         """The topic of one station's channel."""
         return f"{self.prefix}/{station}/{channel}"
 
-    def every(self, channel: Channel, *, site: str = "+", line: str = "+") -> str:
+    def every(self, channel: ChannelName, *, site: str = "+", line: str = "+") -> str:
         """The subscription filter for a channel of every station, or of those of one site or line."""
         return f"{self.prefix}/{site}/{line}/+/{channel}"
 
@@ -81,7 +79,7 @@ class Topics(msgspec.Struct, frozen=True):
         """The same filter, its load shared between the subscribers of a group."""
         return f"$share/{group}/{topic_filter}"
 
-    def parse(self, topic: str) -> tuple[Station, Channel]:
+    def parse(self, topic: str) -> tuple[Station, ChannelName]:
         """Whose channel a topic is.
 
         Raises:

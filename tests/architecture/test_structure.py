@@ -24,7 +24,7 @@ def test_modules_are_named_for_what_they_hold() -> None:
 
 
 def test_every_dependency_has_its_reason() -> None:
-    reasons = (ROOT / "docs/decisions/0001-dependencies.md").read_text().lower()
+    reasons = (ROOT / "docs/explanation/decisions/0001-dependencies.md").read_text().lower()
     project = PROJECT["project"]
     wanted = project["dependencies"] + [each for extra in project["optional-dependencies"].values() for each in extra]
     names = {each.split(">")[0].split("[")[0].split("=")[0].strip().lower() for each in wanted}

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from broker_config.access_list import ROLES, access_list
-from patchline.wire.topics import CHANNELS, Station, Topics
+from broker_config.access_list import access_list
+from patchline.wire.channels import CHANNELS, CLIENT_ROLES
+from patchline.wire.topics import Station, Topics
 
 MakeClient = Callable[..., Any]
 Eventually = Callable[..., None]
@@ -80,8 +81,8 @@ def test_an_operator_steers_and_a_station_hears_it(client: MakeClient, eventuall
 
 
 def test_every_block_of_rules_has_its_reason_and_every_role_its_block() -> None:
-    text = access_list("north", [str(TOP)], {role: role for role in ROLES}, topics=TOPICS, local="user guest")
+    text = access_list("north", [str(TOP)], {role: role for role in CLIENT_ROLES}, topics=TOPICS, local="user guest")
     for block in text.strip().split("\n\n"):
         assert block.startswith("#"), f"no reason above: {block}"
-    assert all(f"\nuser {role}\n" in text for role in ROLES)
+    assert all(f"\nuser {role}\n" in text for role in CLIENT_ROLES)
     assert text.rstrip().endswith("user guest")

@@ -25,7 +25,7 @@ RULES: list[dict[str, Any]] = [
     rule for group in yaml.safe_load((FOLDER / "alerts.yml").read_text())["groups"] for rule in group["rules"]
 ]
 TESTS: list[dict[str, Any]] = yaml.safe_load((FOLDER / "alerts_test.yml").read_text())["tests"]
-RUNBOOK = ROOT / "docs" / "operations.md"
+RUNBOOK = ROOT / "docs" / "how-to" / "alarms.md"
 
 
 def promtool(*arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[str]:

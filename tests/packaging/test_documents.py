@@ -11,7 +11,7 @@ from patchline.cli.verbs import VERBS
 from patchline.vision.backbones import BACKBONES
 from patchline.vision.codecs import CODECS, FEATURE_CODECS
 from patchline.vision.detectors import DETECTORS
-from patchline.wire.topics import CHANNELS
+from patchline.wire.channels import CHANNELS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -25,7 +25,7 @@ def test_the_readme_names_everything_a_user_can_choose(name: str) -> None:
 
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_the_wire_page_names_every_channel(channel: str) -> None:
-    assert f"`{channel}`" in (ROOT / "docs/wire.md").read_text()
+    assert f"`{channel}`" in (ROOT / "docs/reference/wire.md").read_text()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -4,9 +4,9 @@ import socket
 import ssl
 
 from patchline.mqtt.settings import Protocol
+from patchline.wire.channels import CHANNELS, ChannelName
 from patchline.wire.errors import UnavailableError
 from patchline.wire.messages import Command, EdgeStatus, ServiceStatus, from_json, to_json
-from patchline.wire.topics import CHANNELS, Channel
 from tests.rigs.attacks.attack import Attack, AttackSucceededError, Refused
 from tests.rigs.attacks.site import SIDE, TOP, SiteUnderAttack
 from tests.rigs.attacks.watcher import Watcher
@@ -55,7 +55,7 @@ def _write_elsewhere(site: SiteUnderAttack, protocol: Protocol) -> Refused:
 
 def _write_downlinks(site: SiteUnderAttack) -> Refused:
     attacker = site.watch(str(SIDE))
-    channels: tuple[Channel, ...] = ("verdict", "map", "profile", "asset", "command", "unreadable")
+    channels: tuple[ChannelName, ...] = ("verdict", "map", "profile", "asset", "command", "unreadable")
     return denied(site, attacker, [site.topics.of(SIDE, channel) for channel in channels])
 
 

@@ -47,7 +47,7 @@ def page(answers: Mapping[str, Sequence[Answer]], seconds: float) -> str:
 def main(
     *,
     seconds: Annotated[float, typer.Option("--seconds", min=20, help="How long parts pass.")] = 120.0,
-    out: Annotated[Path, typer.Option("--out", help="Folder for panels.md and pictures/.")] = Path("docs"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for reference/panels.md and pictures/.")] = Path("docs"),
 ) -> None:
     """Run every query of every panel against a real line, list the answers and draw the panels.
 
@@ -61,7 +61,8 @@ def main(
             line.play(seconds)
             answers = {name: ask(line.address, board, began=began) for name, board in DASHBOARDS.items()}
     (out / "pictures").mkdir(parents=True, exist_ok=True)
-    (out / "panels.md").write_text(page(answers, seconds), encoding="utf-8")
+    (out / "reference").mkdir(parents=True, exist_ok=True)
+    (out / "reference" / "panels.md").write_text(page(answers, seconds), encoding="utf-8")
     for name, board in DASHBOARDS.items():
         draw(board, answers[name], out / "pictures" / f"panels-{name}.webp")
     queries = sum(len(answer.panel.queries) for found in answers.values() for answer in found)

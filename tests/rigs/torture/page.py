@@ -1,12 +1,12 @@
-"""`python -m tests.rigs.torture.page`: put the figures of docs/results/torture.json into docs/faults.md."""
+"""`python -m tests.rigs.torture.page`: put the figures of torture.json (docs/reference/results) into faults.md."""
 
 from pathlib import Path
 
 from tests.rigs.torture.table import markdown, read
 
 ROOT = Path(__file__).resolve().parents[3]
-RESULTS = ROOT / "docs" / "results" / "torture.json"
-PAGE = ROOT / "docs" / "faults.md"
+RESULTS = ROOT / "docs" / "reference" / "results" / "torture.json"
+PAGE = ROOT / "docs" / "explanation" / "faults.md"
 _START, _END = "<!-- figures -->\n", "<!-- end of figures -->"
 
 

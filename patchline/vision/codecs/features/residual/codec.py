@@ -3,7 +3,8 @@
 The profile tells the edge what normal looks like: the mean of every channel at every place, how the rest correlates,
 how large each of its coefficients usually is, and how often each value occurs. A normal picture then has little to say,
 and a defect is what takes the bytes. A picture that departs so much that it would be over the limit is coded with a
-coarser step: what is large is seen all the same. `docs/decisions` tells what was tried; the modules give the formulae.
+coarser step: what is large is seen all the same. Decision 9 in `docs/explanation/decisions` lists what was tried; the
+modules give the formulae.
 """
 
 import re

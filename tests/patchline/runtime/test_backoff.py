@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from patchline.mqtt.link import LONGEST_DELAY_SECONDS, failures_after, full_jitter
+from patchline.runtime.backoff import LONGEST_DELAY_SECONDS, failures_after, full_jitter
 
 
 @pytest.mark.parametrize(
