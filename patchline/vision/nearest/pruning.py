@@ -1,18 +1,91 @@
-"""A bank in fewer dimensions and by cells: which of its rows look near, and which cannot be as near as some bound."""
+"""A bank in fewer dimensions and in cells: which rows look near, and which cannot be nearer than a bound.
 
+The functions do the steps 1 to 4 of `exact`, in this order.
+"""
+
+from itertools import pairwise
+from math import isqrt
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from patchline.vision.nearest.brute_force import smallest
-from patchline.vision.nearest.cells import Cells
-from patchline.vision.nearest.reduction import ROUNDING, Reduction
-from patchline.vision.nearest.sieve import Sieve
+from patchline.vision.nearest.reduction import ROUNDING, Reduction, divide
 from patchline.vision.pixels.arrays import Floats
 
+_FEWEST_ROWS = 64
+"""Rows that a cell has on average at least; smaller ones cost more calls than they spare products."""
+_LEADING = 32
+"""Dimensions in which cells are made; more change neither them nor what they rule out."""
 _LOOKS = 64
 """Leading dimensions by which a row of the home cell looks near: enough for a bound, and half the memory to read."""
+_KEYS = 1 << 17
+"""Keys that are looked through at once: 0.5 MB of them stay in a core's own cache."""
+
+
+class Cells:
+    """The vectors of a reduced bank by cells, laid out for matrix products.
+
+    A query `[1, q, limit]` times a block is `|c|² - 2 q·c - limit`: the squared distance less `|q|²` and a limit, from
+    one product; `[1, q]` times `centres` is the same without one.
+
+    Of the squared distances to two centres the difference is linear in where one stands: it changes by no more than
+    `slopes` a step, and is `peaks` at most where a cell's vectors are. So where it is far above, the cell is far away.
+
+    Args:
+        reduced: `(N, D)` float64, the leading dimensions first.
+
+    Attributes:
+        rows: `(N,)`, rows of the bank, cell by cell.
+        starts: `(cells + 1,)`, where in `rows` each cell starts, and the end.
+        centres: `(D + 1, cells)` float32.
+        radii: `(cells,)` float64, no vector of a cell is farther from its centre.
+        slopes: `(cells, cells)` float32, twice the distance of two centres.
+        peaks: `(cells, cells)` float32; at `[a, b]` the largest difference of a vector of b: its squared distance to
+            b's centre less that to a's.
+        blocks: For each cell `(D + 2, its rows)` float32.
+    """
+
+    def __init__(self, reduced: NDArray[np.float64]) -> None:
+        count = max(1, min(isqrt(len(reduced)), len(reduced) // _FEWEST_ROWS))
+        assignment, _ = divide(reduced[:, :_LEADING].astype(np.float32), count)
+        self.rows = np.argsort(assignment, kind="stable")
+        self.starts = np.concatenate([[0], np.cumsum(np.bincount(assignment))])
+        bounds = list(pairwise(self.starts.tolist()))
+        centres = np.stack([reduced[self.rows[start:end]].mean(axis=0) for start, end in bounds])
+        keys = _keys(centres)
+        self.centres: Floats = keys.astype(np.float32)
+        slopes = [2 * np.sqrt(_squares(centres - centre)) for centre in centres]
+        self.slopes: Floats = np.stack(slopes).astype(np.float32)
+        self.radii = np.empty(len(bounds))
+        self.peaks: Floats = np.empty(self.slopes.shape, dtype=np.float32)
+        width = reduced.shape[1] + 2
+        stored = np.empty(width * len(reduced), dtype=np.float32)  # all blocks side by side, in large pages
+        self.blocks: list[Floats] = []
+        for cell, (start, end) in enumerate(bounds):  # one by one: a bank in float64 is large enough once
+            vectors = reduced[self.rows[start:end]]
+            self.radii[cell] = np.sqrt(_squares(vectors - centres[cell]).max())
+            to_centres = vectors @ keys[1:] + keys[0]
+            self.peaks[:, cell] = (to_centres[:, cell, np.newaxis] - to_centres).max(axis=0)
+            block = stored[width * start : width * end].reshape(width, -1)
+            block[:-1], block[-1] = _keys(vectors), -1
+            self.blocks.append(block)
+
+    @property
+    def sizes(self) -> NDArray[np.intp]:
+        """How many rows each cell has."""
+        return np.diff(self.starts)
+
+
+def _squares(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    squares: NDArray[np.float64] = np.einsum("nd,nd->n", vectors, vectors)
+    return squares
+
+
+def _keys(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.vstack([_squares(vectors), -2 * vectors.T])
+
 
 Limits = tuple[NDArray[np.float64], Floats]
 """How far a neighbour can be, and what a squared distance less the query's square must not exceed, `(M,)` each."""
@@ -75,7 +148,7 @@ class ReducedBank:
         return int(self._sizes.max())
 
     def ask(self, vectors: Floats, k: int) -> Asked:
-        """Queries reduced, and what may be wrong about that.
+        """Step 1: queries reduced, and what may be wrong about that.
 
         A product of D terms is off by D roundings of `|q| |b|` at most, its inputs and sums with squares by a few more,
         and three such stand in one comparison; a row's last dimension, a root of a difference, is by under `2**-20`.
@@ -92,7 +165,7 @@ class ReducedBank:
         return Asked(extended, to_centres, homes, squares, error, doubt, k)
 
     def near_home(self, asked: Asked) -> NDArray[np.intp]:
-        """The k rows of each query's home cell that look nearest, `(M, k)`."""
+        """Step 2: the k rows of each query's home cell that look nearest, `(M, k)`."""
         cells, homes = self._cells, asked.homes
         order = np.argsort(homes, kind="stable")
         looks = asked.extended[:, : 1 + _LOOKS][order]
@@ -109,27 +182,43 @@ class ReducedBank:
         return near
 
     def within(self, asked: Asked, limits: Limits, most: int) -> Hits | None:
-        """The rows that may be within the limits of each query; None where more than so many pairs are left."""
+        """Steps 3 and 4: the rows that may be within each query's limits; None where these are over `most` pairs."""
         cells, count = self._cells, len(asked.extended)
         asked.extended[:, -1] = limits[1]
+        # Step 3: cells that are too far away as a whole.
         opened, queries = np.divmod(
             np.flatnonzero(self._open_cells(asked, limits[0].astype(np.float32))), max(1, count)
         )
         counts = np.bincount(opened, minlength=len(cells.blocks))
-        sieve = Sieve(self.largest_cell)
-        start = 0
+        # Step 4: rows of the other cells that are too far away in the reduced dimensions. Keys at or below 0 are within
+        # the limit. Small products share a buffer, since one look through many keys costs less than many looks.
+        buffer = np.empty(max(_KEYS, self.largest_cell), dtype=np.float32)
+        filled = before = left = start = 0
+        places_of, keys_of = [np.empty(0, dtype=np.intp)], [np.empty(0, dtype=np.float32)]
+
+        def look() -> int:
+            found = np.flatnonzero(buffer[:filled] <= 0)
+            places_of.append(found + before)
+            keys_of.append(buffer[found])
+            return len(found)
+
         for cell in np.flatnonzero(counts).tolist():
             block, end = cells.blocks[cell], start + int(counts[cell])
-            step = sieve.capacity // block.shape[1]
+            columns = block.shape[1]
+            step = len(buffer) // columns
             for first in range(start, end, step):
                 part = asked.extended.take(queries[first : min(first + step, end)], axis=0)
-                np.matmul(part, block, out=sieve.room(len(part), block.shape[1]))
+                size = len(part) * columns
+                if filled + size > len(buffer):
+                    left, before, filled = left + look(), before + filled, 0
+                np.matmul(part, block, out=buffer[filled : filled + size].reshape(len(part), columns))
+                filled += size
             start = end
-            if sieve.count > most:
+            if left > most:
                 return None
-        places, above = sieve.kept()
-        if len(places) > most:
+        if left + look() > most:
             return None
+        places, above = np.concatenate(places_of), np.concatenate(keys_of)
         starts = np.cumsum(self._sizes[opened]) - self._sizes[opened]
         turn = np.searchsorted(starts, places, side="right") - 1
         rows = cells.rows[cells.starts[opened[turn]] + places - starts[turn]]

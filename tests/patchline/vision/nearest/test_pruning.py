@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from patchline.vision.nearest.cells import Cells
+from patchline.vision.nearest.pruning import Cells
 
 Draw = Callable[..., np.ndarray]
 
