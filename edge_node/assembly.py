@@ -29,8 +29,8 @@ from edge_node.gate.gate_controller import GateController, GatePolicy
 from edge_node.gate.gates import GATES, gpio
 from edge_node.gate.gates.protocol import Gate
 from edge_node.metrics import EdgeMetrics
-from edge_node.outbox.clock import clock_id
 from edge_node.outbox.outbox import Outbox
+from edge_node.outbox.rows import clock_id
 from edge_node.settings import EdgeSettings, GateTable
 from patchline.mqtt.link import Link
 from patchline.runtime.signing import VerifyKey

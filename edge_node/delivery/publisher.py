@@ -10,9 +10,8 @@ from typing import Protocol
 
 from edge_node.delivery.retry_schedule import CHANNELS, Channel, RetrySchedule, Ticket
 from edge_node.metrics import EdgeMetrics
-from edge_node.outbox.drops import drop_message, traceparent_of
 from edge_node.outbox.outbox import Outbox
-from edge_node.outbox.rows import Row
+from edge_node.outbox.rows import Row, drop_message, traceparent_of
 from patchline.mqtt.delivery import Acknowledged
 from patchline.mqtt.send_window import TooLargeError
 from patchline.wire.errors import UnavailableError, UnreadableError

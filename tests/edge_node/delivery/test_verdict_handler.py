@@ -14,10 +14,9 @@ from edge_node.delivery.verdict_handler import VerdictHandler
 from edge_node.gate.gate_controller import GateController, GatePolicy
 from edge_node.gate.gates.log import LogGate
 from edge_node.metrics import EdgeMetrics
-from edge_node.outbox.drops import drop_message
 from edge_node.outbox.journal import JournalLine, read_journal
 from edge_node.outbox.outbox import Outbox
-from edge_node.outbox.rows import Row
+from edge_node.outbox.rows import Row, drop_message
 from patchline.mqtt.delivery import Delivery
 from patchline.wire.errors import UnavailableError, UnreadableError
 from patchline.wire.messages import DropReceipt, Outcome, Verdict, sha256_of, to_json

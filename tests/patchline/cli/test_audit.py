@@ -1,7 +1,9 @@
 """`patchline audit`: what is judged, dropped, waiting, told at the edge, or lost."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -111,7 +113,8 @@ def test_with_the_outbox_even_the_last_part_cannot_be_lost_unseen(line: Line, au
     rows = [line.part() for _ in range(3)]
     line.decide(rows[0])
     line.close(rows[0])
-    line.outbox._connection.execute("DELETE FROM inspections WHERE sequence = 3")
+    with closing(sqlite3.connect(line.path)) as connection, connection:
+        connection.execute("DELETE FROM inspections WHERE sequence = 3")
     assert audit().exit_code == 0
     done = audit("--edge-journal", str(line.path), "--json")
     assert done.exit_code == 1
