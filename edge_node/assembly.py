@@ -20,8 +20,9 @@ from edge_node.control.profile_updates import ProfileUpdates
 from edge_node.control.status_publisher import StatusPublisher
 from edge_node.delivery.inbox import Inbox
 from edge_node.delivery.publisher import Publisher
-from edge_node.delivery.retry_schedule import RetrySchedule, SchedulePolicy
+from edge_node.delivery.retry_schedule import RetrySchedule
 from edge_node.delivery.service_presence import ServicePresence
+from edge_node.delivery.ticket import SchedulePolicy
 from edge_node.delivery.verdict_handler import VerdictHandler
 from edge_node.encoding.backbones import EdgeBackbones, is_at_hand
 from edge_node.encoding.feature_encoder import FeatureEncoders

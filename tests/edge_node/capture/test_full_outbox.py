@@ -7,7 +7,7 @@ import pytest
 
 from edge_node.capture.full_outbox import DowngradeCodec, DropOldest, StopCapture
 from edge_node.control.active_encoder import ActiveEncoder
-from edge_node.delivery.publisher import Progress
+from edge_node.delivery.ticket import Progress
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.outbox import Outbox
 from edge_node.outbox.rows import Closing, Row, drop_message

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from edge_node.delivery.publisher import Publisher
-from edge_node.delivery.retry_schedule import RetrySchedule, SchedulePolicy
+from edge_node.delivery.retry_schedule import RetrySchedule
+from edge_node.delivery.ticket import SchedulePolicy
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.outbox import Outbox
 from edge_node.outbox.rows import Row
