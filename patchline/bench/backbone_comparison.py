@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patchline.bench.paired_bootstrap import Flags, Scores, auroc_resamples, draws, interval, pixel_f1_resamples
-from patchline.pictures.files import Category, open_mask, open_picture
-from patchline.pictures.labels import GOOD
+from patchline.pictures.files import GOOD, Category, open_mask, open_picture
 from patchline.vision.backbones.lookup import backbone_of
 from patchline.vision.backbones.onnx_engine import OnnxEngine
 from patchline.vision.backbones.store import find

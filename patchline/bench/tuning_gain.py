@@ -26,8 +26,7 @@ from patchline.commissioning.normal_pictures import embed, silently
 from patchline.commissioning.trials.input_sizes import sizes_to_try, written
 from patchline.commissioning.trials.input_trial import InputTrial, Sent
 from patchline.commissioning.trials.tuner import tune
-from patchline.pictures.files import Category, open_mask, open_picture
-from patchline.pictures.labels import GOOD
+from patchline.pictures.files import GOOD, Category, open_mask, open_picture
 from patchline.replay.phases import OnPhase, phases
 from patchline.vision.backbones import BACKBONES
 from patchline.vision.backbones.engine import Engine

@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from patchline.pictures.files import open_picture, read_category
-from patchline.pictures.labels import GOOD
+from patchline.pictures.files import GOOD, open_picture, read_category
 from patchline.pictures.products import PRODUCTS
 from patchline.pictures.products.plant import plant
 from patchline.vision.pixels.arrays import Pixels, Size
