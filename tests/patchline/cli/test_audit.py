@@ -11,12 +11,12 @@ from uuid import uuid4
 import pytest
 from typer.testing import CliRunner
 
-from analytics_service.records.decisions import Decisions, RecordedVerdict
+from analytics_service.records.outcomes import outcome_of_drop, outcome_of_verdict
 from analytics_service.records.records import Records
 from edge_node.outbox.outbox import Outbox
 from edge_node.outbox.rows import Closing, Row, Trigger
 from patchline.cli.app import app
-from patchline.wire.messages import DropMessage, Verdict, to_json
+from patchline.wire.messages import DropMessage, Verdict
 
 STATION = "plant/line1/cam1"
 
@@ -46,10 +46,10 @@ class Line:
             "captured_at": 1.0,
         }
         if reason:
-            self.records.store(Decisions(dropped=[(DropMessage(**identity, reason=reason), at)]))  # type: ignore[arg-type]
+            self.records.store([outcome_of_drop(DropMessage(**identity, reason=reason), recorded_at=at)])  # type: ignore[arg-type]
             return
         verdict = Verdict(**identity, outcome="normal", received_sha256="0" * 64, judged_at=at)
-        self.records.store(Decisions(judged=[RecordedVerdict(verdict, to_json(verdict))]))
+        self.records.store([outcome_of_verdict(verdict, recorded_at=at)])
 
     def close(self, row: Row, outcome: str = "normal") -> None:
         self.outbox.confirm(row.inspection_id, Closing(outcome=outcome))
