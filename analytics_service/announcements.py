@@ -10,6 +10,7 @@ from patchline.mqtt.delivery import Acknowledged, Delivery
 from patchline.mqtt.settings import Will
 from patchline.runtime.backoff import Backoff
 from patchline.runtime.loops import run_loop, until_available
+from patchline.runtime.unique_queue import UniqueQueue
 from patchline.runtime.watchdog import Watchdog
 from patchline.wire.errors import MisconfiguredError, UnavailableError, UnreadableError
 from patchline.wire.messages import (
@@ -78,36 +79,6 @@ class Job(NamedTuple):
 ANNOUNCEMENT = Job()
 
 
-class _Jobs:
-    """What has to be published, each job once. Jobs are noted and taken under one lock."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[Job, None] = {}
-        self._changed = threading.Condition()
-
-    def put(self, job: Job) -> None:
-        with self._changed:
-            if job not in self._waiting and job.station and len(self._waiting) >= MAX_WAITING_JOBS:
-                log.warning("too many requests wait; %s has to ask again", job.station)
-                return
-            self._waiting[job] = None
-            self._changed.notify()
-
-    def take(self, timeout_seconds: float) -> Job | None:
-        """The oldest job; None when none came in time."""
-        with self._changed:
-            if not self._waiting:
-                self._changed.wait(timeout_seconds)
-            job = next(iter(self._waiting), None)
-            if job is not None:
-                del self._waiting[job]
-            return job
-
-    def wake(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
-
-
 class Announcements:
     """Publishes profiles, ranges of assets and the service's state; one thread runs `run`.
 
@@ -134,7 +105,7 @@ class Announcements:
     ) -> None:
         self._notices, self._library, self._topics = notices, library, topics
         self._birth, self._topic, self._watchdog = birth, topic, watchdog
-        self._jobs = _Jobs()
+        self._jobs: UniqueQueue[Job] = UniqueQueue(MAX_WAITING_JOBS + 1)
         self._stopped = threading.Event()
 
     def announce(self) -> None:
@@ -157,7 +128,8 @@ class Announcements:
         if wanted is None:
             wanted = tuple(AssetRange(sha256=sha256, offset=0, size=_WHOLE) for sha256 in status.missing_assets)
         for one in wanted:
-            self._jobs.put(Job(str(station), one))
+            if len(self._jobs) >= MAX_WAITING_JOBS or not self._jobs.put(Job(str(station), one)):
+                log.warning("too many requests wait; %s has to ask again", station)
 
     def run(self) -> None:
         """Publish what is asked for until `stop`."""
@@ -166,7 +138,6 @@ class Announcements:
     def stop(self) -> None:
         """Publish that the service goes offline, and end `run`."""
         self._stopped.set()
-        self._jobs.wake()
         try:
             self._publish(self._topic, to_json(self._death()), content_type=CONTENT_TYPE_JSON, retain=True)
         except UnavailableError as error:

@@ -25,6 +25,8 @@ from patchline.wire.topics import Station, Topics
 _log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.2
+_RETRY_SECONDS = 0.02
+"""After the link took nothing: frames use its window too, and a free place does not stay free for long."""
 _REFRESH_SECONDS = 15.0
 _MOST_ANSWERS = 1000
 
@@ -98,6 +100,7 @@ class StatusPublisher:
         self._arrived: queue.SimpleQueue[_Notice | None] = queue.SimpleQueue()
         self._unpublished: deque[_Notice] = deque(maxlen=_MOST_ANSWERS)
         self._refresh_at = 0.0
+        self._link_was_full = False
 
     def announce(self, *, answers: str = "", error: str = "") -> None:
         """Have the status published soon, from any thread: it changed, or answers a command."""
@@ -135,7 +138,7 @@ class StatusPublisher:
     def _collect(self) -> None:
         """Wait a moment for a notice, and take all there are; two that only say "it changed" are one."""
         with suppress(queue.Empty):
-            notice = self._arrived.get(timeout=_POLL_SECONDS)
+            notice = self._arrived.get(timeout=_RETRY_SECONDS if self._link_was_full else _POLL_SECONDS)
             while True:
                 if notice is not None and (notice.answers or notice not in self._unpublished):
                     self._unpublished.append(notice)
@@ -173,6 +176,7 @@ class StatusPublisher:
             link.publish(self._topic, to_json(status), retain=True, content_type=CONTENT_TYPE_JSON, on_done=done)
         except UnavailableError as unavailable:
             _log.debug("status not published yet: %s", unavailable)
+            self._link_was_full = True
             return False
-        self._told = status
+        self._told, self._link_was_full = status, False
         return True

@@ -1,6 +1,5 @@
 """What the service says unasked, and what it sends on request."""
 
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -175,20 +174,14 @@ def test_an_announcement_that_failed_while_the_connection_lasts_is_made_again(
     eventually(lambda: TOPIC in notices.topics())
 
 
-def test_however_announcements_and_their_publication_meet_each_later_one_is_made(
-    publication: Announcements, notices: FakeNotices, eventually: Callable[..., None]
+def test_a_flood_of_requests_leaves_room_for_an_announcement(
+    plant: Any, notices: FakeNotices, eventually: Callable[..., None], publication: Announcements
 ) -> None:
-    """A job is noted and taken under one lock: with two, a note could outlive its job and suppress all later ones."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        for _ in range(200):
-            said = len(notices.said)
-            publication.announce()
-            publication.announce()
-            eventually(lambda before=said: len(notices.said) > before)
-    finally:
-        sys.setswitchinterval(interval)
+    notices.failures = [UnavailableError("full")] * 5
+    for number in range(1100):
+        publication.on_status(status(plant, missing_ranges=(asked(4096 * number, 1),)))
+    publication.announce()
+    eventually(lambda: TOPIC in notices.topics())
 
 
 def test_an_asset_nobody_offers_is_not_sent(

@@ -79,7 +79,8 @@ class Downlink:
         self.now += STATUS_SECONDS
         for service in self.services:
             service.on_status(Delivery(topic=f"vad/v1/{STATION}/status", payload=to_json(status)))
-            service._step() if service._jobs._waiting else None
+            while len(service._jobs):
+                service._step()
 
     def download(self) -> Profile:
         """Play until the profile is complete."""
