@@ -10,14 +10,16 @@ from functools import partial
 from edge_node.assembly import Node, Stops, assemble, build_source, build_triggers, look_at_gate, verify_key_of
 from edge_node.connections import link_settings
 from edge_node.control.active_encoder import ActiveEncoder
+from edge_node.delivery.inbox import LANES
 from edge_node.outbox.database import look_at
 from edge_node.outbox.rows import Row
 from edge_node.settings import EdgeSettings
 from patchline.mqtt.certificate_expiry import warn, warn_until
 from patchline.mqtt.tls import context_of
 from patchline.runtime.endpoints import Health, serve
+from patchline.runtime.loops import Failures
 from patchline.runtime.thread_group import ThreadGroup, stopped_by_signals
-from patchline.wire.errors import EXIT_UNAVAILABLE
+from patchline.wire.errors import EXIT_UNAVAILABLE, UnavailableError
 
 _log = logging.getLogger(__name__)
 
@@ -82,14 +84,17 @@ def _work(node: Node, settings: EdgeSettings, stops: Stops, thread_group: Thread
     node.profile_updates.boot()
     unfinished = _recover(node)
     node.link.start()
-    thread_group.start("inbox", partial(node.inbox.run, stops.rest))
+    for lane in LANES:
+        thread_group.start(f"inbox of {lane}", partial(node.inbox.run, stops.rest, lane))
     tls = link_settings(settings, max_inflight=settings.broker.max_inflight).tls
     if tls is not None:
         warn(tls, _log.warning)
         node.metrics.watch_certificates(tls)
         thread_group.start("certificates", partial(warn_until, stops.rest, tls, _log.warning))
-    thread_group.start("announcer", partial(node.status_publisher.run, node.link, stops.rest))
-    thread_group.start("gatekeeper", partial(node.gate_controller.run, stops.rest))
+    thread_group.start(
+        "status publisher", partial(node.status_publisher.run, node.link, stops.rest, node.metrics.watchdog)
+    )
+    thread_group.start("gate", partial(node.gate_controller.run, stops.rest))
     thread_group.start("publisher", partial(node.publisher.run, stops.rest))
     if node.trigger_overflow is not None:
         thread_group.start("surplus", partial(node.trigger_overflow.run, stops.rest))
@@ -119,6 +124,7 @@ def _supervise(node: Node, settings: EdgeSettings, stops: Stops, capture: thread
     """Wait until the station is stopped or finished; the exit code."""
     profile = _ProfileWait(settings.station, node.active_encoder, settings.profile.wait_seconds)
     ended: float | None = None
+    outbox = Failures("the look at the outbox")
     while not stops.capture.wait(_POLL_SECONDS):
         if profile.is_over():
             return EXIT_UNAVAILABLE
@@ -130,7 +136,7 @@ def _supervise(node: Node, settings: EdgeSettings, stops: Stops, capture: thread
             _log.info("the source has ended, no more parts come%s", "" if settings.finish_when_drained else _STAYS)
         if not settings.finish_when_drained:
             continue
-        waiting = _open(node)
+        waiting = _open(node, outbox)
         if not waiting:
             _log.info("source ended, every inspection is closed")
             return 0
@@ -166,14 +172,22 @@ class _ProfileWait:
         return True
 
 
-def _open(node: Node) -> int:
-    return max(node.outbox.state.rows, node.gate_controller.watching)
+def _open(node: Node, outbox: Failures) -> int:
+    """How many parts are open; at least one while the outbox cannot be read."""
+    try:
+        rows = node.outbox.state.rows
+    except UnavailableError as error:
+        outbox.failed(error)
+        rows = 1
+    else:
+        outbox.succeeded()
+    return max(rows, node.gate_controller.watching)
 
 
 def _drain(node: Node, seconds: float) -> None:
     """Let verdicts on their way arrive; what stays open is in the outbox for the next boot."""
-    deadline = time.monotonic() + seconds
-    while _open(node) and node.link.wait_connected(0) and time.monotonic() < deadline:
+    deadline, outbox = time.monotonic() + seconds, Failures("the look at the outbox")
+    while _open(node, outbox) and node.link.wait_connected(0) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
 
 

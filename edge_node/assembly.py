@@ -15,6 +15,7 @@ from edge_node.capture.sources.triggers import MessageTriggers, Takt, Triggers
 from edge_node.capture.trigger_overflow import TriggerOverflow
 from edge_node.connections import backlog_link, live_link
 from edge_node.control.active_encoder import ActiveEncoder
+from edge_node.control.command_handler import CommandHandler
 from edge_node.control.profile_cache import ProfileCache
 from edge_node.control.profile_updates import ProfileUpdates
 from edge_node.control.status_publisher import StatusPublisher
@@ -89,8 +90,9 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
     active_encoder = ActiveEncoder(
         FeatureEncoders(EdgeBackbones(threads=settings.backbone_threads, fetched=cache.asset), cache.asset)
     )
-    status_publisher = _status_publisher(settings, boot_id, active_encoder, cache, outbox)
     publisher = _publisher(settings, outbox, metrics)
+    services = ServicePresence(publisher)
+    status_publisher = _status_publisher(settings, boot_id, active_encoder, cache, outbox=outbox, services=services)
     inbox = Inbox(metrics)
     link = live_link(
         settings,
@@ -137,7 +139,7 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
         if isinstance(triggers, MessageTriggers)
         else None,
     )
-    _route(node, settings)
+    _route(node, settings, services)
     return node
 
 
@@ -221,7 +223,13 @@ def _overflow(
 
 
 def _status_publisher(
-    settings: EdgeSettings, boot_id: str, active_encoder: ActiveEncoder, cache: ProfileCache, outbox: Outbox
+    settings: EdgeSettings,
+    boot_id: str,
+    active_encoder: ActiveEncoder,
+    cache: ProfileCache,
+    *,
+    outbox: Outbox,
+    services: ServicePresence,
 ) -> StatusPublisher:
     return StatusPublisher(
         Station.parse(settings.station),
@@ -231,6 +239,7 @@ def _status_publisher(
         active_encoder=active_encoder,
         cache=cache,
         outbox=outbox,
+        services=lambda: services.names,
     )
 
 
@@ -256,7 +265,7 @@ def _gate_policy(settings: EdgeSettings) -> GatePolicy:
     return GatePolicy(settings.gate.deadline_seconds, settings.gate.default, settings.gate.uncalibrated)
 
 
-def _route(node: Node, settings: EdgeSettings) -> None:
+def _route(node: Node, settings: EdgeSettings, services: ServicePresence) -> None:
     """Say who reads which topic."""
     receipts = VerdictHandler(
         node.outbox,
@@ -267,9 +276,10 @@ def _route(node: Node, settings: EdgeSettings) -> None:
         metrics=node.metrics,
     )
     node.inbox.on("verdict", receipts.receive)
-    node.inbox.on("status", ServicePresence(node.publisher).receive)
-    node.inbox.on("profile", node.profile_updates.receive_profile)
-    node.inbox.on("asset", node.profile_updates.receive_asset)
-    node.inbox.on("command", node.profile_updates.receive_command)
+    node.inbox.on("status", services.receive)
+    node.inbox.on("profile", node.profile_updates.receive_profile, "profiles")
+    node.inbox.on("asset", node.profile_updates.receive_asset, "profiles")
+    commands = CommandHandler(node.active_encoder, node.status_publisher, node.metrics)
+    node.inbox.on("command", commands.receive, "commands")
     if node.trigger_overflow is not None and settings.trigger.topic:
         node.inbox.on(settings.trigger.topic, node.trigger_overflow.receive)

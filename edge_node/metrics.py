@@ -24,11 +24,23 @@ _SHARES = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95,
 _FOCUS = tuple(2.0**power for power in range(17))
 
 
+class Flag:
+    """A state of the program that is also exported; the program reads it here, never from the series."""
+
+    def __init__(self) -> None:
+        self.value = False
+
+    def set(self, value: float) -> None:
+        """Note the state."""
+        self.value = bool(value)
+
+
 class EdgeMetrics:
     """The series of one edge node, in a registry of their own.
 
     Attributes:
-        pulse: Where the node's loops note what they are at; not a series, but read at the same door.
+        watchdog: Where the node's loops note what they do; not a series.
+        blocked: Whether the outbox takes no pictures.
     """
 
     def __init__(self) -> None:
@@ -65,7 +77,10 @@ class EdgeMetrics:
             "picture_focus", "Sharpness: variance of a picture's Laplacian, squared grey levels", (), _FOCUS
         )
         self.connected = gauge("connected", "Whether the live connection is up")
-        self.blocked = gauge("capture_blocked", "Whether the outbox, full or failing, takes no pictures")
+        self.blocked = Flag()
+        gauge("capture_blocked", "Whether the outbox, full or failing, takes no pictures").set_function(
+            lambda: self.blocked.value
+        )
         self.paused = gauge("paused", "Whether a command stopped the capture")
         self.certificates = gauge(
             "certificate_expiry_seconds", "Until a certificate the link depends on expires", ("certificate",)
@@ -107,7 +122,7 @@ class EdgeMetrics:
     @property
     def capture_is_blocked(self) -> bool:
         """Whether the outbox took no picture the last time it was asked."""
-        return any(sample.value for family in self.blocked.collect() for sample in family.samples)
+        return self.blocked.value
 
     def observe_picture(self, health: PictureHealth) -> None:
         """Note what a picture says of its camera."""

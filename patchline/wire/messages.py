@@ -172,12 +172,23 @@ class AssetChunk(msgspec.Struct, frozen=True, kw_only=True):
     data: Annotated[bytes, msgspec.Meta(max_length=MAX_ASSET_CHUNK_BYTES)]
 
 
+class AssetRange(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes of an asset that an edge asks for: `size` of them, from `offset`."""
+
+    sha256: Sha256
+    offset: Count
+    size: Count
+
+
 class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """An edge node's birth, state or death (channel `status`, JSON, retained; the death is its last will).
 
     Attributes:
-        missing_assets: sha256 of each asset the edge asks the service to send.
+        missing_assets: sha256 of each asset that the edge lacks.
         answers: `command_id` of the command this status answers, and `error` what kept it from being obeyed.
+        missing_ranges: What the service is asked to send now, each range once. None, as from an edge that does not
+            know this field, asks for all of `missing_assets`.
+        asked_service: `name` of the service that is asked to send it; empty asks every service.
     """
 
     station: ShortText
@@ -192,6 +203,8 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     missing_assets: tuple[Sha256, ...] = ()
     answers: ShortText = ""
     error: Text = ""
+    missing_ranges: Annotated[tuple[AssetRange, ...], msgspec.Meta(max_length=64)] | None = None
+    asked_service: ShortText = ""
 
 
 class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):

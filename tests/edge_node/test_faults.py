@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import msgspec
 import pytest
 
 from edge_node.outbox.journal import JournalLine
+from edge_node.outbox.outbox import Outbox
 from edge_node.settings import EdgeSettings
 from patchline.replay.broker import Broker
+from patchline.wire.errors import UnavailableError
 from patchline.wire.messages import DropMessage, sealed
 
 pytestmark = pytest.mark.broker
@@ -245,3 +248,35 @@ def test_whatever_gives_way_every_part_is_judged_or_a_drop_with_its_reason(
         assert reasons == set()
         assert len(judged) == parts
         assert max(line.payload_bytes for line in judged) > 10 * min(line.payload_bytes for line in judged)
+
+
+def test_a_disk_that_fails_for_moments_ends_no_loop_of_the_station(
+    *,
+    service: Any,
+    start_edge: Any,
+    settings_for: SettingsFor,
+    picture_folder: Path,
+    journal: Journal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every loop reads the outbox: the publisher, the status, the verdicts, and the supervisor of the station."""
+    state, message, confirm, calls = Outbox.state, Outbox.message, Outbox.confirm, count()
+
+    def fail_now_and_then() -> None:
+        if next(calls) % 4 == 3:
+            raise UnavailableError("input/output error")
+
+    def failing(method: Any) -> Any:
+        def call(self: Outbox, *arguments: Any) -> Any:
+            fail_now_and_then()
+            return method(self, *arguments)
+
+        return call
+
+    monkeypatch.setattr(Outbox, "state", property(failing(state.__get__)))
+    monkeypatch.setattr(Outbox, "message", failing(message))
+    monkeypatch.setattr(Outbox, "confirm", failing(confirm))
+    settings = settings_for({"kind": "folder", "directory": picture_folder}, send={"first_resend_seconds": 0.5})
+    assert start_edge(settings).wait() == 0
+    assert {line.outcome for line in journal()} == {"normal"}
+    assert len(journal()) == 8
