@@ -176,6 +176,7 @@ LINK = Row(
                 Query(f"sum(increase(vad_edge_unreadable_deliveries_total{OF}[5m])) or vector(0)", "not understood"),
                 Query(f"sum(increase(vad_edge_duplicate_receipts_total{OF}[5m]))", "verdicts for closed parts"),
                 Query(f"sum(increase(vad_edge_inbox_overflows_total{OF}[5m]))", "left to their sender"),
+                Query(f"vad_edge_outbox_set_aside{OF}", "outbox files set aside {{station}}"),
             ],
             unit="short",
             description="Each is dealt with; many of them tell of a bad link. Zero is good.",

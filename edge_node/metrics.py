@@ -105,6 +105,9 @@ class EdgeMetrics:
         self._gauge("outbox_rows", "Inspections that wait").set_function(lambda: state().rows)
         self._gauge("outbox_bytes", "Bytes of messages that wait").set_function(lambda: state().bytes)
         self._gauge("outbox_budget_bytes", "Bytes frames may use").set_function(lambda: state().budget_bytes)
+        self._gauge("outbox_set_aside", "Damaged outbox files set aside since the start").set_function(
+            lambda: state().set_aside
+        )
         self._gauge("outbox_oldest_age_seconds", "Age of the oldest inspection that waits").set_function(
             lambda: _age_seconds(state())
         )

@@ -254,15 +254,15 @@ def test_checkpoints_keep_the_write_ahead_log_short_while_others_write(
     monkeypatch: pytest.MonkeyPatch,
     eventually: Eventually,
 ) -> None:
-    monkeypatch.setattr("edge_node.outbox.store._CHECKPOINT_BYTES", 1_000_000)
+    monkeypatch.setattr("edge_node.outbox.store._CHECKPOINT_BYTES", 500_000)
     outbox = open_outbox(budget_bytes=10**9)
-    for number in range(400):
+    for number in range(100):
         row = kept(outbox, make_trigger(), b"x" * 100_000)
         if number % 2:
             outbox.confirm(row.inspection_id, NORMAL)
-    assert (tmp_path / "outbox.sqlite-wal").stat().st_size < 20_000_000
-    eventually(lambda: (tmp_path / "outbox.sqlite").stat().st_size > 19_000_000)
-    assert outbox.state.bytes == 200 * 100_000
+    assert (tmp_path / "outbox.sqlite-wal").stat().st_size < 8_000_000
+    eventually(lambda: (tmp_path / "outbox.sqlite").stat().st_size > 4_500_000)
+    assert outbox.state.bytes == 50 * 100_000
 
 
 def test_many_threads_share_commits_and_none_loses_a_number(
