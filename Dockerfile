@@ -1,8 +1,11 @@
-# One image for both services: `patchline edge` needs only the base install, `patchline serve` the analytics extra.
+# One image for both programs: `patchline edge` needs only the base install, `patchline serve` the analytics extra.
 FROM python:3.11.11-slim-bookworm AS build
 WORKDIR /source
+# The image has no git: whoever builds a release gives its version, else the fallback of pyproject.toml counts.
+ARG VERSION=
 COPY . .
-RUN python -m venv /opt/patchline && /opt/patchline/bin/pip install --no-cache-dir '.[analytics,bench,site]'
+RUN if [ -n "$VERSION" ]; then export SETUPTOOLS_SCM_PRETEND_VERSION="$VERSION"; fi \
+  && python -m venv /opt/patchline && /opt/patchline/bin/pip install --no-cache-dir '.[analytics,bench,site]'
 
 FROM python:3.11.11-slim-bookworm
 # Named volumes take over the owner of the folders they cover, so the unprivileged user can write to them.

@@ -1,19 +1,21 @@
-# Everything a reader needs sets itself up: `make demo` shows a line at work, `make test` proves the house.
+# Every target installs what it needs: `make demo` shows a running line, `make test` checks the code.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# One worker a core; the tests of a file stay together, since they share what takes long to set up.
-PYTEST_FLAGS ?= --numprocesses auto --dist loadfile
+# Two workers a core, since most of a test's time is waiting for brokers and timers; idle workers take tests from others.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+PYTEST_FLAGS ?= --numprocesses $(WORKERS) --dist worksteal
 TORTURE_SECONDS ?= 3600
 
-.PHONY: help demo test check format test-torch torture bench clean mosquitto
+.PHONY: help demo test test-slow test-torch check format torture clean mosquitto postgresql
 
 help:
 	@echo "make demo        a simulated line, end to end, with a report at the end"
-	@echo "make test        formatting, lint, types, architecture and all tests"
-	@echo "make check       the same without running the tests"
-	@echo "make test-torch  the tests once more with the torch extra installed"
-	@echo "make torture     every known fault on real lines for TORTURE_SECONDS, and the books after each round"
+	@echo "make test        formatting, lint, types, architecture and the quick tests"
+	@echo "make test-slow   the tests that start many processes or take long"
+	@echo "make test-torch  the tests that need the torch extra, which it installs"
+	@echo "make check       formatting, lint, types and import rules, without tests"
+	@echo "make torture     every known fault on real lines for TORTURE_SECONDS; reconciliation after each round"
 	@echo "make format      let ruff write the formatting"
 
 $(VENV)/made:
@@ -28,11 +30,14 @@ $(VENV)/demo-ready: pyproject.toml | $(VENV)/made
 
 $(VENV)/test-ready: pyproject.toml | $(VENV)/made
 	@echo "installing patchline with its test tools into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[analytics,bench,camera,site,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[analytics,bench,camera,site,postgres,dev]'
 	@touch $@ $(VENV)/demo-ready
 
 mosquitto:
 	@sh broker_config/install_mosquitto.sh
+
+postgresql:
+	@sh tests/install_postgresql.sh
 
 demo: $(VENV)/demo-ready mosquitto
 	$(BIN)/patchline demo
@@ -43,13 +48,16 @@ check: $(VENV)/test-ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: check mosquitto
-	$(BIN)/pytest $(PYTEST_FLAGS)
+test: check mosquitto postgresql
+	$(BIN)/pytest $(PYTEST_FLAGS) -m 'not slow and not torch'
+
+test-slow: $(VENV)/test-ready mosquitto postgresql
+	$(BIN)/pytest $(PYTEST_FLAGS) -m 'slow and not torch'
 
 test-torch: $(VENV)/test-ready mosquitto
 	@$(BIN)/python -c 'import torch, onnx' 2>/dev/null || \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check 'torch==2.13.0' 'onnx>=1.16,<2'
-	$(BIN)/pytest $(PYTEST_FLAGS)
+	$(BIN)/pytest $(PYTEST_FLAGS) -m torch
 
 torture: $(VENV)/test-ready mosquitto
 	$(BIN)/python -m tests.rigs.torture --seconds $(TORTURE_SECONDS) --json runs/torture.json --evidence runs/torture

@@ -1,9 +1,8 @@
 """Files of a site: written whole or not at all, and keys for their owner's eyes only from their first byte on."""
 
-import os
-from contextlib import suppress
 from pathlib import Path
 
+from patchline.runtime.atomic_file import write_atomically
 from patchline.wire.errors import UnavailableError
 
 PRIVATE_MODE = 0o600
@@ -26,22 +25,7 @@ def write(path: Path, content: bytes, *, private: bool = False) -> None:
     Raises:
         UnavailableError: The disk does not take it.
     """
-    mode = PRIVATE_MODE if private else PUBLIC_MODE
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            _give_to_owner_of(path.parent, file.fileno())
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise UnavailableError(f"{path} cannot be written: {error.strerror}") from error
+    write_atomically(path, content, mode=PRIVATE_MODE if private else PUBLIC_MODE, owner_of_folder=True)
 
 
 def private_folder(path: Path, mode: int = PRIVATE_FOLDER_MODE) -> None:
@@ -55,9 +39,3 @@ def private_folder(path: Path, mode: int = PRIVATE_FOLDER_MODE) -> None:
         path.chmod(mode)
     except OSError as error:
         raise UnavailableError(f"the folder {path} cannot be made: {error.strerror}") from error
-
-
-def _give_to_owner_of(folder: Path, file: int) -> None:
-    owner = folder.stat()
-    if os.geteuid() == 0 and owner.st_uid != 0:
-        os.fchown(file, owner.st_uid, owner.st_gid)

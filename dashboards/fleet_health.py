@@ -88,6 +88,14 @@ UP = Row(
             thresholds=((None, "red"), (2592000, "green")),
         ),
         Panel(
+            title="Versions that run",
+            kind="table",
+            queries=[Query("vad_edge_build_info or vad_analytics_build_info", "{{version}}")],
+            unit="none",
+            description="Of patchline, by program.",
+            width=12,
+        ),
+        Panel(
             title="Artifacts that can judge",
             kind="table",
             queries=[Query("vad_analytics_artifact_info", "{{artifact}}")],
@@ -108,9 +116,16 @@ SERVICE = Row(
             queries=[
                 Query(f"histogram_quantile({share}, sum by (le) (rate(vad_analytics_server_seconds_bucket[1m])))", name)
                 for share, name in ((0.5, "half"), (0.95, "95 of 100"))
+            ]
+            + [
+                Query(
+                    "sum(rate(vad_analytics_record_seconds_sum[1m]))"
+                    " / sum(rate(vad_analytics_record_seconds_count[1m]))",
+                    "recording, mean",
+                )
             ],
             unit="s",
-            description="What the service adds to the latency.",
+            description="What the service adds to the latency; recording a batch comes on top of arrival to verdict.",
         ),
         Panel(
             title="Time in each stage, mean",

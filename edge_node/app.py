@@ -1,13 +1,11 @@
 """The edge node at work: `run` reads from top to bottom."""
 
 import logging
-import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from types import FrameType
 
 from edge_node.assembly import Node, Stops, assemble, build_source, build_triggers, look_at_gate, verify_key_of
 from edge_node.connections import link_settings
@@ -18,7 +16,7 @@ from edge_node.settings import EdgeSettings
 from patchline.mqtt.certificate_expiry import warn, warn_until
 from patchline.mqtt.tls import context_of
 from patchline.runtime.endpoints import Health, serve
-from patchline.runtime.thread_group import ThreadGroup
+from patchline.runtime.thread_group import ThreadGroup, stopped_by_signals
 from patchline.wire.errors import EXIT_UNAVAILABLE
 
 _log = logging.getLogger(__name__)
@@ -65,7 +63,7 @@ def run(settings: EdgeSettings, stops: Stops | None = None) -> int:
     node = assemble(settings, stops)
     thread_group = ThreadGroup(on_failure=partial(_stop_all, node, stops))
     try:
-        with thread_group.watching(), _monitored(node, settings, thread_group), _signals_set(stops.capture):
+        with thread_group.watching(), _monitored(node, settings, thread_group), stopped_by_signals(stops.capture):
             try:
                 code = _work(node, settings, stops, thread_group)
             finally:
@@ -198,6 +196,7 @@ def health_of(node: Node, thread_group: ThreadGroup) -> Health:
             "no profile yet, neither cached nor published": node.active_encoder.encoder is None,
             "paused by a command": node.active_encoder.paused,
             "the outbox takes no pictures": node.metrics.capture_is_blocked,
+            "the outbox file was deleted or replaced": not node.outbox.is_in_place,
         }
         return [*alive(), *(reason for reason, holds in against.items() if holds)]
 
@@ -216,25 +215,3 @@ def _monitored(node: Node, settings: EdgeSettings, thread_group: ThreadGroup) ->
         yield
     finally:
         stop()
-
-
-@contextmanager
-def _signals_set(stop: threading.Event) -> Iterator[None]:
-    """SIGTERM and SIGINT stop the station; a second one of them does what it always did."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def asked(number: int, _: FrameType | None) -> None:
-        _log.info("%s received, stopping", signal.Signals(number).name)
-        signal.signal(number, before[signal.Signals(number)])
-        stop.set()
-
-    for number in before:
-        signal.signal(number, asked)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -4,7 +4,6 @@ import random
 import threading
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from uuid import uuid4
 
@@ -21,8 +20,9 @@ from edge_node.control.profile_updates import ProfileUpdates
 from edge_node.control.status_publisher import StatusPublisher
 from edge_node.delivery.inbox import Inbox
 from edge_node.delivery.publisher import Publisher
-from edge_node.delivery.retry_schedule import RetrySchedule, SchedulePolicy
+from edge_node.delivery.retry_schedule import RetrySchedule
 from edge_node.delivery.service_presence import ServicePresence
+from edge_node.delivery.ticket import SchedulePolicy
 from edge_node.delivery.verdict_handler import VerdictHandler
 from edge_node.encoding.backbones import EdgeBackbones, is_at_hand
 from edge_node.encoding.feature_encoder import FeatureEncoders
@@ -30,11 +30,12 @@ from edge_node.gate.gate_controller import GateController, GatePolicy
 from edge_node.gate.gates import GATES, gpio
 from edge_node.gate.gates.protocol import Gate
 from edge_node.metrics import EdgeMetrics
-from edge_node.outbox.clock import clock_id
 from edge_node.outbox.outbox import Outbox
+from edge_node.outbox.rows import clock_id
 from edge_node.settings import EdgeSettings, GateTable
 from patchline.mqtt.link import Link
 from patchline.runtime.signing import VerifyKey
+from patchline.runtime.version import program_version
 from patchline.wire.topics import Station, Topics
 
 
@@ -226,7 +227,7 @@ def _status_publisher(
         Station.parse(settings.station),
         Topics(settings.prefix),
         boot_id=boot_id,
-        version=_version(),
+        version=program_version(),
         active_encoder=active_encoder,
         cache=cache,
         outbox=outbox,
@@ -272,10 +273,3 @@ def _route(node: Node, settings: EdgeSettings) -> None:
     node.inbox.on("command", node.profile_updates.receive_command)
     if node.trigger_overflow is not None and settings.trigger.topic:
         node.inbox.on(settings.trigger.topic, node.trigger_overflow.receive)
-
-
-def _version() -> str:
-    try:
-        return version("patchline")
-    except PackageNotFoundError:
-        return "unknown"

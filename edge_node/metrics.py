@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from edge_node.outbox.rows import OutboxState
 from patchline.mqtt.certificate_expiry import Ending, endings
 from patchline.mqtt.settings import TlsSettings
+from patchline.runtime.version import program_version
 from patchline.runtime.watchdog import Watchdog
 from patchline.vision.pixels.picture_health import PictureHealth
 from patchline.wire.messages import OUTCOMES, DropReason
@@ -35,6 +36,8 @@ class EdgeMetrics:
         self.watchdog = Watchdog()
         ProcessCollector(registry=self.registry)
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
+        self.build = gauge("build_info", "1, with the version that runs as its label", ("version",))
+        self.build.labels(program_version()).set(1)
         self.payload_bytes = histogram("payload_bytes", "Size of encoded pictures", ("codec",), _PAYLOAD_BYTES)
         self.stage_seconds = histogram("stage_seconds", "Time spent in each stage at the edge", ("stage",), _SECONDS)
         self.latency_seconds = histogram("latency_seconds", "Capture to verdict received", (), _LATENCY_SECONDS)

@@ -14,7 +14,7 @@ from hypothesis import settings
 from patchline.replay.broker import Broker, find_mosquitto
 from patchline.wire.topics import Station
 
-pytest_plugins = ["tests.fixtures.commissioned_plant", "tests.fixtures.links"]
+pytest_plugins = ["tests.fixtures.commissioned_plant", "tests.fixtures.links", "tests.fixtures.postgresql"]
 
 Eventually = Callable[..., None]
 

@@ -1,4 +1,4 @@
-"""The broom: records and dead letters go when they are older than anybody will ask for."""
+"""Retention: deletes records and dead letters that are older than the configured age, at every interval."""
 
 import logging
 import threading
@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from patchline.wire.errors import UnavailableError
+from patchline.runtime.loops import run_loop
+from patchline.runtime.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ class Forgetful(Protocol):
 def sweep_until(
     stopped: threading.Event,
     records: Forgetful,
+    watchdog: Watchdog,
     *,
     keep_seconds: float,
     max_dead_letters: int,
@@ -44,6 +46,7 @@ def sweep_until(
     Args:
         stopped: Ends it.
         records: Swept.
+        watchdog: Told of each sweep.
         keep_seconds: How old records may grow.
         max_dead_letters: How many unreadable messages are kept.
         remove_older: Removes the files of artifacts that were replaced too long ago, given what time it is.
@@ -52,18 +55,15 @@ def sweep_until(
         clock: Monotonic seconds.
     """
     started = wall() - clock()
-    while True:
+
+    def sweep() -> None:
         now = _believed(wall(), started + clock())
-        try:
-            gone = records.forget(older_than=now - keep_seconds) + records.bound_dead_letters(max_dead_letters)
-        except UnavailableError as error:
-            log.warning("nothing forgotten this time: %s", error)
-        else:
-            if gone:
-                log.debug("forgot %d records", gone)
         remove_older(now)
-        if stopped.wait(interval_seconds):
-            return
+        gone = records.forget(older_than=now - keep_seconds) + records.bound_dead_letters(max_dead_letters)
+        if gone:
+            log.debug("forgot %d records", gone)
+
+    run_loop("retention", sweep, stopped, watchdog=watchdog, every_seconds=interval_seconds)
 
 
 def _believed(told: float, passed: float) -> float:

@@ -7,7 +7,6 @@ the file's bytes: profiles and frames name artifacts by it, and any change to th
 import os
 import struct
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +18,7 @@ from safetensors.numpy import save as save_tensors
 
 from patchline.artifacts.codec_choice import CodecChoice
 from patchline.artifacts.tuning import Tuning
+from patchline.runtime.atomic_file import write_atomically
 from patchline.vision.detectors import DETECTORS
 from patchline.vision.detectors.protocol import Detector
 from patchline.vision.scoring.calibration import Calibration
@@ -115,7 +115,7 @@ def save(path: Path, header: ArtifactHeader, detector: Detector) -> Artifact:
     """
     metadata = {HEADER_KEY: msgspec.json.encode(header).decode()}
     content = save_tensors(detector.tensors(), metadata=metadata)
-    write_whole(path, content)
+    write_atomically(path, content)
     return Artifact(header, detector, sha256_of(content), len(content))
 
 
@@ -151,31 +151,6 @@ def load(path: Path, *, check: Callable[[str], None] | None = None) -> Artifact:
     except MisconfiguredError as error:
         raise _refused(path, f"the artifact's detector cannot be restored: {error.what}") from error
     return Artifact(header, detector, fingerprint, len(content))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace a file so that a reader, or a power cut, finds the old content or the new, never a part.
-
-    Raises:
-        UnavailableError: The folder cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise UnavailableError(f"{path} cannot be written: {error.strerror}; make room, or write elsewhere") from error
 
 
 def look_at_folder(folder: Path) -> None:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from patchline.artifacts.artifact import Artifact, write_whole
+from patchline.artifacts.artifact import Artifact
+from patchline.runtime.atomic_file import write_atomically
 from patchline.vision.codecs.features.asset import CodecAsset, open_asset
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.messages import AssetReference, sha256_of
@@ -22,7 +23,7 @@ def keep(out: Path, name: str, content: bytes) -> AssetReference:
         UnavailableError: The folder cannot be written.
     """
     reference = AssetReference(name=name, sha256=sha256_of(content), size=len(content))
-    write_whole(out / FOLDER / reference.sha256, content)
+    write_atomically(out / FOLDER / reference.sha256, content)
     return reference
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from patchline.artifacts.artifact import write_whole
 from patchline.runtime import signing
+from patchline.runtime.atomic_file import write_atomically
 from patchline.runtime.signing import SigningKey, VerifyKey
 from patchline.wire.errors import MisconfiguredError, UnreadableError
 from patchline.wire.messages import Profile, pack
@@ -62,9 +62,9 @@ def sign(folder: Path, profile: Profile, profile_path: Path, fingerprints: Itera
         UnavailableError: The folder cannot be written.
     """
     for fingerprint in fingerprints:
-        write_whole(_path(folder, fingerprint), signing.to_file(key.sign("artifact", fingerprint)))
+        write_atomically(_path(folder, fingerprint), signing.to_file(key.sign("artifact", fingerprint)))
     signature = key.sign("profile", profile.fingerprint)
-    write_whole(profile_path, pack(msgspec.structs.replace(profile, signature=signature)))
+    write_atomically(profile_path, pack(msgspec.structs.replace(profile, signature=signature)))
 
 
 def _refused(error: UnreadableError, path: Path) -> MisconfiguredError:

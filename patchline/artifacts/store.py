@@ -11,10 +11,11 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
-from patchline.artifacts.artifact import SUFFIX, Artifact, BackboneKey, load, write_whole
+from patchline.artifacts.artifact import SUFFIX, Artifact, BackboneKey, load
 from patchline.artifacts.assets import FOLDER, codec_asset
 from patchline.artifacts.readers import FeatureReader, PictureReader, Reader
 from patchline.artifacts.signatures import check_artifact, check_signed
+from patchline.runtime.atomic_file import write_atomically
 from patchline.runtime.signing import VerifyKey
 from patchline.vision.backbones.engine import Engine
 from patchline.vision.codecs.lookup import codec_of, is_feature_codec
@@ -191,8 +192,8 @@ def replace_profile(path: Path, content: bytes) -> None:
     except OSError as error:
         raise UnavailableError(f"the profile {path} cannot be read: {error.strerror}") from error
     if before and before != content:
-        write_whole(path.parent / OLDER_FOLDER / f"{path.stem}-{sha256_of(before)[:12]}{path.suffix}", before)
-    write_whole(path, content)
+        write_atomically(path.parent / OLDER_FOLDER / f"{path.stem}-{sha256_of(before)[:12]}{path.suffix}", before)
+    write_atomically(path, content)
 
 
 def named_artifacts(folder: Path) -> set[str]:

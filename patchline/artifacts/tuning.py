@@ -1,9 +1,8 @@
 """Which of a detector's options suit a line, told from normal pictures alone: defects are drawn into some of them.
 
 An option is taken only where it finds drawn defects better for certain. Drawn defects are not the line's own, and they
-flatter what changes the features: of ballscrews (MobileNetV2), whitening found drawn defects 0.02 better and real ones
-0.01 worse, while what scores gained or lost had mostly the same sign on both. So such options need far more, and so
-does another input size, which costs time besides.
+flatter what changes the features, while what scores gained or lost had mostly the same sign on both kinds of defects.
+So such options need far more, and so does another input size, which costs time besides.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,27 +13,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from patchline.vision.detectors import DETECTORS
 from patchline.vision.scoring.evaluation import image_auroc
 
 SCORE, INPUT_SIZE = "score", "input_size"
-FITS: dict[str, tuple[dict[str, Any], ...]] = {
-    "fapm": (
-        {"layer_scaling": "median"},
-        {"whitening": "mean"},
-        {"whitening": "diagonal", "adaptive": "relative"},
-        {"whitening": "full", "adaptive": "relative"},
-        {"reach": 1},
-    ),
-    "padim": ({"covariance": "diagonal"},),
-}
-"""Detector -> options that are tried beside its defaults and change what is learnt or compared."""
-
-SCORES: dict[str, tuple[str, ...]] = {
-    "patchcore": ("max", "peak", "top", "contrast"),
-    "fapm": ("max", "peak", "top", "contrast"),
-    "padim": ("max", "top", "contrast"),
-}
-"""Detector -> the ways of scoring that are tried with each of those; the first is its default."""
 
 SCORE_MARGIN, FIT_MARGIN = 0.0, 0.04
 """What the gain in image AUROC must exceed with its whole interval, for another score, and for another fit."""
@@ -137,12 +119,12 @@ class Outcome:
 
 def fits_of(detector: str, fixed: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Options to fit with, none first; those that a person has decided are not tried."""
-    return [{}, *(options for options in FITS.get(detector, ()) if not options.keys() & fixed.keys())]
+    return [{}, *(options for options in DETECTORS[detector].tuning_options if not options.keys() & fixed.keys())]
 
 
 def scores_of(detector: str, fixed: Mapping[str, Any]) -> tuple[str, ...]:
     """Ways of scoring to try, the default first; the one that a person has decided on, alone."""
-    return (str(fixed[SCORE]),) if SCORE in fixed else SCORES.get(detector, ("max",))
+    return (str(fixed[SCORE]),) if SCORE in fixed else DETECTORS[detector].score_modes
 
 
 def decide(outcomes: Sequence[Outcome], sources: NDArray[np.intp], *, seed: int) -> Tuning:

@@ -3,18 +3,44 @@
 Its bias: the pictures it is measured on come from the folder of those it was calibrated on.
 """
 
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 
-from patchline.bench.backbone import speed
-from patchline.bench.backbone_comparison import Contestant
+from patchline.vision.backbones.onnx_engine import OnnxEngine
 from patchline.vision.backbones.quantisation import maps_of, relative_errors
 from patchline.vision.detectors.patchcore import PatchCore
 from patchline.vision.pixels.arrays import FeatureMaps, Floats, Size
 
 CORESET_RATIO = 0.01
+ROUNDS, WARM_UP = 100, 5
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A backbone by its bytes: its name, the taps taken, and the engine that runs it."""
+
+    name: str
+    model: bytes
+    taps: tuple[str, ...]
+    engine: OnnxEngine
+
+
+def speed(contestants: Sequence[Contestant], size: Size, *, seed: int) -> dict[str, dict[str, float]]:
+    """Seconds a picture, median and fastest, of networks that take turns on the same noise."""
+    batch = np.random.default_rng(seed).standard_normal((1, 3, *size), dtype=np.float32)
+    seconds: dict[str, list[float]] = {backbone.name: [] for backbone in contestants}
+    for turn in range(-WARM_UP, ROUNDS):
+        for backbone in contestants:
+            start = time.perf_counter()
+            backbone.engine.run(batch)
+            if turn >= 0:
+                seconds[backbone.name].append(time.perf_counter() - start)
+    return {name: {"median": float(np.median(taken)), "fastest": min(taken)} for name, taken in seconds.items()}
 
 
 def compare(exact: Contestant, coarse: Contestant, learnt: Floats, held_out: Floats, *, seed: int) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """The command line: one thin module a verb, and every room imported only by the verb that needs it."""
 
-from importlib import metadata
 from typing import Annotated
 
 import typer
 
 from patchline.cli.verbs import LazyVerbs
+from patchline.runtime.version import program_version
 
 ABOUT = r"""Inspects parts on a production line by picture, over MQTT: thin links, exactly one verdict a part.
 
@@ -25,7 +25,7 @@ app = typer.Typer(name="patchline", cls=LazyVerbs, no_args_is_help=True, rich_ma
 
 def _say_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"patchline {metadata.version('patchline')}")
+        typer.echo(f"patchline {program_version()}")
         raise typer.Exit
 
 

@@ -1,4 +1,4 @@
-"""`patchline bench`: benchmark tables, one verb each."""
+"""`patchline bench`: benchmark tables, one command each."""
 
 import typer
 
@@ -7,7 +7,7 @@ from patchline.cli.threads import bound_threads
 
 bound_threads(1)
 
-from patchline.bench import backbone, throughput  # noqa: E402 - after the bound on threads
+from patchline.bench import throughput  # noqa: E402 - after the bound on threads
 from patchline.bench.detectors import command as detectors  # noqa: E402 - the same
 from patchline.bench.transmission import command as transmission  # noqa: E402 - the same
 
@@ -24,8 +24,6 @@ _HELP = r"""Measure this machine. Each benchmark prints a table and, with --json
     patchline bench throughput --data pictures/bottle \
         --json throughput.json
 
-    patchline bench backbone --data pictures --json backbone.json
-
 """
 
 app = typer.Typer(
@@ -34,4 +32,3 @@ app = typer.Typer(
 app.command("transmission")(transmission.command)
 app.command("detectors")(detectors.command)
 app.command("throughput")(throughput.command)
-app.command("backbone")(backbone.command)

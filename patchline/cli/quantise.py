@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from patchline.bench import precision
-from patchline.bench.backbone_comparison import Contestant
+from patchline.bench.precision import Contestant
 from patchline.pictures.files import open_picture, read_category
 from patchline.vision.backbones import quantisation, store
 from patchline.vision.backbones.graph import cut

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import msgspec
 
-from patchline.artifacts.artifact import SUFFIX, Artifact, load, write_whole
+from patchline.artifacts.artifact import SUFFIX, Artifact, load
 from patchline.artifacts.assets import FOLDER
 from patchline.artifacts.signatures import sign
 from patchline.artifacts.store import OLDER_FOLDER, PROFILE_FILE
 from patchline.commissioning.commission import OnPhase, Request, commission
 from patchline.replay.signing import Signer
+from patchline.runtime.atomic_file import write_atomically
 from patchline.wire.errors import MisconfiguredError, UnreadableError
 from patchline.wire.messages import Profile, ProfileCodec, pack, sealed, unpack
 
@@ -56,7 +57,7 @@ def adopt(
     if signer is not None:
         signer.check(path, artifact.fingerprint)
     copy = out / stations[0] / path.name
-    write_whole(copy, path.read_bytes())
+    write_atomically(copy, path.read_bytes())
     assets = next((folder / FOLDER for folder in path.parents if (folder / FOLDER).is_dir()), None)
     if assets is not None:
         shutil.copytree(assets, out / FOLDER, dirs_exist_ok=True)
@@ -75,7 +76,7 @@ def share(profile: Profile, stations: Sequence[str], out: Path, *, signer: Signe
         own = sealed(msgspec.structs.replace(profile, station=station))
         path = out / station / PROFILE_FILE
         if signer is None:
-            write_whole(path, pack(own))
+            write_atomically(path, pack(own))
         else:
             sign(out, own, path, (rung.artifact for rung in own.ladder), signer.key)
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from patchline.artifacts.artifact import write_whole
 from patchline.artifacts.signatures import FOLDER, check_artifact
+from patchline.runtime.atomic_file import write_atomically
 from patchline.runtime.signing import SigningKey, VerifyKey, generate
 
 VERIFY_FILE = "verify.pem"
@@ -44,7 +44,7 @@ def signer_of(folder: Path, signing_key: Path | None) -> Signer:
         UnavailableError: The folder cannot be written.
     """
     key = SigningKey(signing_key) if signing_key is not None else _new_key()
-    write_whole(folder / VERIFY_FILE, key.verify_pem())
+    write_atomically(folder / VERIFY_FILE, key.verify_pem())
     return Signer(key=key, verify_key=folder / VERIFY_FILE, throwaway=signing_key is None)
 
 

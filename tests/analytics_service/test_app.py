@@ -12,7 +12,7 @@ from analytics_service.app import check
 from analytics_service.settings import read_settings
 from patchline.artifacts.artifact import save
 from patchline.artifacts.store import PROFILE_FILE
-from patchline.runtime.shutdown import shutdown_on_signal_or_failure
+from patchline.runtime.thread_group import ThreadGroup
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.messages import Profile, ProfileCodec, pack, sealed
 
@@ -77,9 +77,12 @@ def test_a_bug_in_any_thread_ends_the_service_and_is_not_lost() -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
-    with shutdown_on_signal_or_failure() as life:
-        thread = threading.Thread(target=fail)
-        thread.start()
-        thread.join()
-        assert life.over.is_set()
-    assert isinstance(life.failure, ZeroDivisionError)
+    over = threading.Event()
+    threads = ThreadGroup(on_failure=over.set)
+    with threads.watching():
+        threads.start("worker", fail)
+        assert over.wait(60.0)
+        threads.join()
+    assert threads.ended() == ["the worker has ended"]
+    with pytest.raises(ZeroDivisionError):
+        threads.raise_failure()

@@ -1,26 +1,106 @@
-"""The structure of the tree: small modules, plain names, and a reason for each dependency."""
+"""The structure of the tree: small modules and functions, plain names, and a reason for each dependency.
 
+The tables list what is over a limit today. An entry that is no longer needed fails the test, so they only get shorter.
+"""
+
+import ast
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = PROJECT["tool"]["importlinter"]["root_packages"]
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "managers", "base", "misc"}
-MOST_LINES = 300
+
+MOST_LINES, MOST_FUNCTION_LINES, MOST_COLLABORATORS, MOST_PARAMETERS = 250, 50, 7, 12
+
+LONG_MODULES = {
+    "analytics_service/app.py",
+    "dashboards/grafana_model.py",
+    "dashboards/station_detail.py",
+    "edge_node/assembly.py",
+    "edge_node/delivery/retry_schedule.py",
+    "edge_node/outbox/outbox.py",
+    "edge_node/settings.py",
+    "patchline/artifacts/store.py",
+    "patchline/commissioning/commission.py",
+    "patchline/mqtt/session.py",
+    "patchline/wire/messages.py",
+}
+LONG_FUNCTIONS = {
+    "analytics_service/app.py run",
+    "analytics_service/metrics.py __init__",
+    "distillation/run.py distil",
+    "edge_node/assembly.py assemble",
+    "patchline/bench/detectors/command.py command",
+    "patchline/bench/transmission/command.py command",
+    "patchline/cli/commission.py command",
+    "patchline/cli/replay.py command",
+    "patchline/replay/summary.py summarise",
+}
+LARGE_CONSTRUCTORS = {
+    "analytics_service/connections.py",
+    "analytics_service/inspection/worker.py",
+    "edge_node/capture/capture_loop.py",
+    "edge_node/capture/sources/synthetic.py",
+}
+LARGE_COMMANDS = {
+    "patchline/cli/commission.py command",
+    "patchline/cli/provision.py make",
+    "patchline/cli/replay.py command",
+}
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def modules() -> list[Path]:
-    return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+def modules() -> list[tuple[str, Path]]:
+    paths = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    return [(str(path.relative_to(ROOT)), path) for path in paths]
+
+
+def functions() -> Iterator[tuple[str, Function]]:
+    for name, path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, Function):
+                yield name, node
+
+
+def own_parameters(function: Function) -> int:
+    """Options and arguments that a command declares itself."""
+    arguments = [*function.args.args, *function.args.kwonlyargs]
+    return sum("typer." in ast.unparse(each.annotation) for each in arguments if each.annotation)
+
+
+def lines_of(function: Function) -> int:
+    assert function.end_lineno is not None
+    return function.end_lineno - function.lineno + 1
 
 
 def test_modules_are_small() -> None:
-    long = {str(path.relative_to(ROOT)) for path in modules() if len(path.read_text().splitlines()) > MOST_LINES}
-    assert not long
+    assert {name for name, path in modules() if len(path.read_text().splitlines()) > MOST_LINES} == LONG_MODULES
+
+
+def test_functions_are_small() -> None:
+    long = {f"{name} {each.name}" for name, each in functions() if lines_of(each) > MOST_FUNCTION_LINES}
+    assert long == LONG_FUNCTIONS
+
+
+def test_constructors_take_few_collaborators() -> None:
+    assert {
+        name
+        for name, each in functions()
+        if each.name == "__init__" and len([*each.args.args, *each.args.kwonlyargs]) - 1 > MOST_COLLABORATORS
+    } == LARGE_CONSTRUCTORS
+
+
+def test_commands_have_few_parameters_of_their_own() -> None:
+    large = {f"{name} {each.name}" for name, each in functions() if own_parameters(each) > MOST_PARAMETERS}
+    assert large == LARGE_COMMANDS
 
 
 def test_modules_are_named_for_what_they_hold() -> None:
-    assert not {str(path.relative_to(ROOT)) for path in modules() if path.stem in FORBIDDEN_NAMES}
+    assert not {name for name, path in modules() if path.stem in FORBIDDEN_NAMES}
 
 
 def test_every_dependency_has_its_reason() -> None:

@@ -13,52 +13,10 @@ from patchline.wire.errors import MisconfiguredError
 SIZE = (112, 96)
 KEEPS_EVERYTHING: dict[str, dict[str, Any]] = {"patchcore": {"coreset_ratio": 1.0}, "fapm": {"coreset_ratio": 1.0}}
 """For every detector that keeps a bank, parameters under which it keeps every patch."""
-OTHER_VALUES: dict[str, dict[str, Any]] = {
-    "patchcore": {
-        "coreset_ratio": 0.5,
-        "projection_dimensions": 3,
-        "neighbours": 0,
-        "grid": (7, 6),
-        "bank_dtype": "float16",
-        "score": "contrast",
-        "sigma": 1.0,
-        "seed": 1,
-    },
-    "padim": {
-        "channels": 5,
-        "covariance": "diagonal",
-        "shrinkage": 0.0,
-        "regularisation": 1.0,
-        "grid": (7, 6),
-        "score": "top",
-        "sigma": 1.0,
-        "seed": 1,
-    },
-    "fapm": {
-        "cells": (2, 2),
-        "patch_wise": False,
-        "layer_wise": False,
-        "coreset_ratio": 0.5,
-        "adaptive": "off",
-        "adaptive_threshold": 0.9,
-        "neighbours": 0,
-        "layer_weights": [1.0, 3.0],
-        "layer_scaling": "median",
-        "whitening": "full",
-        "reach": 1,
-        "score": "top",
-        "grid": (7, 6),
-        "projection_dimensions": 3,
-        "bank_dtype": "float16",
-        "sigma": 1.0,
-        "seed": 1,
-    },
-}
+OTHER_VALUES: dict[str, dict[str, Any]] = {name: dict(kind.examples) for name, kind in DETECTORS.items()}
 """For every parameter a value that is not its default."""
 REFUSED: dict[str, dict[str, Any]] = {"patchcore": {"bank_budget_mb": 0.1}}
 """Parameters whose only effect is that a fit is refused, with a value that does it."""
-ELSEWHERE: dict[str, set[str]] = {"patchcore": {"search", "thin"}}
-"""Parameters that change no score of maps so easily told apart; their effect is shown in the detector's own tests."""
 BESIDE: dict[tuple[str, str], dict[str, Any]] = {("padim", "seed"): {"channels": 5}}
 """What a parameter needs beside it to have an effect on maps so small."""
 
@@ -100,7 +58,7 @@ def test_every_registered_detector_has_its_rows_in_this_contract() -> None:
     assert set(OTHER_VALUES) == set(DETECTORS)
     for name, kind in DETECTORS.items():
         assert kind.name == name
-        known = {*OTHER_VALUES[name], *REFUSED.get(name, ()), *ELSEWHERE.get(name, ())}
+        known = {*OTHER_VALUES[name], *REFUSED.get(name, ())}
         assert known == set(fit(kind).parameters)
 
 

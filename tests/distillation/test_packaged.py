@@ -36,6 +36,7 @@ def test_the_spec_has_the_taps_that_the_students_of_this_room_have() -> None:
         assert maps[name].shape == (2, tap.channels, 96 // tap.stride, 160 // tap.stride)
 
 
+@pytest.mark.torch
 def test_the_file_was_made_by_the_recipe_in_this_repository() -> None:
     onnx = pytest.importorskip("onnx", reason="the torch extra is not installed")
     notes = json.loads(onnx.load(MODEL).metadata_props[0].value)

@@ -1,4 +1,4 @@
-"""The rows of FAPM's table 2: which of its three ideas are at work, as parameters of `Fapm`."""
+"""The rows of table 2 of the FAPM paper: which of its three ideas are used, as parameters of `Fapm`."""
 
 from patchline.vision.detectors.protocol import Parameter
 
@@ -10,9 +10,6 @@ ABLATION: dict[str, dict[str, Parameter]] = {
     "E": {"patch_wise": True, "layer_wise": True, "adaptive": "absolute"},
 }
 """A is PatchCore-10 % (but for its re-weighting, which is FAPM's), E the whole method."""
-
-RELATIVE: dict[str, Parameter] = ABLATION["E"] | {"adaptive": "relative"}
-"""Not in the table: E by the scale-free form of equation 1, which is ours."""
 
 PAPER: dict[str, tuple[float, float, float]] = {
     "A": (0.989, 0.981, 23.4),

@@ -29,7 +29,7 @@ class FlatSearch:
         self._index.add(bank)
 
     def nearest(self, vectors: Floats) -> tuple[Floats, NDArray[np.intp]]:
-        """See `patchline.vision.nearest.protocol.Search`; these distances are not measured anew."""
+        """As `ExactSearch.nearest`, but the distances come from the matrix product."""
         squared, rows = self._index.search(np.ascontiguousarray(vectors), 1)
         distances: Floats = np.sqrt(np.maximum(squared[:, 0], 0))
         return distances, rows[:, 0].astype(np.intp)
@@ -40,6 +40,9 @@ class BruteForcePatchCore(PatchCore):
 
     name: ClassVar[str] = "patchcore"
 
-    def __init__(self, bank: NDArray[Any], parameters: PatchCoreParameters) -> None:
+    def __init__(self, bank: Floats, parameters: PatchCoreParameters) -> None:
         super().__init__(bank, parameters)
-        self._search = FlatSearch(self._exact.bank)
+        self._flat = FlatSearch(self._search.bank)
+
+    def _nearest(self, vectors: Floats) -> tuple[Floats, NDArray[np.intp]]:
+        return self._flat.nearest(vectors)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from patchline.bench.detectors.ablation import ABLATION, RELATIVE
+from patchline.bench.detectors.ablation import ABLATION
 from patchline.vision.detectors.protocol import Parameter
 from patchline.wire.errors import MisconfiguredError
 
@@ -47,11 +47,8 @@ vectors and no re-weighting by neighbours, its search as exact as the other's.
 """
 
 ABLATIONS: dict[str, Contender] = {
-    **{
-        f"fapm-{letter}": Contender(detector="fapm", parameters=parameters, paper=f"fapm-{letter}")
-        for letter, parameters in ABLATION.items()
-    },
-    "fapm-E-relative": Contender(detector="fapm", parameters=RELATIVE),
+    f"fapm-{letter}": Contender(detector="fapm", parameters=parameters, paper=f"fapm-{letter}")
+    for letter, parameters in ABLATION.items()
 }
 """The rows of FAPM's table 2; E is `fapm` itself, measured again beside the others."""
 

@@ -1,4 +1,4 @@
-"""The same table from the torch path, on a GPU: backbone, search and map stay there."""
+"""The same table from the torch path on a GPU, where backbone, search and map all run."""
 
 # mypy: allow-untyped-calls
 
@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from patchline.bench.detectors.embeddings import open_all
+from patchline.pictures.files import GOOD, read_category
 from patchline.replay.phases import OnPhase
 from patchline.vision.backbones import BACKBONES
 from patchline.vision.pixels.arrays import Size
 from patchline.wire.errors import MisconfiguredError, missing_extra
 
-NORMAL_PICTURES = 1_000_000
-"""All there are."""
 BATCHES = (1, 8, 32, 128)
 
 
@@ -26,7 +28,7 @@ def measure_on_device(
     seed: int,
     on_phase: OnPhase,
 ) -> Iterator[list[dict[str, Any]]]:
-    """Rows of detectors at their papers' 10 %, by `patchline.bench.gpu`, in half precision.
+    """Rows of detectors at their papers' 10 %, in half precision.
 
     Raises:
         MisconfiguredError: torch is not installed, there is no such device, or a detector has no torch path.
@@ -34,35 +36,40 @@ def measure_on_device(
     try:
         import torch  # noqa: PLC0415 - an extra
 
-        from patchline.bench.gpu.measure import DETECTORS, Effort, measure  # noqa: PLC0415 - needs torch
-        from patchline.bench.gpu.networks import contestant  # noqa: PLC0415 - as above
-        from patchline.bench.gpu.pictures import of_category  # noqa: PLC0415 - as above
+        from patchline.bench.detectors import device_path  # noqa: PLC0415 - needs torch
     except ImportError as error:
         raise missing_extra("torch", "torch") from error
     if not torch.cuda.is_available():
         raise MisconfiguredError(
             f"there is no device {device!r} that torch can use", where="--device", remedy="leave it at cpu"
         )
-    if unknown := [name for name in detectors if name not in DETECTORS]:
+    if unknown := [name for name in detectors if name not in device_path.DETECTORS]:
+        known = ", ".join(device_path.DETECTORS)
         raise MisconfiguredError(
-            f"{unknown[0]!r} has no torch path", where="--detector", remedy=f"use some of: {', '.join(DETECTORS)}"
+            f"{unknown[0]!r} has no torch path", where="--detector", remedy=f"use some of: {known}"
         )
-    pictures = of_category(data, size, normal=NORMAL_PICTURES, test=NORMAL_PICTURES, seed=seed)
-    effort = Effort(batches=BATCHES, seconds=0.3, rounds=7, recorded=True)
+    category = read_category(data)
+    pictures = device_path.Pictures(
+        name=category.name,
+        normal=open_all(category.train, size),
+        test=open_all(category.test, size),
+        anomalous=np.array([sample.label != GOOD for sample in category.test]),
+    )
+    effort = device_path.Effort(batches=BATCHES, seconds=0.3, rounds=7, recorded=True)
     for name in backbones:
-        fast = contestant(name, device=device, precision="float16", compiled=False, seed=seed)
-        exact = contestant(name, device=device, precision="float32", compiled=False, seed=seed)
+        fast = device_path.contestant(name, device=device, precision="float16", seed=seed)
+        exact = device_path.contestant(name, device=device, precision="float32", seed=seed)
         rows = []
         for done, detector in enumerate(detectors):
             on_phase(f"{name}: measure", done, len(detectors))
-            measured = measure(detector, fast, exact, pictures, effort, seed=seed)
+            measured = device_path.measure(detector, fast, exact, pictures, effort, seed=seed)
             rows.append(row_of(measured, category=pictures.name, size=size, device=torch.cuda.get_device_name(device)))
         on_phase(f"{name}: measure", len(detectors), len(detectors))
         yield rows
 
 
 def row_of(measured: Sequence[Mapping[str, Any]], *, category: str, size: Size, device: str) -> dict[str, Any]:
-    """A detector's rows of `patchline.bench.gpu`, one a batch size, as one of this table.
+    """One row of this table from a detector's measurements, one for each batch size.
 
     The seconds of stages are those of a batch of one; waiting for the next picture to arrive is part of the latency.
     """

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from patchline.artifacts.engines import EngineCache
 from patchline.artifacts.readers import FeatureReader
-from patchline.bench.paired_bootstrap import Resamples, auroc_resamples, draws, interval, pixel_f1_resamples
 from patchline.bench.transmission.commissioned import Ready
 from patchline.bench.transmission.subject import Subject
 from patchline.commissioning.normal_pictures import embed
@@ -18,8 +17,15 @@ from patchline.vision.codecs.lookup import codec_of
 from patchline.vision.pixels.arrays import FeatureMaps, Progress
 from patchline.vision.pixels.preprocessing import normalise
 from patchline.vision.scoring import evaluation
+from patchline.vision.scoring.bootstrap import (
+    RESAMPLES,
+    Resamples,
+    auroc_resamples,
+    draws,
+    interval,
+    pixel_f1_resamples,
+)
 
-RESAMPLES = 2000
 BATCH = 8
 TIMED = 24
 """Pictures that single steps are timed on."""

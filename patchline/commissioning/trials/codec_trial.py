@@ -22,7 +22,8 @@ from patchline.vision.codecs.features.protocol import FeatureCodec
 from patchline.vision.codecs.lookup import codec_of, feature_codec_class, is_feature_codec
 from patchline.vision.detectors.protocol import Detector
 from patchline.vision.pixels.arrays import FeatureMaps, Pixels, Progress
-from patchline.vision.scoring.evaluation import bootstrap_interval, image_auroc
+from patchline.vision.scoring.bootstrap import bootstrap_interval
+from patchline.vision.scoring.evaluation import image_auroc
 from patchline.wire.errors import MisconfiguredError
 
 FEWEST_PICTURES = 10

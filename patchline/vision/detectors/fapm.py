@@ -11,14 +11,13 @@ and equations are its. Its authors released code for inference only. What is the
   the grid of the fine one before they are added.
 - Reconstructed: the layers' weights, of which nothing is said (1 each); distances in a random projection while the
   coreset is chosen, as in PatchCore; cells that do not divide the grid; a cell that keeps fewer vectors than there are
-  neighbours, which counts its farthest again; whatever `FapmParameters` marks as ours.
+  neighbours, which counts its farthest again.
 """
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Self
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,24 +25,41 @@ from patchline.vision.detectors.fapm_cells import cells_within
 from patchline.vision.detectors.fapm_layer import Layer, layers_of, learn, tensors_of
 from patchline.vision.detectors.fapm_memory import CellMemory
 from patchline.vision.detectors.fapm_parameters import FapmParameters, read, resolved
-from patchline.vision.detectors.protocol import Embedded, Parameter, PatchScores, Rendering
+from patchline.vision.detectors.fitted import FittedDetector, no_picture, refuse_other_maps
+from patchline.vision.detectors.protocol import Embedded, PatchScores
 from patchline.vision.detectors.scoring import picture_scores
 from patchline.vision.nearest.embedding import concatenate
 from patchline.vision.pixels.arrays import FeatureMaps, Floats, Progress, Size
-from patchline.vision.scoring import anomaly_map
 from patchline.wire.errors import MisconfiguredError
 
 _THOUSAND = 1000
 
 
-class Fapm:
+class Fapm(FittedDetector[FapmParameters]):
     """FAPM with exact search; see `FapmParameters` for what can be chosen."""
 
     name: ClassVar[str] = "fapm"
 
+    examples: ClassVar[dict[str, Any]] = {
+        "cells": (2, 2),
+        "patch_wise": False,
+        "layer_wise": False,
+        "coreset_ratio": 0.5,
+        "adaptive": "off",
+        "adaptive_threshold": 0.9,
+        "neighbours": 0,
+        "layer_weights": [1.0, 3.0],
+        "score": "top",
+        "grid": (7, 6),
+        "projection_dimensions": 3,
+        "sigma": 1.0,
+        "seed": 1,
+    }
+
     def __init__(self, layers: list[Layer], parameters: FapmParameters) -> None:
-        self._layers, self._parameters = layers, parameters
-        self._memories = [layer.memory(parameters.reach) for layer in layers]
+        super().__init__(parameters)
+        self._layers = layers
+        self._memories = [CellMemory(layer.bank, layer.lengths) for layer in layers]
 
     @classmethod
     def fit(
@@ -65,7 +81,7 @@ class Fapm:
             settings = resolved(settings, maps)
             batches_of_layers.append(_embed(maps, settings))
         if not batches_of_layers:
-            raise MisconfiguredError("there is no normal picture to learn from", remedy="give at least one")
+            raise no_picture()
         names = list(batches_of_layers[0])
         weights = _weights(settings, len(names))
         layers = []
@@ -76,30 +92,15 @@ class Fapm:
         return cls(layers, settings)
 
     @property
-    def parameters(self) -> dict[str, Parameter]:
-        """Every parameter as it was fitted, defaults included."""
-        fields: dict[str, Parameter] = msgspec.to_builtins(self._parameters)
-        return fields
-
-    @property
     def share_doubled(self) -> tuple[float, ...]:
         """For each layer, the share of its cells that were sampled at the doubled ratio."""
         return tuple(float(layer.doubled.mean()) for layer in self._layers)
 
     def embed(self, maps: FeatureMaps) -> Embedded:
-        """Patches of each layer: 3x3 means, averaged down to the grid, and whitened where that is asked for."""
+        """Patches of each layer: 3x3 means, averaged down to the grid."""
         embedded = _embed(maps, self._parameters)
         channels = [array.shape[-1] for array in embedded.values()]
-        expected = [memory.channels for memory in self._memories]
-        if channels != expected:
-            raise MisconfiguredError(
-                f"the layers have {channels} channels and those of the memory {expected}",
-                where=f"taps {', '.join(maps)}",
-                remedy="use the backbone and taps that the artifact was commissioned with",
-            )
-        for name, layer in zip(embedded, self._layers, strict=True):
-            if layer.whitening is not None:
-                embedded[name] = layer.whitening.apply(embedded[name])
+        refuse_other_maps("channels of each layer", channels, [memory.channels for memory in self._memories], maps)
         return embedded
 
     def search(self, embedded: Embedded) -> PatchScores:
@@ -125,16 +126,8 @@ class Fapm:
             image *= _certainty(np.stack(near))
         return PatchScores(patch, image.sum(axis=0))
 
-    def render(self, patch_scores: PatchScores, size: Size) -> Rendering:
-        """Anomaly maps of a size; the scores are those of the search."""
-        maps = anomaly_map.render(patch_scores.patch, size, sigma=self._parameters.sigma)
-        return Rendering(maps, patch_scores.image)
-
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """`weights`, and for each layer `bank.i` `(N, C)`, `lengths.i` and `doubled.i` `(cell rows, cell columns)`.
-
-        Where features are whitened, `place_mean.i` `(rows, columns, C)` and `whitener.i` `(C, C)` beside them.
-        """
+        """`weights`, and for each layer `bank.i` `(N, C)`, `lengths.i` and `doubled.i` `(cell rows, cell columns)`."""
         return tensors_of(self._layers)
 
     def facts(self) -> dict[str, float]:
@@ -153,7 +146,7 @@ class Fapm:
             MisconfiguredError: A tensor is missing or not of its kind, or a parameter is unknown or wrong.
         """
         settings = read(parameters)
-        return cls(layers_of(tensors, settings), settings)
+        return cls(layers_of(tensors), settings)
 
     def _neighbours(
         self, memory: CellMemory, embeddings: Floats, farthest: NDArray[np.intp], places: NDArray[np.intp]

@@ -1,4 +1,4 @@
-"""FAPM's cells: which patches of a grid lie in which, and which cells are near which."""
+"""FAPM's cells: which patches of a grid lie in which cell."""
 
 from functools import lru_cache
 from itertools import pairwise
@@ -72,16 +72,3 @@ def split(embeddings: Floats, cells: Size) -> list[Floats]:
 def _bounds(patches: int, cells: int) -> list[slice]:
     starts = [-(-cell * patches // cells) for cell in range(cells + 1)]
     return [slice(start, end) for start, end in pairwise(starts)]
-
-
-def around(cells: Size, reach: int) -> list[list[int]]:
-    """For each cell those that are at most so many cells away each way, itself among them."""
-    return [
-        [
-            other_row * cells[1] + other_column
-            for other_row in range(max(0, row - reach), min(cells[0], row + reach + 1))
-            for other_column in range(max(0, column - reach), min(cells[1], column + reach + 1))
-        ]
-        for row in range(cells[0])
-        for column in range(cells[1])
-    ]

@@ -1,21 +1,20 @@
-"""What FAPM learns of one layer, and how."""
+"""What FAPM learns of one layer: an adaptive coreset for each cell (the paper's sections 2.1 and 2.2)."""
 
 from collections.abc import Mapping
-from typing import Any
+from math import ceil, tanh
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from patchline.vision.detectors.fapm_cells import cells_within, split
-from patchline.vision.detectors.fapm_memory import CellMemory
-from patchline.vision.detectors.fapm_parameters import FapmParameters
-from patchline.vision.detectors.fapm_sampling import Sampled, sample
+from patchline.vision.detectors.fapm_parameters import Adaptive, FapmParameters
+from patchline.vision.detectors.fitted import wrong_tensor
 from patchline.vision.detectors.protocol import all_finite
-from patchline.vision.detectors.whitening import Whitening
 from patchline.vision.nearest.brute_force import BruteForceSearch
+from patchline.vision.nearest.coreset import greedy_k_centre
 from patchline.vision.pixels.arrays import Floats, Progress
-from patchline.wire.errors import MisconfiguredError
 
 _WEIGHTS = "weights"
 
@@ -27,19 +26,13 @@ class Layer(msgspec.Struct, frozen=True):
         bank: `(N, C)`, the vectors kept, row of cells by row of cells.
         lengths: `(cell rows, cell columns)`, how many of them each cell has.
         doubled: As `lengths`, whether the cell was sampled at the doubled ratio.
-        weight: Of the layer's distances in the sum over layers, their scaling included.
-        whitening: Of the layer's features, where there is one.
+        weight: Of the layer's distances in the sum over layers.
     """
 
     bank: NDArray[Any]
     lengths: NDArray[np.int32]
     doubled: NDArray[np.uint8]
     weight: float
-    whitening: Whitening | None = None
-
-    def memory(self, reach: int) -> CellMemory:
-        """The banks, ready to be searched."""
-        return CellMemory(self.bank.astype(np.float32, copy=False), self.lengths, reach=reach)
 
 
 def learn(embeddings: Floats, weight: float, settings: FapmParameters, on_progress: Progress | None) -> Layer:
@@ -53,12 +46,8 @@ def learn(embeddings: Floats, weight: float, settings: FapmParameters, on_progre
     """
     grid = (embeddings.shape[1], embeddings.shape[2])
     cells = cells_within(grid, (settings.patch_wise and settings.cells) or (1, 1))
-    whitening = None if settings.whitening == "off" else Whitening.learn(embeddings, settings.whitening)
-    if whitening is not None:
-        embeddings = whitening.apply(embeddings)
-    vectors = split(embeddings, cells)
     sampled = sample(
-        vectors,
+        split(embeddings, cells),
         ratio=settings.coreset_ratio,
         adaptive=settings.adaptive,
         threshold=settings.adaptive_threshold,
@@ -67,27 +56,24 @@ def learn(embeddings: Floats, weight: float, settings: FapmParameters, on_progre
         on_progress=on_progress,
     )
     return Layer(
-        bank=np.concatenate(sampled.banks).astype(settings.bank_dtype),
+        bank=np.concatenate(sampled.banks),
         lengths=np.array([len(bank) for bank in sampled.banks], dtype=np.int32).reshape(cells),
         doubled=sampled.doubled.astype(np.uint8).reshape(cells),
-        weight=weight / _median_distance(vectors, sampled) if settings.layer_scaling == "median" else weight,
-        whitening=whitening,
+        weight=weight,
     )
 
 
 def tensors_of(layers: list[Layer]) -> dict[str, NDArray[Any]]:
-    """Layers as an artifact keeps them: `weights`; `bank.i`, `lengths.i`, `doubled.i` of each; and its whitening."""
+    """Layers as an artifact keeps them: `weights`; `bank.i`, `lengths.i`, `doubled.i` of each."""
     tensors: dict[str, NDArray[Any]] = {_WEIGHTS: np.array([layer.weight for layer in layers], dtype=np.float64)}
     for index, layer in enumerate(layers):
         tensors[f"bank.{index}"] = layer.bank
         tensors[f"lengths.{index}"] = layer.lengths
         tensors[f"doubled.{index}"] = layer.doubled
-        if layer.whitening is not None:
-            tensors |= layer.whitening.tensors(f".{index}")
     return tensors
 
 
-def layers_of(tensors: Mapping[str, NDArray[Any]], settings: FapmParameters) -> list[Layer]:
+def layers_of(tensors: Mapping[str, NDArray[Any]]) -> list[Layer]:
     """The layers that gave these tensors.
 
     Raises:
@@ -95,41 +81,108 @@ def layers_of(tensors: Mapping[str, NDArray[Any]], settings: FapmParameters) -> 
     """
     weights = _tensor(tensors, _WEIGHTS, "float64", dimensions=1)
     if not all_finite(weights):
-        raise _wrong(_WEIGHTS)
-    return [_layer(tensors, index, float(weight), settings) for index, weight in enumerate(weights)]
+        raise wrong_tensor("fapm", _WEIGHTS)
+    return [_layer(tensors, index, float(weight)) for index, weight in enumerate(weights)]
 
 
-def _median_distance(cells: list[Floats], sampled: Sampled) -> float:
-    """The median distance of normal patches to their banks, leaving each out of its own; 1 where all are alike."""
-    distances = []
-    for vectors, bank in zip(cells, sampled.banks, strict=True):
-        found = BruteForceSearch(bank).query(vectors, 2)[0]
-        distances.append(np.where(found[:, 0] > 0, found[:, 0], found[:, -1]))
-    return float(np.median(np.concatenate(distances))) or 1.0
-
-
-def _layer(tensors: Mapping[str, NDArray[Any]], index: int, weight: float, settings: FapmParameters) -> Layer:
-    bank = _tensor(tensors, f"bank.{index}", settings.bank_dtype)
+def _layer(tensors: Mapping[str, NDArray[Any]], index: int, weight: float) -> Layer:
+    bank = _tensor(tensors, f"bank.{index}", "float32")
     lengths = _tensor(tensors, f"lengths.{index}", "int32")
     doubled = _tensor(tensors, f"doubled.{index}", "uint8")
     if lengths.min() < 1 or lengths.sum() != len(bank) or doubled.shape != lengths.shape or not all_finite(bank):
-        raise _wrong(f"bank.{index}")
-    whitening = None
-    if settings.whitening != "off":
-        whitening = Whitening.restore(tensors, channels=bank.shape[1], suffix=f".{index}")
-    return Layer(bank, lengths, doubled, weight, whitening)
+        raise wrong_tensor("fapm", f"bank.{index}")
+    return Layer(bank, lengths, doubled, weight)
 
 
 def _tensor(tensors: Mapping[str, NDArray[Any]], name: str, dtype: str, dimensions: int = 2) -> NDArray[Any]:
     tensor = tensors.get(name)
     if tensor is None or tensor.ndim != dimensions or tensor.dtype != dtype or not tensor.size:
-        raise _wrong(name)
+        raise wrong_tensor("fapm", name)
     return tensor
 
 
-def _wrong(tensor: str) -> MisconfiguredError:
-    return MisconfiguredError(
-        "a tensor is missing or not of its kind",
-        where=f"detector fapm, tensor {tensor}",
-        remedy="commission the station again",
-    )
+class Sampled(NamedTuple):
+    """What the cells of a layer keep.
+
+    Attributes:
+        banks: Vectors of each cell.
+        doubled: For each cell, whether it was sampled again at the doubled ratio.
+    """
+
+    banks: list[Floats]
+    doubled: NDArray[np.bool_]
+
+
+def spread(radius: float) -> float:
+    """Equation 1, `1 - 2 / (1 + exp(radius²))`, written as the `tanh(radius² / 2)` it equals, which cannot overflow.
+
+    It grows with the radius, so the largest of a cell's clusters (the paper's d_max) is the one of the largest radius.
+
+    Args:
+        radius: Distance of a cluster's outermost vector from its centre. The spread passes 0.5 at 1.048.
+    """
+    return tanh(radius**2 / 2)
+
+
+def sample(
+    cells: list[Floats],
+    *,
+    ratio: float,
+    adaptive: Adaptive,
+    threshold: float,
+    seed: int,
+    projection_dimensions: int | None,
+    on_progress: Progress | None = None,
+) -> Sampled:
+    """A coreset of each cell (section 2.2), sampled again at twice the ratio where its spread exceeds a threshold.
+
+    Args:
+        cells: Vectors of each cell, `(n, C)`.
+        ratio: Share of a cell's vectors that is kept.
+        adaptive: "off" never samples again; "absolute" is equation 1, of distances in the features' own units.
+        threshold: The paper's D_th.
+        seed: Of every cell's coreset.
+        projection_dimensions: Of `greedy_k_centre`; radii are measured between the vectors themselves.
+        on_progress: Counts vectors chosen, as if every cell were sampled again.
+    """
+    counts = [ceil(ratio * len(vectors)) for vectors in cells]
+    doubled_counts = [min(len(vectors), ceil(2 * ratio * len(vectors))) for vectors in cells]
+    progress = _Steps(sum(counts) + (sum(doubled_counts) if adaptive != "off" else 0), on_progress)
+
+    def choose(vectors: Floats, count: int) -> Floats:
+        chosen = greedy_k_centre(
+            vectors, count, seed=seed, projection_dimensions=projection_dimensions, on_progress=progress.within
+        )
+        progress.finish(count)
+        return vectors[np.sort(chosen)]
+
+    banks = [choose(vectors, count) for vectors, count in zip(cells, counts, strict=True)]
+    doubled = np.zeros(len(cells), dtype=np.bool_)
+    if adaptive != "off":
+        radii = [_radius(vectors, bank) for vectors, bank in zip(cells, banks, strict=True)]
+        doubled[:] = [spread(radius) > threshold for radius in radii]
+        for cell, (vectors, count) in enumerate(zip(cells, doubled_counts, strict=True)):
+            if doubled[cell]:
+                banks[cell] = choose(vectors, count)
+            else:
+                progress.finish(count)
+    return Sampled(banks, doubled)
+
+
+def _radius(vectors: Floats, centres: Floats) -> float:
+    return float(BruteForceSearch(centres).query(vectors, 1)[0].max())
+
+
+class _Steps:
+    """One count over many coresets."""
+
+    def __init__(self, total: int, on_progress: Progress | None) -> None:
+        self._total, self._before, self._on_progress = total, 0, on_progress
+
+    def within(self, done: int, _: int) -> None:
+        if self._on_progress is not None:
+            self._on_progress(self._before + done, self._total)
+
+    def finish(self, steps: int) -> None:
+        self._before += steps
+        self.within(0, 0)

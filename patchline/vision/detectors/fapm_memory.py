@@ -1,24 +1,19 @@
 """FAPM's memory banks of one layer: one for each cell of the picture, searched together in batched products.
 
-Of one picture the search is bound by memory as much as by arithmetic: a product with a cell's bank is 16 patches high,
-and by the time the next picture comes its backbone has driven the banks out of the core's cache. So they are read in
-blocks that fit it, each from end to end before the product jumps about in it. Measured on bottle with
-MobileNetV2 (38,000 vectors, 6 MB of keys, 17 million multiply-adds, one core), that is 0.9 ms where products unprepared
-took 1.4: 0.3 to read the keys, 0.4 for the products at 87 GFLOPS, 0.1 for their largest. A batch reads the keys once.
+For one picture the search is bound by memory as much as by arithmetic, so the banks are searched in blocks that fit
+into a processor's cache. A batch of pictures reads each block once.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from patchline.vision.detectors.fapm_cells import around, layout_of
+from patchline.vision.detectors.fapm_cells import layout_of
 from patchline.vision.pixels.arrays import Floats, Size
 
 _BLOCK_NUMBERS = 200_000
 """Numbers of a block's keys and of its ranks: 0.8 MB of them stay in a core's own cache while it is searched."""
 _BLOCK_PATCHES = 256
 """Patches of a cell searched at once at least, so that a long bank is not read again for every few of them."""
-_LINE_NUMBERS = 16
-"""Numbers that come into a cache together, with the one asked for."""
 _ALIGNED_NUMBERS = 8
 """Banks are padded to a multiple of so many, since the largest of aligned ranks is found a quarter faster."""
 _PADDING = 1.5
@@ -39,16 +34,14 @@ class CellMemory:
     Args:
         bank: `(N, C)`, the vectors of all cells, row of cells by row of cells.
         lengths: `(cell rows, cell columns)`, how many of them each cell has, at least one.
-        reach: How many cells around its own a patch is compared with, each way.
     """
 
-    def __init__(self, bank: Floats, lengths: NDArray[np.integer], *, reach: int = 0) -> None:
+    def __init__(self, bank: Floats, lengths: NDArray[np.integer]) -> None:
         self._cells = (lengths.shape[0], lengths.shape[1])
         rows = np.split(np.arange(len(bank)), np.cumsum(lengths)[:-1])
-        reached = [np.concatenate([rows[cell] for cell in near]) for near in around(self._cells, reach)]
-        groups = _alike(reached)
+        groups = _alike(rows)
         self._order = tuple(int(cell) for cells in groups for cell in cells)
-        in_order = [reached[cell] for cell in self._order]
+        in_order = [rows[cell] for cell in self._order]
         self._bank = bank[np.concatenate(in_order)]
         self._lengths = np.array([len(each) for each in in_order])
         self._firsts = (np.cumsum(self._lengths) - self._lengths)[:, None]
@@ -57,7 +50,7 @@ class CellMemory:
         for cells in groups:
             first = sum(map(len, self._keys))
             centres = self._centres[first : first + len(cells)]
-            self._keys.append(_keys(bank, [reached[cell] for cell in cells], centres))
+            self._keys.append(_keys(bank, [rows[cell] for cell in cells], centres))
 
     @property
     def channels(self) -> int:
@@ -128,20 +121,18 @@ def _rank(centred: Floats, keys: Floats, winners: NDArray[np.intp]) -> None:
     step = max(1, _BLOCK_NUMBERS // (longest * (channels + min(part, count))))
     for cell in range(0, cells, step):
         near = keys[cell : cell + step]
-        if near.size <= _BLOCK_NUMBERS:
-            near.reshape(-1)[::_LINE_NUMBERS].max()  # into the cache: the product's own way there is not foreseen
         for start in range(0, count, part):
             block = np.s_[cell : cell + step, start : start + part]
             np.matmul(centred[block], near).argmax(axis=2, out=winners[block])
 
 
-def _keys(bank: Floats, reached: list[NDArray[np.intp]], centres: Floats) -> Floats:
+def _keys(bank: Floats, banks: list[NDArray[np.intp]], centres: Floats) -> Floats:
     """The keys of cells with banks of about the same length, padded to the same, `(cells, C + 1, longest)`."""
     channels = bank.shape[1]
-    longest = -(-max(map(len, reached)) // _ALIGNED_NUMBERS) * _ALIGNED_NUMBERS
-    keys = np.zeros((len(reached), channels + 1, longest), dtype=np.float32)
+    longest = -(-max(map(len, banks)) // _ALIGNED_NUMBERS) * _ALIGNED_NUMBERS
+    keys = np.zeros((len(banks), channels + 1, longest), dtype=np.float32)
     keys[:, channels] = _LAST_RANK
-    for place, rows in enumerate(reached):
+    for place, rows in enumerate(banks):
         centred = bank[rows] - centres[place]
         keys[place, :channels, : len(rows)] = centred.T
         keys[place, channels, : len(rows)] = np.einsum("nc,nc->n", centred, centred, dtype=np.float64) / -2

@@ -1,14 +1,13 @@
 """What can be chosen of FAPM."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
-from patchline.vision.detectors.fapm_sampling import Adaptive
+from patchline.vision.detectors.fitted import AtLeastOne, DetectorParameters
 from patchline.vision.detectors.protocol import read_parameters
 from patchline.vision.detectors.scoring import Score
-from patchline.vision.detectors.whitening import Whiten
 from patchline.vision.nearest.embedding import default_grid
 from patchline.vision.pixels.arrays import FeatureMaps
 from patchline.wire.errors import MisconfiguredError
@@ -16,13 +15,13 @@ from patchline.wire.errors import MisconfiguredError
 CELL_PATCHES = 4
 """Rows and columns of patches of a cell: the paper's 32 pixels at the stride of 8 of its finer layer."""
 
-_AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+Adaptive: TypeAlias = Literal["off", "absolute"]
 
 
-class FapmParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FapmParameters(DetectorParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The parameters of `Fapm`, whose defaults are the paper's method, row E of its table 2.
 
-    The other rows are in `patchline.bench.detectors.ablation`.
+    The other rows are in `patchline.bench.detectors.ablation`. Layers finer than `grid` are averaged down to it.
 
     Attributes:
         cells: Rows and columns of cells; fewer where a layer has fewer patches. By default a cell is `CELL_PATCHES`
@@ -30,24 +29,15 @@ class FapmParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         patch_wise: Whether each cell has a memory of its own.
         layer_wise: Whether each layer has; else they are aligned and put side by side, as in PatchCore.
         coreset_ratio: Share of the normal patches that a memory keeps.
-        adaptive: Which cells keep twice as many: none, those of equation 1, or by its scale-free form, which is ours.
+        adaptive: Which cells keep twice as many: none, or those of equation 1.
         adaptive_threshold: The paper's D_th.
         neighbours: Nearest vectors by which the picture's score is re-weighted; 0 leaves it the largest distance.
         layer_weights: One for each layer in the order of the taps; 1 each by default.
-        layer_scaling: Ours: whether a layer's distances are divided by the "median" one of its normal patches.
-        whitening: Ours: whether a layer's features are measured from the mean of their place, and in what units. Only
-            "relative" adaptive sampling tells cells of whitened features apart.
-        reach: Ours: how many cells around its own a patch is compared with, each way.
         score: How a picture is scored; "max" is the paper's, the layers' largest distances, re-weighted and summed.
-        grid: Rows and columns of patches that finer layers are averaged down to. By default those of the finest layer
-            that has no more than twice the rows and columns of the coarsest.
         projection_dimensions: Dimensions in which the coreset's distances are measured; None takes all.
-        bank_dtype: How the banks are kept in an artifact; float16 halves them.
-        sigma: Of the anomaly map's blur, in pixels.
-        seed: Of the coresets; given as `seed` to `fit`.
     """
 
-    cells: tuple[_AtLeastOne, _AtLeastOne] | None = None
+    cells: tuple[AtLeastOne, AtLeastOne] | None = None
     patch_wise: bool = True
     layer_wise: bool = True
     coreset_ratio: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.1
@@ -55,15 +45,8 @@ class FapmParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     adaptive_threshold: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.5
     neighbours: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 4
     layer_weights: list[Annotated[float, msgspec.Meta(ge=0)]] | None = None
-    layer_scaling: Literal["off", "median"] = "off"
-    whitening: Whiten = "off"
-    reach: Annotated[int, msgspec.Meta(ge=0, le=8)] = 0
     score: Score = "max"
-    grid: tuple[_AtLeastOne, _AtLeastOne] | None = None
-    projection_dimensions: Annotated[int, msgspec.Meta(ge=1)] | None = 64
-    bank_dtype: Literal["float16", "float32"] = "float32"
-    sigma: Annotated[float, msgspec.Meta(ge=0)] = 4.0
-    seed: int = 0
+    projection_dimensions: AtLeastOne | None = 64
 
 
 def read(parameters: Mapping[str, Any]) -> FapmParameters:

@@ -24,31 +24,20 @@ class Budget(NamedTuple):
         megabytes: For all that is held at once.
         bank_rows: How many rows the bank will have of so many patches.
         projection_dimensions: Dimensions in which the coreset will be chosen; None for all.
-        bank_copies: Banks held beside the one that is searched; one in half precision is half a copy.
     """
 
     megabytes: float
     bank_rows: Callable[[int], int]
     projection_dimensions: int | None
-    bank_copies: float = 0.0
 
     def excess_of(self, rows: int, channels: int, batch_rows: int) -> int:
         """The bytes that so many patches would need, where that is over the budget; otherwise 0."""
         dimensions = min(self.projection_dimensions or channels, channels)
-        needed = working_bytes(
-            rows,
-            channels,
-            dimensions,
-            bank_rows=self.bank_rows(rows),
-            batch_rows=batch_rows,
-            bank_copies=self.bank_copies,
-        )
+        needed = working_bytes(rows, channels, dimensions, bank_rows=self.bank_rows(rows), batch_rows=batch_rows)
         return needed if needed > self.megabytes * MEGABYTE else 0
 
 
-def working_bytes(
-    rows: int, channels: int, dimensions: int, *, bank_rows: int, batch_rows: int, bank_copies: float = 0.0
-) -> int:
+def working_bytes(rows: int, channels: int, dimensions: int, *, bank_rows: int, batch_rows: int) -> int:
     """The most that a fit holds at once, beyond the feature maps it is given: the stage that takes most.
 
     The patches are there until the bank is taken out of them. The choice of a coreset projects them, a block at a time;
@@ -61,7 +50,6 @@ def working_bytes(
         dimensions: In which the coreset is chosen.
         bank_rows: What it keeps.
         batch_rows: Patches of the largest batch.
-        bank_copies: See `Budget`.
     """
     cells = isqrt(rows)
     points = rows * (dimensions + _PER_POINT)
@@ -70,9 +58,9 @@ def working_bytes(
         points + 2 * min(rows, _ASSIGNED) * cells,
         points + rows * dimensions,
         points + bank_rows * cells,
-        (1 + bank_copies) * bank_rows * channels,
+        bank_rows * channels,
     )
     collected = rows // ROOM * channels + 3 * batch_rows * channels
     reduced = 3 * (min(channels, _SEARCH_DIMENSIONS) + _BESIDE)
-    search = bank_rows * ((1 + bank_copies) * channels + reduced) + 2 * min(bank_rows, _REDUCED) * channels
+    search = bank_rows * (channels + reduced) + 2 * min(bank_rows, _REDUCED) * channels
     return round(_FIXED_BYTES + 4 * max(rows * channels + max(choice, collected), search))

@@ -12,19 +12,27 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from patchline.vision.detectors.fitted import (
+    AtLeastOne,
+    DetectorParameters,
+    FittedDetector,
+    no_picture,
+    refuse_other_maps,
+    wrong_tensor,
+)
 from patchline.vision.detectors.padim_gaussians import Gaussians, learn
-from patchline.vision.detectors.protocol import Embedded, Parameter, PatchScores, Rendering, all_finite, read_parameters
+from patchline.vision.detectors.protocol import Embedded, PatchScores, all_finite, read_parameters
 from patchline.vision.detectors.scoring import picture_scores
 from patchline.vision.nearest.embedding import concatenate, default_grid
 from patchline.vision.pixels.arrays import FeatureMaps, Floats, Progress, Size
-from patchline.vision.scoring import anomaly_map
-from patchline.wire.errors import MisconfiguredError
 
 _PATCH = "patch"
 
 
-class PadimParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The parameters of `Padim`.
+class PadimParameters(DetectorParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The parameters of `Padim`, beside those of every detector.
+
+    The paper's `grid`, that of the finest tap, takes four times the room and time and found no more defects.
 
     Attributes:
         channels: How many channels are chosen at random (section III.B: 100 of ResNet-18, 550 of WideResNet-50); all
@@ -33,33 +41,39 @@ class PadimParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         shrinkage: Share by which each covariance is drawn towards a sphere; 0 is the paper's. None takes what the
             number of pictures asks for, which is much of it where they are few.
         regularisation: The epsilon of eq. 1, added to the variance in every direction.
-        grid: Rows and columns of patches. By default those of the finest tap that has no more than twice the rows and
-            columns of the coarsest: the paper's finest takes four times the room and time, and found no more.
         score: How a picture is scored; "max", its largest distance, is the paper's.
-        sigma: Of the anomaly map's blur, in pixels.
-        seed: Of the choice of channels; given as `seed` to `fit`.
     """
 
-    channels: Annotated[int, msgspec.Meta(ge=1)] | None = 100
+    channels: AtLeastOne | None = 100
     covariance: Literal["full", "diagonal"] = "full"
     shrinkage: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     regularisation: Annotated[float, msgspec.Meta(gt=0)] = 0.01
-    grid: tuple[Annotated[int, msgspec.Meta(ge=1)], Annotated[int, msgspec.Meta(ge=1)]] | None = None
     score: Literal["max", "top", "contrast"] = "max"
-    sigma: Annotated[float, msgspec.Meta(ge=0)] = 4.0
-    seed: int = 0
 
 
-class Padim:
+class Padim(FittedDetector[PadimParameters]):
     """PaDiM; see `PadimParameters` for what can be chosen.
 
     Places are fixed, so pictures must be of the size, or `grid` given, that the detector was fitted on.
     """
 
     name: ClassVar[str] = "padim"
+    tuning_options: ClassVar[tuple[dict[str, Any], ...]] = ({"covariance": "diagonal"},)
+    score_modes: ClassVar[tuple[str, ...]] = ("max", "top", "contrast")
+    examples: ClassVar[dict[str, Any]] = {
+        "channels": 5,
+        "covariance": "diagonal",
+        "shrinkage": 0.0,
+        "regularisation": 1.0,
+        "grid": (7, 6),
+        "score": "top",
+        "sigma": 1.0,
+        "seed": 1,
+    }
 
     def __init__(self, chosen: NDArray[np.bool_], gaussians: Gaussians, parameters: PadimParameters) -> None:
-        self._chosen, self._gaussians, self._parameters = chosen, gaussians, parameters
+        super().__init__(parameters)
+        self._chosen, self._gaussians = chosen, gaussians
 
     @classmethod
     def fit(
@@ -82,7 +96,7 @@ class Padim:
             chosen = _choice(_channels(maps), settings) if chosen is None else chosen
             patches.append(_patches(maps, chosen, settings.grid))
         if chosen is None:
-            raise MisconfiguredError("there is no normal picture to learn from", remedy="give at least one")
+            raise no_picture()
         gaussians = learn(
             np.concatenate(patches),
             diagonal=settings.covariance == "diagonal",
@@ -92,31 +106,15 @@ class Padim:
         )
         return cls(chosen, gaussians, settings)
 
-    @property
-    def parameters(self) -> dict[str, Parameter]:
-        """Every parameter as it was fitted, defaults included."""
-        fields: dict[str, Parameter] = msgspec.to_builtins(self._parameters)
-        return fields
-
     def embed(self, maps: FeatureMaps) -> Embedded:
         """The chosen channels of all taps, aligned to one grid and side by side.
 
         Raises:
             MisconfiguredError: The taps have other channels, or the grid other places, than the detector was fitted on.
         """
-        if _channels(maps) != len(self._chosen):
-            raise MisconfiguredError(
-                f"there are {_channels(maps)} channels, and {len(self._chosen)} were learnt from",
-                where=f"taps {', '.join(maps)}",
-                remedy="use the backbone and taps that the artifact was commissioned with",
-            )
+        refuse_other_maps("channels", _channels(maps), len(self._chosen), maps)
         patches = _patches(maps, self._chosen, self._parameters.grid)
-        if patches.shape[1:3] != self._gaussians.grid:
-            raise MisconfiguredError(
-                f"there are {patches.shape[1]}x{patches.shape[2]} places, and {self._gaussians.grid} were learnt",
-                where=f"taps {', '.join(maps)}",
-                remedy="use the input size that the artifact was commissioned with",
-            )
+        refuse_other_maps("rows and columns of places", patches.shape[1:3], self._gaussians.grid, maps)
         return {_PATCH: patches}
 
     def search(self, embedded: Embedded) -> PatchScores:
@@ -125,11 +123,6 @@ class Padim:
         score = self._parameters.score
         return PatchScores(patch, picture_scores(patch, "peak" if score == "max" else score))
 
-    def render(self, patch_scores: PatchScores, size: Size) -> Rendering:
-        """Anomaly maps of a size; the scores are those of the search."""
-        maps = anomaly_map.render(patch_scores.patch, size, sigma=self._parameters.sigma)
-        return Rendering(maps, patch_scores.image)
-
     def tensors(self) -> dict[str, NDArray[Any]]:
         """`chosen` `(C,)`, whether each channel is used; `mean` and `whitening` of every place."""
         return {
@@ -137,10 +130,6 @@ class Padim:
             "mean": self._gaussians.mean,
             "whitening": self._gaussians.whitening,
         }
-
-    def facts(self) -> dict[str, float]:
-        """Nothing that its parameters and tensors do not say."""
-        return {}
 
     @classmethod
     def restore(cls, tensors: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any]) -> Self:
@@ -160,11 +149,7 @@ class Padim:
             or {mean.dtype, whitening.dtype} != {np.dtype(np.float32)}
             or not (all_finite(mean) and all_finite(whitening))
         ):
-            raise MisconfiguredError(
-                "the distributions are missing or do not fit each other",
-                where="detector padim, tensors chosen, mean and whitening",
-                remedy="commission the station again",
-            )
+            raise wrong_tensor(cls.name, "chosen, mean or whitening")
         return cls(chosen, Gaussians(mean, whitening), settings)
 
 

@@ -50,9 +50,15 @@ class Detector(Protocol):
 
     Attributes:
         name: Its key in `DETECTORS` and in artifacts.
+        tuning_options: Parameters that commissioning tries beside the defaults; they change what is learnt.
+        score_modes: Values of the parameter `score` that commissioning tries; the first is the default.
+        examples: For each parameter that changes scores, a value other than its default.
     """
 
     name: ClassVar[str]
+    tuning_options: ClassVar[tuple[dict[str, Any], ...]]
+    score_modes: ClassVar[tuple[str, ...]]
+    examples: ClassVar[dict[str, Any]]
 
     @classmethod
     def fit(

@@ -44,28 +44,16 @@ def cells_within(grid: Size, cells: Size) -> Size:
     return min(cells[0], grid[0]), min(cells[1], grid[1])
 
 
-def rows_within_reach(lengths: NDArray[np.int32], reach: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each cell the rows of the layer's bank it is compared with, padded to one length, and how many are real.
+def rows_of_cells(lengths: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each cell the rows of the layer's bank that it holds, padded to one length, and how many are real.
 
     Args:
         lengths: `(cell rows, cell columns)`, how many vectors each cell has; the bank has them cell by cell.
-        reach: How many cells around its own a patch is compared with, each way.
     """
-    ends = np.cumsum(lengths).reshape(lengths.shape)
-    down, across = lengths.shape
-    reached = [
-        np.concatenate(
-            [
-                np.arange(int(ends[at] - lengths[at]), int(ends[at]))
-                for at in np.ndindex(down, across)
-                if abs(at[0] - row) <= reach and abs(at[1] - column) <= reach
-            ]
-        )
-        for row, column in np.ndindex(down, across)
-    ]
-    counts = np.array([len(rows) for rows in reached], dtype=np.int64)
-    padded = np.stack([np.pad(rows, (0, counts.max() - len(rows)), mode="edge") for rows in reached])
-    return padded.astype(np.int64), counts
+    counts = lengths.ravel().astype(np.int64)
+    firsts = np.cumsum(counts) - counts
+    padded = firsts[:, None] + np.minimum(np.arange(counts.max()), counts[:, None] - 1)
+    return padded, counts
 
 
 def _layout(grid: Size, cells: Size) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

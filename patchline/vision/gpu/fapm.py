@@ -12,7 +12,7 @@ from torch import Tensor
 
 from patchline.vision.backbones.torch_engine import Precision, arithmetic, device_of
 from patchline.vision.gpu import scores
-from patchline.vision.gpu.cells import cells_within, layout_of, rows_within_reach
+from patchline.vision.gpu.cells import cells_within, layout_of, rows_of_cells
 from patchline.vision.gpu.embedding import concatenate, embed, own_grid
 from patchline.vision.gpu.nearest import Banks
 from patchline.vision.gpu.scores import TorchScores
@@ -27,13 +27,9 @@ CARRIED: dict[str, tuple[Any, ...] | None] = {
     "adaptive_threshold": None,
     "neighbours": None,
     "layer_weights": None,
-    "layer_scaling": None,
-    "reach": None,
     "score": scores.SCORES,
-    "whitening": None,
     "grid": None,
     "projection_dimensions": None,
-    "bank_dtype": None,
     "sigma": None,
     "seed": None,
 }
@@ -43,7 +39,6 @@ class _Layer(NamedTuple):
     banks: Banks
     cells: Size
     weight: float
-    whitening: tuple[Tensor, Tensor] | None  # the mean of each place, and the matrix
 
 
 class TorchFapm:
@@ -102,15 +97,11 @@ class TorchFapm:
 
     def _layer(self, tensors: Mapping[str, NDArray[Any]], index: int) -> _Layer:
         lengths = tensors[f"lengths.{index}"]
-        rows, counts = (
-            torch.from_numpy(each).to(self._device) for each in rows_within_reach(lengths, self._parameters["reach"])
-        )
+        rows, counts = (torch.from_numpy(each).to(self._device) for each in rows_of_cells(lengths))
         bank = scores.on_device(tensors[f"bank.{index}"], self._device)
         banks = Banks(bank, rows, counts, precision=self._precision, compiled=self._compiled)
-        kept = [tensors[name] for name in (f"place_mean.{index}", f"whitener.{index}") if name in tensors]
-        whitening = tuple(scores.on_device(each, self._device) for each in kept)
         cells = (lengths.shape[0], lengths.shape[1])
-        return _Layer(banks, cells, float(tensors["weights"][index]), whitening if len(whitening) == 2 else None)  # noqa: PLR2004
+        return _Layer(banks, cells, float(tensors["weights"][index]))
 
     def _embedded(self, maps: Mapping[str, Tensor]) -> list[Tensor]:
         if not self._parameters["layer_wise"]:
@@ -122,10 +113,6 @@ class TorchFapm:
         """Distances `(B, rows, columns)` of one layer's patches, and the pictures' re-weighted scores."""
         scores.check_shape("fapm", patches, (layer.banks.channels,))
         count, rows, columns, channels = patches.shape
-        if layer.whitening is not None:
-            mean, matrix = layer.whitening
-            scores.check_shape("fapm", patches, tuple(mean.shape))
-            patches = (patches - mean).reshape(-1, channels) @ matrix
         layout = layout_of(count, (rows, columns), layer.cells, patches.device)
         flat = patches.reshape(count * rows * columns, channels)
         by_cell = flat.index_select(0, layout.members.flatten()).reshape(*layout.members.shape, channels)

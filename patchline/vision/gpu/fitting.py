@@ -61,7 +61,6 @@ def fit_patchcore(
         "neighbours": 9,
         "score": "max",
         "grid": grid,
-        "bank_dtype": "float32",
         "sigma": 4.0,
         "seed": seed,
     }
@@ -103,10 +102,8 @@ def fit_fapm(
         "adaptive": "absolute",
         "adaptive_threshold": threshold,
         "neighbours": 4,
-        "reach": 0,
         "score": "max",
         "grid": grid,
-        "bank_dtype": "float32",
         "sigma": 4.0,
         "seed": seed,
     }

@@ -6,7 +6,7 @@ from math import isqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from patchline.vision.nearest.cells import divide
+from patchline.vision.nearest.reduction import divide
 from patchline.vision.pixels.arrays import Floats, Progress
 
 _ALONE = 8192

@@ -1,12 +1,15 @@
 """Exact nearest neighbours that measure few distances, because most rows of a bank can be ruled out.
 
-A query's home is the cell whose centre is nearest. The k-th nearest of the rows that look nearest there bounds how far
-the k-th neighbour may be. Cells that are farther than that are ruled out whole: by the distance to their centre less
-their radius (triangle inequality), and by how far they lie on their side of the plane between home and them. Of the
-rows of the others, those farther in the reduced dimensions (see `reduction`). Of what is left the
-nearest-looking row of each query is measured in all dimensions, which lowers the bound; then what it still leaves. Of
-784 patches against 16,386 rows of a ResNet-18's, one pair in twenty reaches the third step and one in three thousand is
-measured.
+1. Queries and bank are reduced to fewer dimensions, in which no distance grows (`reduction`).
+2. A query's home is the cell whose centre is nearest. The k rows that look nearest there are measured in all
+   dimensions: the k-th distance bounds how far the k-th neighbour can be.
+3. Cells beyond the bound are ruled out as a whole: by the distance to their centre less their radius (triangle
+   inequality), and by how far they lie behind the plane halfway between home and them.
+4. Of the rows of the other cells, those beyond the bound in the reduced dimensions are ruled out.
+5. Of the rows that are left, the one that looks nearest is measured, which lowers the bound; then those still within.
+
+Of 784 patches against 16,386 rows of a ResNet-18, one pair in twenty reaches step 4 and one in three thousand is
+measured. Steps 1 to 4 are in `pruning`.
 """
 
 from typing import NamedTuple
@@ -15,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patchline.vision.nearest.brute_force import BruteForceSearch, squared_distances
-from patchline.vision.nearest.reduced_bank import Asked, Hits, ReducedBank
+from patchline.vision.nearest.pruning import Asked, Hits, ReducedBank
 from patchline.vision.nearest.reduction import ROUNDING
 from patchline.vision.pixels.arrays import Floats
 
 _DIMENSIONS = 144
-"""Of the third step: more leave fewer rows to measure, fewer take fewer products; within a tenth from 128 to 160."""
+"""Of step 4: more leave fewer rows to measure, fewer take fewer products; within a tenth from 128 to 160."""
 _QUERY_BLOCK = 4096
 _BRUTE_SHARE = 16
 """Where more than one row in so many is left to be measured, measuring all by matrix products is faster."""
@@ -41,9 +44,9 @@ class ExactSearch:
     """Exact Euclidean nearest neighbours in a bank.
 
     Distances are float32 of differences: a vector that is in the bank has distance 0, near ones keep their digits, and
-    no distance is over the true smallest by more than its own rounding. For what float32 may have rounded away, rows
-    are given the benefit of a doubt that is the worst that can happen, not the likely. Banks that cannot be pruned
-    (most rows equal, or all equally far) are searched by brute force in float64.
+    no distance is over the true smallest by more than its own rounding. A row is ruled out only where the largest
+    possible error of float32 leaves no doubt. Banks that cannot be pruned (most rows equal, or all equally far) are
+    searched by brute force in float64.
 
     Args:
         bank: `(N, C)`.
@@ -54,7 +57,7 @@ class ExactSearch:
         self._reduced = ReducedBank(self.bank, _DIMENSIONS)
 
     def nearest(self, vectors: Floats) -> tuple[Floats, NDArray[np.intp]]:
-        """See `patchline.vision.nearest.protocol.Search`."""
+        """For each vector, `(M, C)`, its distance to the nearest of the bank and that one's row, both `(M,)`."""
         distances, rows = self.query(vectors, 1)
         return distances[:, 0], rows[:, 0]
 
@@ -94,17 +97,18 @@ class ExactSearch:
     def _measured(self, vectors: Floats, k: int) -> _Measured | None:
         if k > self._reduced.largest_cell:
             return None
-        asked = self._reduced.ask(vectors, k)
+        asked = self._reduced.ask(vectors, k)  # step 1
         if not np.isfinite(asked.squares).all():  # not a number is near nothing
             return None
-        near = self._reduced.near_home(asked)
+        near = self._reduced.near_home(asked)  # step 2
         home = self._pairs(vectors, np.repeat(np.arange(len(vectors)), k), near.ravel())
         known = home.squared.reshape(-1, k)
         limits = asked.limits(self._bounds(known.max(axis=1, initial=0)))
-        hits = self._reduced.within(asked, limits, len(vectors) * (len(self.bank) // _BRUTE_SHARE + 8 * k))
+        most = len(vectors) * (len(self.bank) // _BRUTE_SHARE + 8 * k)
+        hits = self._reduced.within(asked, limits, most)  # steps 3 and 4
         if hits is None:
             return None
-        first, rest = self._others(vectors, asked, (near, known), hits)
+        first, rest = self._others(vectors, asked, (near, known), hits)  # step 5
         return _Measured(
             np.concatenate([home.queries, first.queries, rest.queries]),
             np.concatenate([home.rows, first.rows, rest.rows]),

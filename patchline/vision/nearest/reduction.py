@@ -1,4 +1,4 @@
-"""Fewer dimensions in which no two vectors are farther apart than they are: what a search may rule out with."""
+"""What a search rules rows out with: fewer dimensions in which no distance grows, and cells of near vectors."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,9 @@ _SAMPLE = 4096
 """Vectors of which the principal axes are taken: any orthonormal axes are right, and better ones change little."""
 _ROUNDS = 3
 _BLOCK = 8192
+_CELL_ROUNDS = 8
+_SAMPLED_ROWS = 128
+"""Rows for each cell by which its centre is found."""
 _TERMS = 128
 """Of a float32 product: its worst case grows with them, so that three sums of 128 are surer than one of 384."""
 ROUNDING = 2.0**-24
@@ -93,3 +96,35 @@ def _principal_axes(sample: Floats, count: int) -> NDArray[np.float64]:
     _, turn = np.linalg.eigh((along.T @ along).astype(np.float64))
     axes, _ = np.linalg.qr(axes @ turn[:, ::-1])
     return np.ascontiguousarray(axes)
+
+
+def divide(points: Floats, count: int) -> tuple[NDArray[np.intp], Floats]:
+    """Points in cells by Lloyd's algorithm on a sample, from points evenly spaced in their order.
+
+    Args:
+        points: `(N, D)`.
+        count: Of cells, at most; none is empty, so that there may be fewer.
+
+    Returns:
+        The cell of each point, `(N,)`, and the means of the sample in each, or where none is the nearest, `(cells, D)`.
+    """
+    centres = points[np.linspace(0, len(points) - 1, count).astype(np.intp)]
+    sample = points[:: -(-len(points) // (_SAMPLED_ROWS * count))]
+    for _ in range(_CELL_ROUNDS if count > 1 else 0):
+        assignment = _nearest(sample, centres)
+        order = np.argsort(assignment, kind="stable")
+        starts = np.unique(assignment[order], return_index=True)[1]
+        sizes = np.diff(np.append(starts, len(sample)))
+        centres = (np.add.reduceat(sample[order], starts) / sizes[:, np.newaxis]).astype(np.float32)
+    taken, compact = np.unique(_nearest(points, centres), return_inverse=True)
+    return compact.reshape(-1), centres[taken]
+
+
+def _nearest(points: Floats, centres: Floats) -> NDArray[np.intp]:
+    keys = -2 * centres.T
+    squares = np.einsum("kd,kd->k", centres, centres)
+    nearest = np.empty(len(points), dtype=np.intp)
+    for start in range(0, len(points), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        nearest[rows] = (points[rows] @ keys + squares).argmin(axis=1)
+    return nearest

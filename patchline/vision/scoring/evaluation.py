@@ -85,41 +85,6 @@ def aupro(
     return float(np.trapezoid(overlaps, rates) / limit)
 
 
-def bootstrap_interval(
-    anomalous: ArrayLike,
-    first: ArrayLike,
-    second: ArrayLike,
-    *,
-    seed: int,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-) -> tuple[float, float] | None:
-    """Interval of the difference of two image AUROCs, first minus second, by a paired stratified bootstrap.
-
-    Normal and anomalous pictures are resampled each among themselves, the same ones for both scores (percentiles;
-    Efron and Tibshirani, 1993, chapter 13).
-
-    Args:
-        anomalous: `(N,)`, the truth.
-        first: `(N,)` scores.
-        second: `(N,)` scores of the same pictures.
-        seed: Of the resampling.
-        confidence: Of the interval.
-        resamples: How many.
-    """
-    truth = np.asarray(anomalous, dtype=bool).ravel()
-    positives, negatives = int(truth.sum()), int((~truth).sum())
-    if positives == 0 or negatives == 0:
-        return None
-    difference = _wins(truth, np.asarray(first).ravel()) - _wins(truth, np.asarray(second).ravel())
-    rng = np.random.default_rng(seed)
-    drawn_positives = rng.multinomial(positives, np.full(positives, 1 / positives), size=resamples) / positives
-    drawn_negatives = rng.multinomial(negatives, np.full(negatives, 1 / negatives), size=resamples) / negatives
-    differences = np.einsum("rp,rp->r", drawn_positives, drawn_negatives @ difference.T)
-    low, high = np.quantile(differences, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
-
-
 def _auroc(truth: Flags, scores: NDArray[np.floating]) -> float | None:
     positives, negatives = int(truth.sum()), int((~truth).sum())
     if positives == 0 or negatives == 0:
@@ -130,13 +95,6 @@ def _auroc(truth: Flags, scores: NDArray[np.floating]) -> float | None:
     negatives_to = np.concatenate([[0], last + 1 - positives_to[1:]])
     below = negatives_to[:-1] + np.diff(negatives_to) / 2
     return float((np.diff(positives_to) * below).sum() / (positives * negatives))
-
-
-def _wins(truth: Flags, scores: NDArray[np.floating]) -> NDArray[np.float64]:
-    """For each anomalous and each normal picture, 1 where the anomalous one scores higher, 0.5 where alike."""
-    gaps = scores[truth][:, None] - scores[~truth][None, :]
-    wins: NDArray[np.float64] = (np.sign(gaps) + 1) / 2
-    return wins
 
 
 def _last_of_ties(ordered: NDArray[np.floating]) -> NDArray[np.intp]:

@@ -1,4 +1,4 @@
-"""The broom sweeps at once and at every interval, and an absent database does not end it."""
+"""Retention deletes at once and at every interval, and an absent database does not end it."""
 
 import threading
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from analytics_service.records.retention import sweep_until
+from patchline.runtime.watchdog import Watchdog
 from patchline.wire.errors import UnavailableError
 
 
@@ -37,6 +38,7 @@ def test_everything_older_than_the_setting_is_swept_until_told_to_stop() -> None
     sweep_until(
         stopped,
         swept,
+        Watchdog(),
         keep_seconds=100.0,
         max_dead_letters=7,
         remove_older=lambda _: files.append(1) or 0,
@@ -55,6 +57,7 @@ def sweep(wall: Iterator[float], clock: Iterator[float], rounds: int) -> tuple[l
     sweep_until(
         stopped,
         swept,
+        Watchdog(),
         keep_seconds=100.0,
         max_dead_letters=7,
         remove_older=lambda now: told.append(now) or 0,

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from patchline.artifacts.artifact import HEADER_KEY, ArtifactHeader, load, save, write_whole
+from patchline.artifacts.artifact import HEADER_KEY, ArtifactHeader, load, save
+from patchline.runtime.atomic_file import write_atomically
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.messages import sha256_of
 
@@ -30,7 +31,7 @@ def test_the_same_content_has_the_same_fingerprint(plant: Any, tmp_path: Path) -
 
 def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
     for content in (b"old", b"new"):
-        write_whole(tmp_path / "deep" / "file", content)
+        write_atomically(tmp_path / "deep" / "file", content)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["file"]
     assert (tmp_path / "deep" / "file").read_bytes() == b"new"
 

@@ -7,10 +7,8 @@ from hypothesis import strategies as st
 
 from patchline.artifacts.tuning import (
     FIT_MARGIN,
-    FITS,
     INPUT_MARGIN,
     PIXEL_MARGIN,
-    SCORES,
     Cost,
     Outcome,
     decide,
@@ -93,8 +91,10 @@ def test_another_fit_is_taken_before_another_score_only_where_it_finds_that_much
 
 
 def test_the_best_of_several_convincing_ones_is_taken() -> None:
-    tuning = decide([outcome(0.3), outcome(1.5, 1, score="peak"), outcome(2.5, 2, whitening="full")], SOURCES, seed=0)
-    assert tuning.chosen == {"whitening": "full"}
+    tuning = decide(
+        [outcome(0.3), outcome(1.5, 1, score="peak"), outcome(2.5, 2, covariance="diagonal")], SOURCES, seed=0
+    )
+    assert tuning.chosen == {"covariance": "diagonal"}
 
 
 @given(st.integers(0, 100), st.floats(-2, 2))
@@ -111,15 +111,16 @@ def test_the_gain_is_the_difference_of_two_image_aurocs(seed: int, shift: float)
 def test_every_option_tried_is_one_of_the_detector_s(detector: str) -> None:
     rng = np.random.default_rng(0)
     maps = {"tap": rng.normal(size=(4, 8, 4, 4)).astype(np.float32)}
-    for options in FITS.get(detector, ()):
-        for score in SCORES[detector]:
+    for options in DETECTORS[detector].tuning_options:
+        for score in DETECTORS[detector].score_modes:
             fitted = DETECTORS[detector].fit([maps], seed=0, **options, score=score)
             assert fitted.parameters.items() >= options.items()
-    assert DETECTORS[detector].fit([maps], seed=0).parameters["score"] == SCORES[detector][0]
+    assert DETECTORS[detector].fit([maps], seed=0).parameters["score"] == DETECTORS[detector].score_modes[0]
 
 
 def test_what_a_person_has_decided_is_not_tried() -> None:
-    assert fits_of("fapm", {"whitening": "off"}) == [{}, {"layer_scaling": "median"}, {"reach": 1}]
+    assert fits_of("padim", {}) == [{}, {"covariance": "diagonal"}]
+    assert fits_of("padim", {"covariance": "full"}) == [{}]
     assert fits_of("patchcore", {}) == [{}]
     assert scores_of("fapm", {"score": "top"}) == ("top",)
     assert scores_of("padim", {}) == ("max", "top", "contrast")

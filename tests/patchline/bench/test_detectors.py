@@ -96,6 +96,7 @@ def test_a_device_s_batches_become_one_row() -> None:
     assert "banks 3x4" in configuration(row)
 
 
+@pytest.mark.torch
 def test_a_device_that_is_not_there_is_said(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="the torch extra is not installed")
     if torch.cuda.is_available():

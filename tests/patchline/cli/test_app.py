@@ -4,7 +4,6 @@ import itertools
 import os
 import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from typer.testing import CliRunner
 
 from patchline.cli.app import app
 from patchline.cli.verbs import VERBS, load
+from patchline.runtime.version import program_version
 from patchline.wire.errors import MisconfiguredError, UnavailableError, UnreadableError
 
 HEAVY = ("numpy", "onnxruntime", "PIL", "paho", "matplotlib", "sqlalchemy", "faiss", "torch")
@@ -26,7 +26,7 @@ def run():
 def test_version_is_the_installed_one(run):
     done = run("--version")
     assert done.exit_code == 0
-    assert done.stdout.strip() == f"patchline {metadata.version('patchline')}"
+    assert done.stdout.strip() == f"patchline {program_version()}"
 
 
 def test_help_lists_every_verb_and_the_exit_codes(run):

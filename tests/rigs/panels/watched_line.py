@@ -23,7 +23,7 @@ _START_SECONDS = 120.0
 
 
 class WatchedLine:
-    """Two stations, a broker, a service and Prometheus; one outage of the broker after half of the time.
+    """Two stations, a broker, a service and Prometheus.
 
     Args:
         folder: For everything of the run.
@@ -61,14 +61,6 @@ class WatchedLine:
             for name in STATIONS:
                 self._await(f"http://127.0.0.1:{self._ports[name]}/readyz")
             yield
-
-    def play(self, seconds: float, outage_seconds: float = 4.0) -> None:
-        """Let parts pass; in the middle the broker is killed and comes back."""
-        time.sleep(seconds / 2)
-        self._broker.kill()
-        time.sleep(outage_seconds)
-        self._broker.restart()
-        time.sleep(seconds / 2)
 
     def _commission(self, name: str, product: str) -> None:
         pictures = self._folder / "pictures" / name

@@ -1,7 +1,8 @@
 """Every fault the torture knows, by the numbers of the fault list it started from; combinations stand behind."""
 
 from patchline.replay import namespaces
-from tests.rigs.torture import disks, keys, kills, postgres, strangers, wires
+from tests.fixtures import postgresql
+from tests.rigs.torture import disks, keys, kills, strangers, wires
 from tests.rigs.torture.fault import Fault
 from tests.rigs.torture.needs import Needs
 from tests.rigs.torture.places import why_no_disks, why_no_mounts
@@ -32,7 +33,7 @@ FAULTS: dict[str, Fault] = {
         how="shared subscription, one PostgreSQL; SIGKILL of a drawn worker, restart",
         strike=kills.kill_one_worker,
         needs=Needs(workers=2, postgres=True),
-        why_not=postgres.why_not,
+        why_not=postgresql.why_not,
         kills=True,
     ),
     "F06": Fault(

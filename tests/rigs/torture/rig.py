@@ -19,7 +19,8 @@ from patchline.replay.station_journal import journal_of
 from patchline.replay.watcher import Watcher
 from patchline.wire.errors import UnavailableError
 from patchline.wire.topics import Topics
-from tests.rigs.torture import postgres, settings, site
+from tests.fixtures import postgresql
+from tests.rigs.torture import settings, site
 from tests.rigs.torture.ground import STATION, Ground
 from tests.rigs.torture.needs import Needs
 from tests.rigs.torture.places import PLACES, Place
@@ -87,7 +88,7 @@ class Rig:
         stack.enter_context(self.broker)
         self.proxy = stack.enter_context(ChaosProxy(self.broker.port, seed=self.seed)) if needs.proxied else None
         self.records_url = (
-            stack.enter_context(postgres.database(self.folder / "postgres"))
+            stack.enter_context(postgresql.database(self.folder / "postgres"))
             if needs.postgres
             else f"sqlite:///{self.records_place.folder / 'records.db'}"
         )

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from patchline.artifacts.artifact import load
-from patchline.artifacts.tuning import SCORES
 from patchline.commissioning.commission import Request, commission
 from patchline.commissioning.trials.tuner import FEWEST_PICTURES, draw_into, tune
 from patchline.vision.detectors import DETECTORS
@@ -49,7 +48,8 @@ def test_every_option_is_tried_and_the_same_seed_decides_alike(detector: str) ->
     tuning, told = tuned(detector, pictures)
     again, _ = tuned(detector, pictures)
     assert tuning == again
-    assert len(tuning.tried) % len(SCORES[detector]) == len(SCORES[detector]) - 1  # type: ignore[attr-defined]
+    modes = len(DETECTORS[detector].score_modes)
+    assert len(tuning.tried) % modes == modes - 1  # type: ignore[attr-defined]
     assert told[-1][0] == told[-1][1]
     np.testing.assert_array_equal(pictures, before)
 

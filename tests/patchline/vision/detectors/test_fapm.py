@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from patchline.bench.detectors.ablation import ABLATION, PAPER, RELATIVE
+from patchline.bench.detectors.ablation import ABLATION, PAPER
 from patchline.vision.detectors.fapm import Fapm
 from patchline.vision.detectors.fapm_cells import split
+from patchline.vision.detectors.fapm_layer import sample, spread
 from patchline.vision.detectors.fapm_memory import CellMemory
-from patchline.vision.detectors.fapm_sampling import sample, spread
 from patchline.vision.detectors.patchcore import PatchCore
 from patchline.vision.detectors.protocol import PatchScores
 from patchline.vision.detectors.scoring import picture_scores
@@ -47,8 +47,8 @@ def banks_of(detector: Fapm, layer: int) -> tuple[list[Array], tuple[int, ...]]:
     return np.split(bank, np.cumsum(lengths)[:-1]), lengths.shape
 
 
-def memory_of(banks: list[Array], cells: tuple[int, int], reach: int = 0) -> CellMemory:
-    return CellMemory(np.concatenate(banks), np.array([len(bank) for bank in banks]).reshape(cells), reach=reach)
+def memory_of(banks: list[Array], cells: tuple[int, int]) -> CellMemory:
+    return CellMemory(np.concatenate(banks), np.array([len(bank) for bank in banks]).reshape(cells))
 
 
 def pooled(feature_map: Array) -> Array:
@@ -61,7 +61,7 @@ def pooled(feature_map: Array) -> Array:
     return out
 
 
-def plain(detector: Fapm, maps: FeatureMaps, picture: int, weights: tuple[float, ...], reach: int) -> Any:
+def plain(detector: Fapm, maps: FeatureMaps, picture: int, weights: tuple[float, ...]) -> Any:
     """Section 2.3 in loops over patches, in float64: the united patch scores and the picture's score."""
     k = 4
     finest = (0, 0)
@@ -76,10 +76,7 @@ def plain(detector: Fapm, maps: FeatureMaps, picture: int, weights: tuple[float,
         for row, column in product(range(rows), range(columns)):
             cell = (row * cells[0] // rows, column * cells[1] // columns)
             found = sorted(
-                sqrt(((vector - patches[row, column]) ** 2).sum())
-                for other in product(range(cells[0]), range(cells[1]))
-                if max(abs(other[0] - cell[0]), abs(other[1] - cell[1])) <= reach
-                for vector in banks[other[0] * cells[1] + other[1]]
+                sqrt(((vector - patches[row, column]) ** 2).sum()) for vector in banks[cell[0] * cells[1] + cell[1]]
             )
             nearest[row, column] = found[0]
             if found[0] > best:
@@ -97,14 +94,14 @@ def plain(detector: Fapm, maps: FeatureMaps, picture: int, weights: tuple[float,
 
 
 @pytest.mark.parametrize("sizes", [((12, 8), (6, 4)), ((13, 7), (5, 3)), ((8, 20), (4, 10)), ((2, 9), (1, 1))])
-@pytest.mark.parametrize(("reach", "coreset_ratio"), [(0, 0.1), (1, 0.4)])
-def test_scores_are_those_of_plain_loops(sizes: tuple[tuple[int, int], ...], reach: int, coreset_ratio: float) -> None:
-    settings: dict[str, Any] = {"reach": reach, "coreset_ratio": coreset_ratio, "grid": list(sizes[0])}
+@pytest.mark.parametrize("coreset_ratio", [0.1, 0.4])
+def test_scores_are_those_of_plain_loops(sizes: tuple[tuple[int, int], ...], coreset_ratio: float) -> None:
+    settings: dict[str, Any] = {"coreset_ratio": coreset_ratio, "grid": list(sizes[0])}
     detector = fit(pictures(6, 1, sizes), layer_weights=[1.0, 0.5], **settings)
     maps = pictures(2, 2, sizes)
     found = scores(detector, maps)
     for picture in range(2):
-        united, image = plain(detector, maps, picture, (1.0, 0.5), reach)
+        united, image = plain(detector, maps, picture, (1.0, 0.5))
         np.testing.assert_allclose(found.patch[picture], united, rtol=1e-5, atol=1e-5)
         assert found.image[picture] == pytest.approx(image, rel=1e-4)
 
@@ -112,28 +109,23 @@ def test_scores_are_those_of_plain_loops(sizes: tuple[tuple[int, int], ...], rea
 @given(
     grid=st.tuples(st.integers(1, 9), st.integers(1, 9)),
     cells=st.tuples(st.integers(1, 4), st.integers(1, 4)),
-    reach=st.integers(0, 2),
     seed=st.integers(0, 2**16),
 )
 def test_no_padding_ever_wins_whatever_the_lengths_of_the_banks(
-    grid: tuple[int, int], cells: tuple[int, int], reach: int, seed: int
+    grid: tuple[int, int], cells: tuple[int, int], seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     banks = [
         (100 + rng.standard_normal((rng.integers(1, 9), 3))).astype(np.float32) for _ in range(cells[0] * cells[1])
     ]
     embeddings = (100 + rng.standard_normal((2, *grid, 3))).astype(np.float32)
-    memory = memory_of(banks, cells, reach)
+    memory = memory_of(banks, cells)
     found = memory.nearest(embeddings)
     for picture, row, column in product(range(2), range(grid[0]), range(grid[1])):
         down, across = row * cells[0] // grid[0], column * cells[1] // grid[1]
-        near = [
-            banks[other_down * cells[1] + other_across].astype(np.float64)
-            for other_down, other_across in product(range(cells[0]), range(cells[1]))
-            if abs(other_down - down) <= reach and abs(other_across - across) <= reach
-        ]
+        near = banks[down * cells[1] + across].astype(np.float64)
         vector = embeddings[picture, row, column]
-        expected = np.sort(np.linalg.norm(np.concatenate(near) - vector, axis=1))
+        expected = np.sort(np.linalg.norm(near - vector, axis=1))
         assert found[picture, row, column] == pytest.approx(expected[0], rel=1e-3, abs=1e-4)
         around = memory.neighbours(vector[None], np.array([row * grid[1] + column]), grid, 4)[0]
         near_by = np.pad(expected[:4], (0, max(0, 4 - len(expected))), mode="edge")
@@ -183,7 +175,6 @@ def test_equation_1_is_as_printed_and_cannot_overflow() -> None:
         assert spread(radius) == pytest.approx(1 - 2 / (1 + exp(radius**2)))
     assert spread(sqrt(log(3))) == pytest.approx(0.5)
     assert spread(1e6) == 1.0
-    assert spread(6.0, unit=3.0) == spread(2.0)
 
 
 def greedy(vectors: Array, count: int, first: int) -> list[int]:
@@ -194,7 +185,7 @@ def greedy(vectors: Array, count: int, first: int) -> list[int]:
     return sorted(chosen)
 
 
-@pytest.mark.parametrize(("adaptive", "expected"), [("off", []), ("absolute", [1, 2, 3]), ("relative", [3])])
+@pytest.mark.parametrize(("adaptive", "expected"), [("off", []), ("absolute", [1, 2, 3])])
 def test_cells_that_lie_wide_apart_are_sampled_again_at_twice_the_ratio(adaptive: Any, expected: list[int]) -> None:
     rng = np.random.default_rng(4)
     cells = [(width * rng.uniform(-1, 1, (40, 3))).astype(np.float32) for width in (0.3, 2.0, 2.0, 4.0, 0.3)]
@@ -209,8 +200,7 @@ def test_cells_that_lie_wide_apart_are_sampled_again_at_twice_the_ratio(adaptive
         np.testing.assert_array_equal(found.banks[cell], vectors[greedy(exact, count, first)])
         differences = exact[:, None] - once.banks[cell]
         radii.append(np.linalg.norm(differences, axis=2).min(axis=1).max())
-    unit = np.median(radii) if adaptive == "relative" else 1.0
-    spreads = [1 - 2 / (1 + exp((radius / unit) ** 2)) for radius in radii]
+    spreads = [1 - 2 / (1 + exp(radius**2)) for radius in radii]
     if adaptive != "off":
         assert [cell for cell, value in enumerate(spreads) if value > 0.8] == expected
 
@@ -229,7 +219,6 @@ def test_the_share_of_cells_doubled_is_told_and_kept() -> None:
     }
     assert Fapm.restore(detector.tensors(), detector.parameters).share_doubled == (1.0, 0.0)
     assert fit(maps, adaptive="off").share_doubled == (0.0, 0.0)
-    assert 0 < fit(maps, adaptive="relative").share_doubled[1] < 1
     assert len(banks_of(detector, 0)[0][0]) == ceil(0.2 * 6 * 16)
     assert len(banks_of(detector, 1)[0][0]) == ceil(0.1 * 6 * 4)
 
@@ -257,7 +246,6 @@ def test_the_rows_of_table_2_differ_as_its_ticks_do() -> None:
     }
     assert PAPER.keys() == ABLATION.keys()
     assert fit(pictures(6, 1), **ABLATION["E"]).parameters == fit(pictures(6, 1)).parameters
-    assert fit(pictures(6, 1), **RELATIVE).parameters["adaptive"] == "relative"
 
 
 def test_without_all_that_is_its_own_it_is_patchcore() -> None:
@@ -278,30 +266,6 @@ def test_layers_finer_than_the_grid_are_averaged_down_to_it() -> None:
     np.testing.assert_allclose(embedded["layer0"][0], blocks, rtol=1e-5, atol=1e-6)
     assert embedded["layer1"].shape == (1, 6, 4, 9)
     assert scores(detector, maps).patch.shape == (1, 6, 4)
-
-
-def test_scaled_layers_count_alike_whatever_their_units() -> None:
-    train, maps = pictures(6, 1), pictures(3, 2)
-    settings: dict[str, Any] = {"layer_scaling": "median", "adaptive": "relative", "neighbours": 0}
-    usual = scores(fit(train, **settings), maps)
-    train["layer1"] = train["layer1"] * 64
-    maps["layer1"] = maps["layer1"] * 64
-    np.testing.assert_allclose(scores(fit(train, **settings), maps).patch, usual.patch, rtol=1e-4)
-
-
-def test_a_layer_is_scaled_by_the_median_distance_of_patches_to_all_others_kept() -> None:
-    train = pictures(6, 1)
-    detector = fit(train, layer_scaling="median", coreset_ratio=0.3, adaptive="off")
-    for layer, array in enumerate(train.values()):
-        banks, cells = banks_of(detector, layer)
-        distances = []
-        for picture in array:
-            patches = pooled(picture)
-            for row, column in np.ndindex(patches.shape[:2]):
-                cell = row * cells[0] // patches.shape[0] * cells[1] + column * cells[1] // patches.shape[1]
-                found = np.sort(np.linalg.norm(banks[cell] - patches[row, column], axis=1))
-                distances.append(found[found > 1e-5][0])
-        assert detector.tensors()["weights"][layer] == pytest.approx(1 / np.median(distances), rel=1e-4)
 
 
 @pytest.mark.parametrize("score", ["peak", "top", "contrast"])
@@ -333,25 +297,6 @@ def test_cells_go_by_the_size_of_the_picture(
     assert detector.render(found, (8 * grid[0], 8 * grid[1])).maps.shape == (1, 8 * grid[0], 8 * grid[1])
 
 
-def test_whitened_layers_do_not_mind_how_their_channels_are_scaled_or_what_their_places_have_in_common() -> None:
-    train, maps = pictures(40, 1), pictures(3, 2)
-    settings: dict[str, Any] = {"whitening": "diagonal", "adaptive": "off", "sigma": 0}
-    usual = scores(fit(train, **settings), maps)
-    for other in (train, maps):
-        other["layer0"] = 7 * other["layer0"] + np.arange(96, dtype=np.float32).reshape(12, 8)
-    np.testing.assert_allclose(scores(fit(train, **settings), maps).patch, usual.patch, rtol=1e-2)
-
-
-def test_whitened_layers_are_kept_and_refused_by_places() -> None:
-    detector = fit(pictures(6, 1), whitening="full")
-    again = Fapm.restore(detector.tensors(), detector.parameters)
-    np.testing.assert_array_equal(scores(again, pictures(2, 2)).patch, scores(detector, pictures(2, 2)).patch)
-    with pytest.raises(MisconfiguredError, match="input size"):
-        detector.embed(pictures(1, 2, ((10, 8), (5, 4))))
-    with pytest.raises(MisconfiguredError, match="commission"):
-        Fapm.restore({k: v for k, v in detector.tensors().items() if k != "whitener.1"}, detector.parameters)
-
-
 def test_a_cell_of_one_vector_still_gives_a_score() -> None:
     detector = fit(pictures(1, 1), coreset_ratio=0.01, adaptive="off")
     tensors = detector.tensors()
@@ -365,13 +310,6 @@ def test_a_cell_of_one_vector_still_gives_a_score() -> None:
     np.testing.assert_allclose(scores(detector, maps).image, expected, rtol=1e-5)
 
 
-def test_half_precision_halves_the_bank_and_hardly_moves_a_score() -> None:
-    train, maps = pictures(6, 1), pictures(2, 2)
-    single, half = fit(train), fit(train, bank_dtype="float16")
-    assert 2 * half.tensors()["bank.0"].nbytes == single.tensors()["bank.0"].nbytes
-    np.testing.assert_allclose(scores(half, maps).patch, scores(single, maps).patch, rtol=1e-2)
-
-
 @pytest.mark.parametrize(
     ("parameters", "match"),
     [
@@ -379,6 +317,7 @@ def test_half_precision_halves_the_bank_and_hardly_moves_a_score() -> None:
         ({"layer_weights": [1.0]}, "1 weights for 2 layers"),
         ({"cells": [0, 7]}, "cells"),
         ({"adaptive": "sometimes"}, "adaptive"),
+        ({"whitening": "full"}, "no parameter 'whitening'"),
     ],
 )
 def test_parameters_that_cannot_be_are_refused(parameters: dict[str, Any], match: str) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchline.vision.detectors.fapm_cells import around, cells_within, layout_of
+from patchline.vision.detectors.fapm_cells import cells_within, layout_of
 
 lengths = st.integers(1, 6)
 
@@ -24,9 +24,3 @@ def test_every_patch_of_a_batch_stands_in_its_cell_once(
 
 def test_a_grid_has_no_more_cells_than_patches() -> None:
     assert cells_within((14, 3), (7, 7)) == (7, 3)
-
-
-def test_the_cells_around_one_end_at_the_picture_s_border() -> None:
-    assert around((2, 3), 0) == [[0], [1], [2], [3], [4], [5]]
-    assert around((2, 3), 1)[0] == [0, 1, 3, 4]
-    assert around((3, 3), 1)[4] == list(range(9))

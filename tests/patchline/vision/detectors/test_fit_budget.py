@@ -69,43 +69,11 @@ def test_what_passes_the_budget_is_refused_at_the_batch_that_does() -> None:
             seen += 1
             yield maps_of(seed)
 
-    with pytest.raises(MisconfiguredError, match=r"first 12 pictures.*budget is 0.1 MB.*thin=true.*fewer pictures"):
+    with pytest.raises(MisconfiguredError, match=r"first 12 pictures.*budget is 0.1 MB.*fewer pictures"):
         PatchCore.fit(batches(), seed=0, bank_budget_mb=0.1)
     assert seen == 2
 
 
-@pytest.mark.usefixtures("exactly")
-def test_thinned_patches_stay_in_the_budget_and_the_share_is_told() -> None:
-    def fit(seed: int) -> PatchCore:
-        return PatchCore.fit(map(maps_of, range(20)), seed=seed, bank_budget_mb=0.15, thin=True, coreset_ratio=0.5)
-
-    detector = fit(0)
-    share = detector.facts()["share_of_patches_kept"]
-    rows = len(detector.tensors()["bank"]) / 0.5
-    assert 0.05 < share < 0.5
-    assert abs(rows / (20 * 6 * 64) - share) < 0.03
-    np.testing.assert_array_equal(detector.tensors()["bank"], fit(0).tensors()["bank"])
-    assert not np.array_equal(detector.tensors()["bank"][:50], fit(1).tensors()["bank"][:50])
-
-
-@pytest.mark.usefixtures("exactly")
-def test_patches_of_the_first_and_of_the_last_picture_have_the_same_chance() -> None:
-    marked = [maps_of(at) for at in range(20)]
-    for at, maps in enumerate(marked):  # the first channel tells the picture, as a multiple of the second
-        maps["tap"][:, :2] = np.array([100 * at, 100], np.float32)[:, np.newaxis, np.newaxis]
-    bank = PatchCore.fit(marked, seed=0, bank_budget_mb=0.15, thin=True, coreset_ratio=1.0).tensors()["bank"]
-    kept = np.bincount(np.rint(bank[:, 0] / bank[:, 1]).astype(int), minlength=20)
-    assert kept.min() > 0.4 * kept.mean()
-    assert kept[:10].sum() > 0.8 * kept[10:].sum()
-    assert kept[10:].sum() > 0.8 * kept[:10].sum()
-
-
-def test_thinning_changes_nothing_where_the_budget_has_room() -> None:
-    plain, thinned = (PatchCore.fit([maps_of(1)], seed=0, thin=thin) for thin in (False, True))
-    np.testing.assert_array_equal(plain.tensors()["bank"], thinned.tensors()["bank"])
-    assert not thinned.facts()
-
-
-def test_a_budget_that_has_room_for_next_to_nothing_is_refused_even_when_thinned() -> None:
+def test_a_budget_that_has_room_for_next_to_nothing_is_refused() -> None:
     with pytest.raises(MisconfiguredError, match="bank_budget_mb"):
-        PatchCore.fit([maps_of(1)], seed=0, bank_budget_mb=1, thin=True)
+        PatchCore.fit([maps_of(1)], seed=0, bank_budget_mb=1)

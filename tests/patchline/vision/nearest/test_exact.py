@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist
 
-from patchline.vision.nearest import cells, exact
+from patchline.vision.nearest import exact, pruning
 from patchline.vision.nearest.brute_force import squared_distances
 from patchline.vision.nearest.exact import ExactSearch
 
@@ -30,7 +30,7 @@ def check(stored: np.ndarray, asked: np.ndarray, k: int) -> None:
 @pytest.fixture(autouse=True)
 def small_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that banks of a test's size have many, and a rest beyond the reduced dimensions."""
-    monkeypatch.setattr(cells, "_FEWEST_ROWS", 4)
+    monkeypatch.setattr(pruning, "_FEWEST_ROWS", 4)
     monkeypatch.setattr(exact, "_DIMENSIONS", 6)
 
 
@@ -133,6 +133,20 @@ def test_queries_in_blocks_are_answered_as_all_at_once(monkeypatch: pytest.Monke
     parts = search.query(asked, 3)
     np.testing.assert_array_equal(whole[0], parts[0])
     np.testing.assert_array_equal(whole[1], parts[1])
+
+
+@pytest.mark.parametrize("keys", [1, 64, 5000])
+def test_the_answer_is_the_same_however_many_keys_are_looked_through_at_once(
+    keys: int, monkeypatch: pytest.MonkeyPatch, patches: Draw
+) -> None:
+    search, asked = ExactSearch(patches(2000, 16, 0)), patches(100, 16, 1)
+    usual, pairs = search.query(asked, 3), search.survivors(asked, 3)
+    monkeypatch.setattr(pruning, "_KEYS", keys)
+    other = search.query(asked, 3)
+    assert pairs is not None
+    np.testing.assert_array_equal(usual[0], other[0])
+    np.testing.assert_array_equal(usual[1], other[1])
+    np.testing.assert_array_equal(np.stack(pairs), np.stack(search.survivors(asked, 3)))  # type: ignore[arg-type]
 
 
 def test_what_is_not_a_number_is_near_nothing(patches: Draw) -> None:

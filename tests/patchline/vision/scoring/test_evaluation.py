@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import label
 from sklearn.metrics import f1_score, roc_auc_score, roc_curve
 
-from patchline.vision.scoring.evaluation import aupro, bootstrap_interval, image_auroc, pixel_auroc, pixel_f1
+from patchline.vision.scoring.bootstrap import bootstrap_interval
+from patchline.vision.scoring.evaluation import aupro, image_auroc, pixel_auroc, pixel_f1
 from patchline.vision.scoring.regions import label_regions
 
 seeds = st.integers(0, 10_000)
