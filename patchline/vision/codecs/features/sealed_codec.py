@@ -211,13 +211,13 @@ class SealedFeatureCodec(ABC):
         for array in maps.values():
             if not np.isfinite(array).all():
                 raise self.unreadable("a value in it is not finite")
-            if np.abs(array).max() > TOLERANCE * self._limit:
+            if float(np.abs(array).max()) > TOLERANCE * self._limit:
                 raise self.unreadable("a value in it is far beyond those of normal pictures")
         return {tap: array[np.newaxis] for tap, array in maps.items()}
 
     def _cut(self, array: Floats) -> Floats:
         """Values beyond the limit are taken for the limit."""
-        if -self._limit <= array.min() and array.max() <= self._limit:
+        if -self._limit <= float(array.min()) and float(array.max()) <= self._limit:
             return array
         return np.clip(array, np.float32(-self._limit), np.float32(self._limit))
 
