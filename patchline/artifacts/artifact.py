@@ -19,7 +19,7 @@ from safetensors.numpy import save as save_tensors
 from patchline.artifacts.codec_choice import CodecChoice
 from patchline.artifacts.tuning import Tuning
 from patchline.runtime.atomic_file import write_atomically
-from patchline.vision.detectors import DETECTORS
+from patchline.vision.detectors import detector_class
 from patchline.vision.detectors.protocol import Detector
 from patchline.vision.scoring.calibration import Calibration
 from patchline.wire.errors import MisconfiguredError, UnavailableError
@@ -144,10 +144,8 @@ def load(path: Path, *, check: Callable[[str], None] | None = None) -> Artifact:
     except (SafetensorError, ValueError, KeyError) as error:
         raise _refused(path, f"the artifact is damaged: {error}") from error
     header = _header_of(content, path)
-    if header.detector not in DETECTORS:
-        raise _refused(path, f"the artifact's detector {header.detector!r} is not one of {', '.join(DETECTORS)}")
     try:
-        detector = DETECTORS[header.detector].restore(tensors, header.parameters)
+        detector = detector_class(header.detector).restore(tensors, header.parameters)
     except MisconfiguredError as error:
         raise _refused(path, f"the artifact's detector cannot be restored: {error.what}") from error
     return Artifact(header, detector, fingerprint, len(content))

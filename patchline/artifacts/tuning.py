@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from patchline.vision.detectors import DETECTORS
+from patchline.vision.detectors import detector_class
 from patchline.vision.scoring.evaluation import image_auroc
 
 SCORE, INPUT_SIZE = "score", "input_size"
@@ -119,12 +119,12 @@ class Outcome:
 
 def fits_of(detector: str, fixed: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Options to fit with, none first; those that a person has decided are not tried."""
-    return [{}, *(options for options in DETECTORS[detector].tuning_options if not options.keys() & fixed.keys())]
+    return [{}, *(options for options in detector_class(detector).tuning_options if not options.keys() & fixed.keys())]
 
 
 def scores_of(detector: str, fixed: Mapping[str, Any]) -> tuple[str, ...]:
     """Ways of scoring to try, the default first; the one that a person has decided on, alone."""
-    return (str(fixed[SCORE]),) if SCORE in fixed else DETECTORS[detector].score_modes
+    return (str(fixed[SCORE]),) if SCORE in fixed else detector_class(detector).score_modes
 
 
 def decide(outcomes: Sequence[Outcome], sources: NDArray[np.intp], *, seed: int) -> Tuning:

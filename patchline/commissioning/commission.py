@@ -31,12 +31,11 @@ from patchline.commissioning.trials.input_trial import InputTrial, Sizing, way_o
 from patchline.commissioning.trials.tuner import tune
 from patchline.pictures.files import read_category
 from patchline.vision.codecs.lookup import is_feature_codec
-from patchline.vision.detectors import DETECTORS
+from patchline.vision.detectors import detector_class
 from patchline.vision.detectors.protocol import Detector
 from patchline.vision.pixels.arrays import Progress
 from patchline.vision.scoring.calibration import calibrate
 from patchline.vision.scoring.drift import quantiles_of
-from patchline.wire.errors import MisconfiguredError
 from patchline.wire.messages import Profile, ProfileCodec, pack, sealed
 from patchline.wire.topics import Station
 
@@ -111,7 +110,7 @@ def commission(request: Request, *, on_progress: OnPhase) -> Commissioned:
             is bounded as asked for.
         UnavailableError: The output folder cannot be written.
     """
-    kind = _detector(request)
+    kind = detector_class(request.detector)
     chosen = _chosen(request)
     look_at_folder(request.out / str(request.station))
     watch = Stopwatch()
@@ -240,16 +239,6 @@ def _profile_codec(rung: Rung) -> ProfileCodec:
         backbone_sha256=backbone.sha256 if at_edge else "",
         assets=rung.assets,
     )
-
-
-def _detector(request: Request) -> type[Detector]:
-    if request.detector not in DETECTORS:
-        raise MisconfiguredError(
-            f"no detector is called {request.detector!r}",
-            where="detector",
-            remedy=f"use one of: {', '.join(DETECTORS)}",
-        )
-    return DETECTORS[request.detector]
 
 
 def _header(

@@ -1,4 +1,4 @@
-"""What the lossy image codecs share: a quality and how it is written, and the last step of decoding."""
+"""What image codecs share: how names without a parameter and with a quality are written, and decoding by Pillow."""
 
 import io
 from dataclasses import dataclass
@@ -7,11 +7,29 @@ from typing import ClassVar, Self
 import numpy as np
 from PIL import Image
 
-from patchline.vision.codecs.image.protocol import Pixels, check_size
+from patchline.vision.codecs.image.protocol import Pixels, check_size, refuse_parameter
 from patchline.vision.pixels.arrays import Size
 from patchline.wire.errors import MisconfiguredError, UnreadableError
 
 BEST = 100
+
+
+@dataclass(frozen=True)
+class PlainCodec:
+    """An image codec whose name has no parameter."""
+
+    family: ClassVar[str]
+
+    @classmethod
+    def parse(cls, parameter: str | None) -> Self:
+        """The one codec of the family; see `ImageCodec.parse`."""
+        refuse_parameter(cls.family, parameter)
+        return cls()
+
+    @property
+    def name(self) -> str:
+        """The family's."""
+        return self.family
 
 
 @dataclass(frozen=True)
@@ -25,7 +43,6 @@ class LossyCodec:
     quality: int
 
     family: ClassVar[str]
-    lossless: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.quality <= BEST:
