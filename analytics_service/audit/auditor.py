@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -54,6 +54,7 @@ class Auditor:
         topics: The topic tree.
         shown: Told the figure of every station.
         grace_seconds: How old a gap must be to count: a part may be on its way, or judged after its successors.
+        stations: Those that are served: names that anybody sends do not become series. All by default.
         wall: Seconds since the epoch.
     """
 
@@ -64,10 +65,11 @@ class Auditor:
         topics: Topics,
         shown: Shown,
         grace_seconds: float,
+        stations: Callable[[], Collection[str]] | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._records, self._topics, self._shown = records, topics, shown
-        self._grace_seconds, self._wall = grace_seconds, wall
+        self._grace_seconds, self._stations, self._wall = grace_seconds, stations, wall
         self._audited: dict[str, _Audited] = {}
         self._waiting: dict[str, int] = {}
         self._turn = 0
@@ -81,7 +83,7 @@ class Auditor:
             status: EdgeStatus = from_json(delivery.payload, EdgeStatus)
         except UnreadableError:
             return
-        if status.online or status.version:
+        if self._is_served(str(station)) and (status.online or status.version):
             self._waiting[str(station)] = status.outbox_rows
 
     def run(self, stopped: threading.Event, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
@@ -102,7 +104,7 @@ class Auditor:
         """
         now = self._wall()
         with self._records.reading() as connection:
-            limits = limits_of(connection)
+            limits = [each for each in limits_of(connection) if self._is_served(each.station)]
             known = self._again(connection, {each.station: each.forgotten for each in limits})
             for each in limits:
                 found = [*known.get(each.station, []), *self._new(connection, each)]
@@ -113,6 +115,9 @@ class Auditor:
         for station, parts in missing.items():
             self._shown.show_unaccounted(station, parts)
         return missing
+
+    def _is_served(self, station: str) -> bool:
+        return self._stations is None or station in self._stations()
 
     def _missing(self, station: str, before: float) -> int:
         parts = sum(gap.parts for gap in self._audited[station].gaps if gap.since < before)
