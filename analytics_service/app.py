@@ -105,7 +105,13 @@ def run(settings: Settings) -> None:
     recorder = OutcomeRecorder(records, metrics=metrics, stopped=stopped)
     worker = _worker(checked, artifact_store, delivery_queue, recorder=recorder, replies=replies, metrics=metrics)
     publication = _publication(checked, artifact_store, outlet, metrics)
-    auditor = Auditor(records, topics=checked.topics, shown=metrics, grace_seconds=settings.records.grace_seconds)
+    auditor = Auditor(
+        records,
+        topics=checked.topics,
+        shown=metrics,
+        grace_seconds=settings.records.grace_seconds,
+        stations=lambda: artifact_store.profiles,
+    )
     connections = _connections(
         checked, delivery_queue, outlet=outlet, metrics=metrics, publication=publication, auditor=auditor
     )

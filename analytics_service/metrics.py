@@ -41,6 +41,7 @@ _SERIES: dict[str, _Series | _Distribution] = {
     "unreadable": _Series(Counter, "Messages that could not be read or scored, by cause", ("code",)),
     "dead_letters": _Series(Counter, "Unreadable messages kept for repair"),
     "drops": _Series(Counter, "Parts produced but never to be judged, by reason", ("reason",)),
+    "withheld": _Series(Counter, "Copies of one message that came too often to be answered"),
     "refused": _Series(Counter, "Deliveries turned away because the line was full"),
     "undelivered": _Series(Counter, "Publications the broker did not accept, by channel", ("channel",)),
     "records_errors": _Series(Counter, "Times the records were away and had to be tried again"),
@@ -109,6 +110,7 @@ class Metrics:
     unreadable: Counter
     dead_letters: Counter
     drops: Counter
+    withheld: Counter
     refused: Counter
     undelivered: Counter
     records_errors: Counter

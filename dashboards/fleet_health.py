@@ -161,6 +161,7 @@ SERVICE = Row(
             queries=increases(
                 {
                     "came again": "repeats",
+                    "withheld in a loop": "withheld",
                     "turned away": "refused",
                     "not accepted by the broker": "undelivered",
                     "records away": "records_errors",

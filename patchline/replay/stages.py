@@ -10,7 +10,8 @@ from patchline.replay.distribution import Distribution, distribution_of
 WHOLE = "server"
 """The journal's name for all of the service's stages together; it is no stage of its own."""
 TRANSMISSION = "transmission"
-"""What is left of the end-to-end time after the edge's and the service's own stages: the link, both ways."""
+"""What is left of the end-to-end time after the edge's and the service's own stages: the link, both ways, and the
+recording of the verdict, which the service shows as `vad_analytics_record_seconds`."""
 UPLINK = "uplink"
 """Of the transmission, what passed until the broker acknowledged the message: a thin link's own time."""
 

@@ -56,7 +56,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         latency_seconds: Capture to verdict received, on the edge's own clock.
         proven: Whether every part of the ledger has exactly one verdict.
         verdicts: Label -> parts accepted and rejected; `defect` sums all labels but `good`.
-        transmission_seconds: End to end, less what the edge and the service say they took: the link, both ways.
+        transmission_seconds: End to end, less what the edge took and what passed at the service until the verdict: the
+            link, both ways, and the recording of the verdict.
         uplink_seconds: Of it, from sending to the broker's acknowledgement, where that came before the verdict.
         stage_seconds: Stage -> where it was spent and how long it took.
         late: Parts whose gate acted on the deadline's default, before their verdict came.

@@ -85,7 +85,7 @@ class Verdict(_Identity, frozen=True, kw_only=True, tag_field="kind", tag="verdi
         peak: Where the anomaly map is highest, (x, y) as shares of the picture's width and height.
         received_sha256: Digest of the whole message as received; tells an unreadable message from a damaged one.
         stages: Seconds the service spent in each of its stages.
-        server_seconds: From the message's arrival at the service to this verdict.
+        server_seconds: From the message's arrival at the service to this verdict, without its recording.
     """
 
     outcome: Outcome
