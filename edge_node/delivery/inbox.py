@@ -62,6 +62,9 @@ class Inbox:
         try:
             if handler is not None:
                 handler(delivery)
+            else:
+                _log.warning("a delivery on %s was not asked for", delivery.topic[:256])
+                self._metrics.unreadable.labels("unknown").inc()
         except UnreadableError as error:
             _log.warning("delivery on %s is unreadable: %s", delivery.topic, error.reason)
             self._metrics.unreadable.labels(channel).inc()

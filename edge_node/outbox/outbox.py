@@ -26,12 +26,10 @@ from edge_node.outbox.transactions import Transactions
 from patchline.wire.errors import UnavailableError, UnreadableError
 from patchline.wire.messages import Seconds, sha256_of
 
-_DROP_BYTES = 1024
-"""What a reserved number may still need: a drop record with a short detail."""
+_DROP_BYTES = 1024  # what a reserved number may still need: a drop record with a short detail
 _MIN_RESERVE_BYTES = 1024 * 1024
 _RESERVE_SHARE = 20
-_BALLAST_BYTES = 4 * 1024 * 1024
-"""Room for a write-ahead log between two checkpoints, and for the pages it writes back."""
+_BALLAST_BYTES = 4 * 1024 * 1024  # for a write-ahead log between two checkpoints, and the pages it writes back
 _MOST_DEFERRED = 64
 
 
@@ -205,6 +203,10 @@ class Outbox:
         """
         work = partial(row_table.claim_gate, inspection_id=inspection_id, action=action, grounds=grounds)
         return self._transactions.commit(work, essential=True)
+
+    def miss_gate(self, inspection_id: str) -> bool:
+        """Note that the gate did not do what was claimed."""
+        return self._transactions.commit(partial(row_table.miss_gate, inspection_id=inspection_id), essential=True)
 
     def miss_gates(self) -> int:
         """Write down that parts which an earlier boot closed went by, where it did not live to move their gate."""

@@ -111,6 +111,17 @@ def claim_gate(connection: sqlite3.Connection, inspection_id: str, action: str, 
     )
 
 
+def miss_gate(connection: sqlite3.Connection, inspection_id: str) -> bool:
+    """Note that the gate did not act on a part, in the place of what it was about to do."""
+    return any(
+        connection.execute(
+            f"UPDATE {table} SET gate_action = '', gate_grounds = 'missed' WHERE inspection_id = ?",  # noqa: S608  ours
+            (inspection_id,),
+        ).rowcount
+        for table in ("inspections", "journal")
+    )
+
+
 def miss_gates(connection: sqlite3.Connection) -> int:
     """Note of parts closed by an earlier boot, whose gate it did not live to move, that they went by; how many."""
     return connection.execute("UPDATE journal SET gate_grounds = 'missed' WHERE gate_grounds = ''").rowcount

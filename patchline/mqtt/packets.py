@@ -44,6 +44,7 @@ def publication(
     content_type: str,
     correlation: bytes,
     user: Sequence[tuple[str, str]],
+    expiry_seconds: int = 0,
 ) -> Publication:
     """Describe a PUBLISH packet and weigh it.
 
@@ -55,7 +56,7 @@ def publication(
     body_bytes = 2 + len(topic.encode()) + (2 if qos else 0) + len(payload)
     if settings.protocol == "5":
         try:
-            properties = _publish_properties(content_type, correlation, user)
+            properties = _publish_properties(content_type, correlation, user, expiry_seconds)
             body_bytes += len(properties.pack())  # type: ignore[no-untyped-call]  # paho leaves it untyped
         except (ValueError, struct.error, MQTTException) as error:
             raise MisconfiguredError(f"a property does not fit an MQTT packet: {error}", where=topic) from error
@@ -63,8 +64,12 @@ def publication(
     return Publication(topic, payload, qos, retain, properties, 1 + length_bytes + body_bytes)
 
 
-def _publish_properties(content_type: str, correlation: bytes, user: Sequence[tuple[str, str]]) -> Properties:
+def _publish_properties(
+    content_type: str, correlation: bytes, user: Sequence[tuple[str, str]], expiry_seconds: int
+) -> Properties:
     properties = _new(PacketTypes.PUBLISH)
+    if expiry_seconds:
+        properties.MessageExpiryInterval = expiry_seconds
     if content_type:
         properties.ContentType = content_type
     if correlation:

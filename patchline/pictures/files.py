@@ -12,6 +12,7 @@ Files of several pages or frames, and 32-bit or floating-point pixels, have no o
 """
 
 import io
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,24 @@ def open_mask(sample: Sample, size: tuple[int, int]) -> NDArray[np.bool_] | None
     return np.asarray(marked.resize((size[1], size[0]), Image.Resampling.NEAREST)) > 0
 
 
+def list_pictures(folder: Path, *, recursive: bool = False) -> list[Path]:
+    """The pictures in a folder by name, without hidden files such as the `._x.jpg` that some systems leave beside them.
+
+    Raises:
+        OSError: The folder is away or cannot be read.
+    """
+    found: list[Path] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                found += list_pictures(Path(entry.path), recursive=True) if recursive else []
+            elif Path(entry.name).suffix.lower() in SUFFIXES and entry.is_file():
+                found.append(Path(entry.path))
+    return sorted(found)
+
+
 def read_category(path: Path) -> Category:
     """The pictures of a category's folder.
 
@@ -181,7 +200,10 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 
 
 def _samples(folder: Path, label: str, masks: Path | None = None) -> tuple[Sample, ...]:
-    found = sorted(file for file in _listing(folder) if file.suffix.lower() in SUFFIXES and file.is_file())
+    try:
+        found = list_pictures(folder) if folder.is_dir() else []
+    except OSError as error:
+        raise _unreadable_folder(folder, error) from error
     return tuple(Sample(file, label, _mask_of(file, masks)) for file in found)
 
 
@@ -210,9 +232,13 @@ def _listing(folder: Path) -> list[Path]:
     try:
         return [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     except OSError as error:
-        raise MisconfiguredError(
-            f"the picture folder cannot be read: {error.strerror}", where=str(folder), remedy="check its permissions"
-        ) from error
+        raise _unreadable_folder(folder, error) from error
+
+
+def _unreadable_folder(folder: Path, error: OSError) -> MisconfiguredError:
+    return MisconfiguredError(
+        f"the picture folder cannot be read: {error.strerror}", where=str(folder), remedy="check its permissions"
+    )
 
 
 def _what_is_missing(path: Path) -> str:

@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from analytics_service.inspection.delivery_queue import DeliveryQueue
 from prometheus_client import CollectorRegistry
 
 from analytics_service.inspection import worker as worker_module
 from analytics_service.inspection.artifact_wait import ArtifactWait
+from analytics_service.inspection.delivery_queue import DeliveryQueue
 from analytics_service.inspection.judgement import identity_of
 from analytics_service.inspection.reply_publisher import MapPolicy, ReplyPublisher
 from analytics_service.inspection.worker import Worker
