@@ -205,6 +205,7 @@ def health_of(node: Node, thread_group: ThreadGroup) -> Health:
     def ready() -> list[str]:
         against = {
             "not connected to the broker": not node.link.wait_connected(0),
+            "not connected for triggers or gate commands": not all(link.wait_connected(0) for link in node.plant_links),
             "no profile yet, neither cached nor published": node.active_encoder.encoder is None,
             "paused by a command": node.active_encoder.paused,
             "the outbox takes no pictures": node.metrics.capture_is_blocked,
