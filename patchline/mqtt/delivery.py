@@ -17,6 +17,7 @@ class Delivery:
     Attributes:
         duplicate: The broker may have delivered it before and got no acknowledgement.
         received_at: `time.monotonic()` when the network thread had read it whole.
+        duplicate: The broker may have delivered it before, and heard nothing of it.
         user: MQTT 5 user properties.
         on_acknowledge: What `acknowledge` calls.
     """

@@ -12,8 +12,7 @@ import msgspec
 
 from patchline.wire.errors import UnreadableError
 
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-"""The largest message any decoder here accepts; a broker's or a setting's own limit may be lower."""
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # the most any decoder here accepts; a broker or a setting may allow less
 MAX_PROFILE_BYTES = 64 * 1024
 MAX_ASSET_CHUNK_BYTES = 256 * 1024
 
@@ -225,7 +224,10 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """What an MQTT gate is told to do with a part, and on what grounds (a topic of the plant's own, JSON)."""
+    """What a gate is told to do with a part, and on what grounds (a topic of the plant's own, JSON).
+
+    A receiver acts once on each `command_id`, and not after `act_before` (Unix time; `valid_ms` after the sending).
+    """
 
     inspection_id: InspectionId
     station: ShortText
@@ -233,6 +235,10 @@ class GateCommand(msgspec.Struct, frozen=True, kw_only=True):
     action: Literal["accept", "reject"]
     grounds: Literal["verdict", "deadline"]
     outcome: ShortText = ""
+    command_id: ShortText = ""
+    captured_at: Finite = 0.0
+    act_before: Finite = 0.0
+    valid_ms: Count = 0
 
 
 EdgeMessage = FrameMessage | DropMessage
@@ -241,14 +247,8 @@ Receipt = Verdict | DropReceipt
 M = TypeVar("M")
 
 
-def pack(message: msgspec.Struct) -> bytes:
-    """A message as msgpack."""
-    return msgspec.msgpack.encode(message)
-
-
-def to_json(message: msgspec.Struct) -> bytes:
-    """A message as JSON."""
-    return msgspec.json.encode(message)
+pack: Callable[[msgspec.Struct], bytes] = msgspec.msgpack.encode
+to_json: Callable[[msgspec.Struct], bytes] = msgspec.json.encode
 
 
 def unpack(data: bytes | memoryview, kind: type[M] | Any, *, limit: int = MAX_MESSAGE_BYTES) -> M:

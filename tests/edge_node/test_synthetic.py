@@ -3,9 +3,9 @@
 import threading
 
 import numpy as np
+from edge_node.capture.sources.triggers import Takt
 
 from edge_node.capture.sources.synthetic import SyntheticSource
-from edge_node.capture.sources.triggers import Takt
 from patchline.pictures.products import PRODUCTS
 from patchline.pictures.products.line import Line
 

@@ -260,13 +260,20 @@ def node(ground: Ground, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     _hand(made, "profile", m.pack(ground.profile))
     assert made.active_encoder.encoder is not None
     yield made
+    made.gate_controller.finish()
     made.outbox.close()
 
 
 def _hand(node: Any, channel: str, payload: bytes) -> None:
     """What the inbox does with a delivery; everything but our own refusals goes through it and fails the test."""
     acknowledged: list[int] = []
-    topic = "plc/part" if channel == "trigger" else f"vad/v1/{STATION}/{channel}"
+    if channel == "trigger":
+        trigger = Delivery(topic="plc/part", payload=payload, on_acknowledge=lambda: acknowledged.append(1))
+        node.capture.messages.receive(trigger)
+        node.capture.triggers._intake.arrive(next(node.capture.messages.arrivals()))
+        assert acknowledged == [1]
+        return
+    topic = f"vad/v1/{STATION}/{channel}"
     delivery = Delivery(topic=topic, payload=payload, on_acknowledge=lambda: acknowledged.append(1))
     node.inbox.handle(delivery, threading.Event())
     assert acknowledged == [1]
