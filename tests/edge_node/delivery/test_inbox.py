@@ -19,7 +19,7 @@ from edge_node.delivery.inbox import LANES, Inbox
 from edge_node.delivery.service_presence import ServicePresence
 from edge_node.delivery.verdict_handler import VerdictHandler
 from edge_node.gate.gate_controller import GateController, GatePolicy
-from edge_node.gate.gates.log import LogGate
+from edge_node.gate.gates.log import LogGate, LogGateSettings
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.outbox import Outbox
 from patchline.mqtt.delivery import Delivery
@@ -39,6 +39,11 @@ from patchline.wire.messages import (
 from patchline.wire.topics import Station, Topics
 
 STATION = "plant/line1/cam1"
+
+
+def log_gate() -> LogGate:
+    no_link: Any = None
+    return LogGate(LogGateSettings(), no_link)
 
 
 class Births:
@@ -274,7 +279,7 @@ def test_no_bytes_close_a_row(open_outbox: Any, make_trigger: Any) -> None:
     outbox: Outbox = open_outbox()
     row = outbox.reserve(make_trigger())
     births: Any = Births()
-    keeper = GateController(LogGate(), outbox, STATION, GatePolicy(), EdgeMetrics())
+    keeper = GateController(log_gate(), outbox, STATION, GatePolicy(), EdgeMetrics())
     receipts = VerdictHandler(outbox, births, keeper, station=STATION, boot_id="boot", metrics=EdgeMetrics())
     for payload in (b"", b"null", b"{}", b'{"kind": "verdict"}', row.inspection_id.encode(), b"[" * 5000):
         with pytest.raises(UnreadableError):
