@@ -136,6 +136,7 @@ def test_a_cached_profile_is_not_believed_more_than_a_fresh_one(
     assert "not to be trusted" in caplog.text
     good = signed(profile_of(), private)
     assert careful.offer(careful.read(pack(good))) == good
+    careful.keep(good)
     assert ProfileCache(tmp_path / "cache", STATION, verify_key=VerifyKey(public)).load() == good
 
 
