@@ -83,7 +83,7 @@ class ProfileCache:
         self._budget_bytes, self._clock = budget_bytes, clock
         self._lock = threading.RLock()
         self._wanted: Profile | None = None
-        self._kept = ""
+        self._kept: Profile | None = None
         self._download = AssetDownload()
 
     def read(self, payload: bytes) -> Profile:
@@ -107,7 +107,7 @@ class ProfileCache:
         if missing:
             _log.warning("cached profile %s is ignored: its asset %s is missing or damaged", path, missing[0])
             return None
-        self._kept = profile.fingerprint
+        self._kept = profile
         return profile
 
     def offer(self, profile: Profile) -> Profile | None:
@@ -175,9 +175,9 @@ class ProfileCache:
             UnavailableError: The disk cannot take it.
         """
         with self._lock:
-            if self._kept != profile.fingerprint:
+            if self._kept != profile:
                 write_atomically(self._directory / "profile.msgpack", pack(profile))
-                self._kept = profile.fingerprint
+                self._kept = profile
                 self._delete_old_assets(profile)
 
     def asset(self, sha256: str) -> bytes:

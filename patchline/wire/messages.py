@@ -185,9 +185,8 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         missing_assets: sha256 of each asset that the edge lacks.
         answers: `command_id` of the command this status answers, and `error` what kept it from being obeyed.
-        missing_ranges: What the service is asked to send now, each range once. None, as from an edge that does not
-            know this field, asks for all of `missing_assets`.
-        asked_service: `name` of the service that is asked to send it; empty asks every service.
+        missing_ranges: What is asked for now; None, from an edge that lacks this field, is all of `missing_assets`.
+        asked_service: `name` of the service that is asked for it; empty asks every service.
     """
 
     station: ShortText
@@ -261,11 +260,7 @@ def unpack(data: bytes | memoryview, kind: type[M] | Any, *, limit: int = MAX_ME
 
 
 def from_json(data: bytes | memoryview, kind: type[M] | Any, *, limit: int = 256 * 1024) -> M:
-    """Read a JSON message of a known kind (a struct, or a union of tagged ones).
-
-    Raises:
-        UnreadableError: It is too long, not JSON, or does not fit the kind.
-    """
+    """Read a JSON message of a known kind, as `unpack` reads msgpack; raises `UnreadableError`."""
     return cast("M", _decoded(msgspec.json.decode, data, kind, limit))
 
 
@@ -284,11 +279,7 @@ def sha256_of(data: bytes | memoryview) -> str:
 
 
 def check_payload(frame: FrameMessage) -> None:
-    """Make sure a frame's payload is what the edge encoded.
-
-    Raises:
-        UnreadableError: Its digest differs.
-    """
+    """Raise `UnreadableError` unless a frame's payload is what the edge encoded, by its digest."""
     if sha256_of(frame.payload) != frame.payload_sha256:
         raise UnreadableError("the payload's sha256 differs from the one in its envelope", code="sha256")
 
@@ -304,10 +295,6 @@ def sealed(profile: Profile) -> Profile:
 
 
 def check_profile(profile: Profile) -> None:
-    """Make sure a profile is whole.
-
-    Raises:
-        UnreadableError: Its fingerprint does not match its fields.
-    """
+    """Raise `UnreadableError` unless a profile's fingerprint matches its fields."""
     if profile.fingerprint != fingerprint_of(profile):
         raise UnreadableError("the profile's fingerprint does not match its content", code="profile")

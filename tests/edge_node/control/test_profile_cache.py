@@ -4,6 +4,7 @@ import logging
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edge_node.control.profile_cache import ProfileCache, read_profile
@@ -184,3 +185,11 @@ def test_a_whole_asset_that_the_disk_did_not_take_is_written_by_the_next_attempt
         cache.add(third)
     (tmp_path / "profile").unlink()
     assert cache.add(third) == profile
+
+
+def test_a_profile_that_is_signed_later_is_kept_with_its_signature(tmp_path: Path) -> None:
+    cache, unsigned = ProfileCache(tmp_path, STATION), profile_with()
+    cache.keep(unsigned)
+    signed = msgspec.structs.replace(unsigned, signature=b"s" * 64)
+    cache.keep(signed)
+    assert ProfileCache(tmp_path, STATION).load() == signed
