@@ -388,7 +388,8 @@ from pathlib import Path
 from uuid import uuid4
 from edge_node.outbox.outbox import Outbox
 from edge_node.outbox.rows import Closing, Trigger
-boot = sys.argv[2]
+from edge_node.outbox import store
+boot, store._CHECKPOINT_BYTES = sys.argv[2], int(sys.argv[3])
 outbox = Outbox(Path(sys.argv[1]), "plant/line1/cam1", boot_id=boot, clock_id="c", budget_bytes=10**9)
 for row in outbox.pending():
     if row.kind == "reserved":
@@ -406,12 +407,15 @@ while True:
 
 
 @pytest.mark.slow
-def test_sigkill_loses_no_number_no_row_and_leaves_no_half_one(tmp_path: Path, open_outbox: Opener) -> None:
+@pytest.mark.parametrize("checkpoint_bytes", [32 * 1024 * 1024, 100_000], ids=["rare", "frequent checkpoints"])
+def test_sigkill_loses_no_number_no_row_and_leaves_no_half_one(
+    tmp_path: Path, open_outbox: Opener, checkpoint_bytes: int
+) -> None:
     path = tmp_path / "outbox.sqlite"
     rng = random.Random(20261122)
     told: list[list[str]] = []
     for boot in range(12):
-        victim = [sys.executable, "-c", VICTIM, str(path), str(boot)]
+        victim = [sys.executable, "-c", VICTIM, str(path), str(boot), str(checkpoint_bytes)]
         with subprocess.Popen(victim, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             told.append(process.stdout.readline().split())
