@@ -30,6 +30,8 @@ Work = Callable[[sqlite3.Connection, Totals], T]
 _RESERVED_BYTES = 4 * 1024 * 1024
 _CHECKPOINT_BYTES = 32 * 1024 * 1024
 """How much is written between two checkpoints. Fewer checkpoints write less and keep the gate waiting less often."""
+_QUIET_WAIT_SECONDS = 0.5
+"""A checkpoint makes others wait right after a gate's claim: the next claim is then likely to be a while off."""
 _STEP_BYTES = 16 * 1024
 """About what a step writes beside its message."""
 
@@ -84,7 +86,7 @@ class Store:
                 raise
             self._file = self._begin_anew(error, 0)
         self._written = 0
-        self._due, self._closed = threading.Event(), False
+        self._due, self._urgent_done, self._closed = threading.Event(), threading.Event(), False
         self._thread = threading.Thread(target=self._checkpoints, name="outbox checkpoints", daemon=True)
         self._thread.start()
 
@@ -118,6 +120,8 @@ class Store:
             self._written += size + _STEP_BYTES
         if self._written > _CHECKPOINT_BYTES:
             self._due.set()
+        if urgent:
+            self._urgent_done.set()
         return outcome
 
     def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
@@ -144,6 +148,7 @@ class Store:
         if not self._closed:
             self._closed = True
             self._due.set()
+            self._urgent_done.set()
             self._thread.join()
             with self._turn(), self._reading:
                 self._file.close()
@@ -221,6 +226,8 @@ class Store:
             try:
                 if not self._closed and self._file.is_in_place():
                     self._file.checkpoint_beside_others()
+                    self._urgent_done.clear()
+                    self._urgent_done.wait(_QUIET_WAIT_SECONDS)
                     with self._turn():
                         self._file.checkpoint("PASSIVE")
             except (UnavailableError, MisconfiguredError) as error:
