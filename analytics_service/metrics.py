@@ -75,6 +75,7 @@ _SERIES: dict[str, _Series | _Distribution] = {
         "1 for every artifact that can be asked to judge",
         ("station", "codec", "artifact", "backbone", "detector"),
     ),
+    "files_set_aside": _Series(Gauge, "Artifacts and profiles that cannot be used; the log names them"),
     "unaccounted_parts": _Series(
         Gauge,
         "Numbers missing between two on record, neither judged, dropped, nor known to wait at the edge",
@@ -128,6 +129,7 @@ class Metrics:
     connected: Gauge
     certificate_expiry_seconds: Gauge
     artifact_info: Gauge
+    files_set_aside: Gauge
     unaccounted_parts: Gauge
 
     def __init__(self, registry: CollectorRegistry) -> None:
