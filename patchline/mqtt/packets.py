@@ -79,10 +79,8 @@ def _publish_properties(
     return properties
 
 
-def connect_properties(settings: LinkSettings) -> Properties | None:
-    """What CONNECT tells an MQTT 5 broker about us."""
-    if settings.protocol != "5":
-        return None
+def connect_properties(settings: LinkSettings) -> Properties:
+    """The properties of CONNECT (MQTT 5)."""
     properties = _new(PacketTypes.CONNECT)
     properties.SessionExpiryInterval = settings.session_expiry_seconds
     properties.ReceiveMaximum = settings.max_inflight
@@ -91,7 +89,7 @@ def connect_properties(settings: LinkSettings) -> Properties | None:
 
 
 def will_properties(settings: LinkSettings, will: Will) -> Properties | None:
-    """What the broker passes on with our will."""
+    """The properties of the will; MQTT 3.1.1 has none."""
     if settings.protocol != "5" or not will.content_type:
         return None
     properties = _new(PacketTypes.WILLMESSAGE)
