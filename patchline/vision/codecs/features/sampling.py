@@ -160,18 +160,8 @@ class ChannelSamplingCodec(SampledCodec):
         "channel-sampling:0.5+tiles:80",
     )
     refused: ClassVar[tuple[str | None, ...]] = (
-        None,
-        "",
-        "1",
-        "0",
-        "0.50",
-        ".5",
-        "0.5+",
-        "0.5+features",
-        "0.5+png",
-        "0.5+float16:2",
-        "\u0660.\u0665",
-    )
+        None, "", "1", "0", "0.50", ".5", "0.5+", "0.5+features", "0.5+png", "0.5+float16:2", "\u0660.\u0665"
+    )  # fmt: skip
 
     @staticmethod
     def candidates(shape: tuple[int, int, int]) -> int:
