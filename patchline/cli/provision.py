@@ -12,6 +12,7 @@ from broker_config.access_list import ROLES, Role
 from broker_config.site import BROKER, SITE_FILE, Certificate, Site, read_issued, read_site
 from broker_config.wishes import Wish
 from patchline.cli.errors import PlainErrors
+from patchline.cli.option_groups import BrokerOptions, with_groups
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.topics import DEFAULT_PREFIX
 
@@ -53,6 +54,7 @@ Name = Annotated[str, typer.Argument(help="As 'patchline provision list' says it
 
 
 @app.callback()
+@with_groups
 def make(
     context: typer.Context,
     *,
@@ -68,16 +70,9 @@ def make(
     client: Annotated[
         list[str] | None, typer.Option("--client", help=f"ROLE=NAME, a role of {', '.join(ROLES)}; repeat it.")
     ] = None,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The broker's.")] = 8883,
-    listen: Annotated[str, typer.Option("--listen", help="Address the broker listens on; all by default.")] = "",
+    broker: BrokerOptions,
     prefix: Annotated[str, typer.Option("--prefix", help="What the topic tree hangs under.")] = DEFAULT_PREFIX,
     days: Annotated[int, typer.Option("--days", min=1, max=3650, help="How long certificates hold.")] = 397,
-    broker_folder: Annotated[
-        str, typer.Option("--broker-folder", help="Where broker/ will lie on its machine; where it is by default.")
-    ] = "",
-    data_folder: Annotated[
-        str, typer.Option("--data-folder", help="Where the broker may write; data/ in its folder by default.")
-    ] = "",
 ) -> None:
     """Make a site, or add to one."""
     if context.invoked_subcommand is not None:
@@ -90,12 +85,12 @@ def make(
         hosts=tuple(broker_host or ()),
         stations=(*(station or ()), *_listed(stations)),
         clients=_clients(client or []),
-        port=port,
-        listen=listen,
+        port=broker.port,
+        listen=broker.listen,
         prefix=prefix,
         days=days,
-        broker_folder=broker_folder,
-        data_folder=data_folder,
+        broker_folder=broker.broker_folder,
+        data_folder=broker.data_folder,
     )
     done = rooms.provision(out, wish, now=_now())
     _say_done(out, done.site, done.added)
