@@ -38,7 +38,7 @@ def size_of(text: str, option: str = "--input-size") -> tuple[int, int]:
 
 
 def one_of(known: Sequence[str], given: str, option: str) -> str:
-    """A word that must be one of those known.
+    """Check that a word is one of those known.
 
     Raises:
         MisconfiguredError: It is not.

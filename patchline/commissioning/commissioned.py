@@ -1,4 +1,4 @@
-"""What commissioning has made, for whoever tells a person or plays a line with it."""
+"""What commissioning has made."""
 
 from dataclasses import dataclass
 from pathlib import Path

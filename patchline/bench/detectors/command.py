@@ -95,7 +95,7 @@ def _measured(plan: Plan, detectors: list[str], device: str, on_phase: OnPhase) 
 
 
 def _backbones(given: list[str], errors: Console) -> dict[str, tuple[str, ...]]:
-    """Backbones with the taps named; all whose weights are here where none is named, and a word on the others."""
+    """Backbones with the taps named; all whose weights are here where none is named, and a warning for the others."""
     if given:
         named = (each.partition(":") for each in given)
         asked = {name: tuple(tap for tap in taps.split(",") if tap) for name, _, taps in named}
