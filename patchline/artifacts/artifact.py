@@ -16,8 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from patchline.artifacts.codec_choice import CodecChoice
-from patchline.artifacts.tuning import Tuning
+from patchline.artifacts.choices import Choice
 from patchline.runtime.atomic_file import write_atomically
 from patchline.vision.detectors import detector_class
 from patchline.vision.detectors.protocol import Detector
@@ -84,9 +83,9 @@ class ArtifactHeader(msgspec.Struct, frozen=True, kw_only=True):
     calibration: Calibration
     normal_scores: NormalScores
     map_range: tuple[float, float]
-    codec_choice: CodecChoice | None = None
-    tuning: Tuning | None = None
-    input_tuning: Tuning | None = None
+    codec_choice: Choice | None = None
+    tuning: Choice | None = None
+    input_tuning: Choice | None = None
     seed: int
     created: float
     versions: dict[str, str] = {}

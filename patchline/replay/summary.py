@@ -9,9 +9,8 @@ import msgspec
 from edge_node.outbox.journal import JournalLine
 from patchline.pictures.files import GOOD
 from patchline.replay.accuracy import Accuracy, PeakTally
-from patchline.replay.distribution import Distribution, distribution_of
 from patchline.replay.reconciliation import Account, Fate
-from patchline.replay.stages import TRANSMISSION, UPLINK, StageTimes, stage_times
+from patchline.replay.stages import TRANSMISSION, UPLINK, Distribution, StageTimes, distribution_of, stage_times
 from patchline.wire.messages import OUTCOMES
 
 Journals = Mapping[str, Sequence[JournalLine]]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchline.replay.distribution import distribution_of
+from patchline.replay.stages import distribution_of
 
 
 def test_nothing_has_no_distribution():

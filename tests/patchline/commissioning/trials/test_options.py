@@ -1,4 +1,4 @@
-"""Tuning at commissioning: what is tried, what reaches the artifact, and that nothing labelled is looked at."""
+"""Options of a detector at commissioning: what is tried, and what reaches the artifact."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,8 @@ import pytest
 
 from patchline.artifacts.artifact import load
 from patchline.commissioning.commission import Request, commission
-from patchline.commissioning.trials.tuner import FEWEST_PICTURES, draw_into, tune
+from patchline.commissioning.trials.options import choose_options
+from patchline.commissioning.trials.planted import FEWEST_PICTURES, TwoFolds, plant
 from patchline.vision.detectors import DETECTORS
 from patchline.vision.pixels.arrays import FeatureMaps, Pixels
 
@@ -29,13 +30,11 @@ def pictures_of(count: int, seed: int = 0) -> Pixels:
 
 def tuned(detector: str, pictures: Pixels, seed: int = 0, **parameters: object) -> tuple[object, list[tuple[int, int]]]:
     told: list[tuple[int, int]] = []
-    tuning = tune(
-        DETECTORS[detector],
+    tuning = choose_options(
+        TwoFolds(DETECTORS[detector], parameters, seed),
         pictures,
         maps_of(pictures),
         maps_of,
-        parameters=parameters,
-        seed=seed,
         on_progress=lambda done, total: told.append((done, total)),
     )
     return tuning, told
@@ -67,10 +66,10 @@ def test_too_few_pictures_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
-def test_a_defect_is_drawn_into_any_picture(level: int) -> None:
+def test_a_defect_is_planted_into_any_picture(level: int) -> None:
     flat = np.full((64, 48, 3), level, dtype=np.uint8)
     for seed in range(12):
-        drawn = draw_into(flat, np.random.default_rng(seed))
+        drawn = plant(flat, np.random.default_rng(seed))
         assert drawn.shape == flat.shape
         assert (drawn != flat).any()
     assert (flat == level).all()

@@ -1,16 +1,20 @@
-"""The service's own records as a second witness, asked after a run."""
+"""What the programs of a line recorded themselves: verdicts in the service, closed parts in the stations."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from analytics_service.records.records import Records
+from edge_node.outbox.journal import JournalLine, read_journal
 from patchline.replay.reconciliation import Sighting
+from patchline.wire.errors import MisconfiguredError, UnavailableError
 from patchline.wire.messages import Receipt, from_json, sha256_of
 
 _AT_ONCE = 400
 
 
 def recorded_verdicts(url: str, inspection_ids: Sequence[str]) -> list[Sighting]:
-    """What the records say of some inspections: byte for byte what was published.
+    """The verdicts that the service recorded, byte for byte as they were published.
 
     Args:
         url: The records' database.
@@ -31,3 +35,13 @@ def recorded_verdicts(url: str, inspection_ids: Sequence[str]) -> list[Sighting]
     finally:
         records.close()
     return found
+
+
+def journal_of(outbox: Path) -> list[JournalLine]:
+    """The parts that a station has closed; none before its outbox is made.
+
+    The station may be running, starting, or killed at any moment, so a file without tables is not an error here.
+    """
+    with suppress(UnavailableError, MisconfiguredError):
+        return list(read_journal(outbox))
+    return []

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from edge_node.outbox.outbox import Outbox
-from patchline.replay.station_journal import journal_of
+from patchline.replay.program_records import journal_of
 
 
 def test_an_outbox_that_is_not_there_empty_or_without_tables_has_closed_nothing(tmp_path: Path) -> None:
