@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
+from functools import partial
 from uuid import uuid4
 
 from edge_node.capture.arrival_clock import ArrivalClock
@@ -88,14 +89,21 @@ class MessageTriggers:
             self._metrics.repeated_triggers.inc()
             delivery.acknowledge()
             return
-        trigger = self._dated(message.part_id, message.triggered_at, delivery.received_at)  # type: ignore[arg-type]
+        received_at = delivery.received_at or time.monotonic()
+        arrived = self._clock.dated(received_at)
+        trigger = _trigger(message.part_id, arrived, message.triggered_at)  # type: ignore[arg-type]
         self._gate_controller.expect(trigger)
+        done = delivery.acknowledge if arrived == received_at else partial(self._finish_old, delivery)
         try:
-            self._waiting.put_nowait(Arrival(trigger, told=True, on_reserved=delivery.acknowledge))
+            self._waiting.put_nowait(Arrival(trigger, told=True, on_reserved=done))
         except queue.Full:
             _log.error("part %s has no number: the outbox takes nothing and too many triggers wait", trigger.part_id)
             self._metrics.overflows.inc()
-            delivery.acknowledge()
+            done()
+
+    def _finish_old(self, delivery: Delivery) -> None:
+        delivery.acknowledge()
+        self._clock.dealt_with()
 
     def _is_repeat(self, trigger_id: str | int | None, delivery: Delivery) -> bool:
         """Whether this trigger was taken before: by its id, or as the broker's repetition of the same message."""
@@ -110,15 +118,14 @@ class MessageTriggers:
             self._known.popitem(last=False)
         return repeat
 
-    def _dated(self, part_id: str | None, plant_time: float | None, received_at: float) -> Trigger:
-        now, wall = time.monotonic(), time.time()
-        received_at = received_at or now
-        arrived = self._clock.dated(received_at)
-        if plant_time is not None:
-            arrived = min(arrived, now - min(max(0.0, wall - plant_time), _OLDEST_SECONDS))
-        return Trigger(
-            inspection_id=str(uuid4()),
-            part_id=part_id,
-            captured_at=wall - (now - arrived),
-            captured_monotonic=arrived,
-        )
+
+def _trigger(part_id: str | None, arrived: float, plant_time: float | None) -> Trigger:
+    now, wall = time.monotonic(), time.time()
+    if plant_time is not None:
+        arrived = min(arrived, now - min(max(0.0, wall - plant_time), _OLDEST_SECONDS))
+    return Trigger(
+        inspection_id=str(uuid4()),
+        part_id=part_id,
+        captured_at=wall - (now - arrived),
+        captured_monotonic=arrived,
+    )
