@@ -61,7 +61,7 @@ class Metrics:
         self.records_errors = Counter(
             "vad_analytics_records_errors", "Times the records were away and had to be tried again", registry=registry
         )
-        self.records_up = Gauge("vad_analytics_records_up", "1 while the records obey", registry=registry)
+        self.records_up = Gauge("vad_analytics_records_up", "1 while the records can be used", registry=registry)
         self.score_ratio = Histogram(
             "vad_analytics_score_ratio", "Anomaly score over the threshold; over the highest normal score without one",
             ["station", "codec"], buckets=_RATIOS, registry=registry,

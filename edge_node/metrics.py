@@ -52,8 +52,8 @@ class EdgeMetrics:
         self.unreadable = counter("unreadable_deliveries", "Deliveries that could not be understood", ("channel",))
         self.overflows = counter("inbox_overflows", "Deliveries left to their sender, triggers lost, as too many wait")
         self.inbox = gauge("inbox_deliveries", "Deliveries that wait to be handled")
-        self.gate_actions = counter("gate_actions", "What the gate was told", ("action", "grounds"))
-        self.gate_failures = counter("gate_failures", "Commands the gate did not obey")
+        self.gate_actions = counter("gate_actions", "Commands given to the gate", ("action", "grounds"))
+        self.gate_failures = counter("gate_failures", "Commands on which the gate failed to act")
         self.deadline = gauge("gate_deadline_seconds", "From capture to the moment the gate acts, verdict or not")
         self.brightness = histogram(
             "picture_brightness_ratio", "Mean grey level of a picture: 0 black, 1 white", (), _SHARES
