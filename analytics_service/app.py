@@ -11,17 +11,21 @@ from prometheus_client import CollectorRegistry
 
 from analytics_service.announcements import Announcements
 from analytics_service.audit.auditor import Auditor
-from analytics_service.connections import Connections, LiveReplies
-from analytics_service.health import describe, figures_of, health_of, monitored
+from analytics_service.connections import Connections, LiveReplies, plan_links
+from analytics_service.health import Watched, describe, figures_of, health_of, monitored
 from analytics_service.inspection.artifact_wait import ArtifactWait
 from analytics_service.inspection.delivery_queue import DeliveryQueue
+from analytics_service.inspection.part_counts import PartCounts
+from analytics_service.inspection.pipeline import Pipeline
+from analytics_service.inspection.recorder import OutcomeRecorder
 from analytics_service.inspection.reply_publisher import ReplyPublisher
+from analytics_service.inspection.scoring import PartScorer
 from analytics_service.inspection.worker import Worker
 from analytics_service.metrics import Metrics
 from analytics_service.models.store_watcher import CurrentArtifacts, FolderState, remove_older, state_of, watch_until
+from analytics_service.records.engine import engine_of
 from analytics_service.records.records import Records
 from analytics_service.records.retention import sweep_until
-from analytics_service.records.tables import engine_of
 from analytics_service.settings import Settings
 from patchline.artifacts.engines import EngineCache
 from patchline.artifacts.store import ArtifactStore, StoredArtifact, open_store
@@ -90,35 +94,36 @@ def run(settings: Settings) -> None:
     checked = check(settings)
     records = Records(settings.records.url, max_letter_bytes=settings.records.max_letter_bytes)
     metrics = Metrics(CollectorRegistry())
-    metrics.records_up.set(1)
     describe(checked.artifact_store, metrics)
     delivery_queue = DeliveryQueue(max_messages=settings.worker.queue_messages, max_bytes=settings.worker.queue_bytes)
     metrics.watch_queue(lambda: len(delivery_queue), lambda: delivery_queue.waiting_bytes)
     outlet, stopped = LiveReplies(), threading.Event()
-    post = ReplyPublisher(outlet, topics=checked.topics, metrics=metrics, maps=settings.worker.maps, stopped=stopped)
+    replies = ReplyPublisher(outlet, topics=checked.topics, metrics=metrics, maps=settings.worker.maps, stopped=stopped)
     artifact_store = CurrentArtifacts(checked.artifact_store)
     over = threading.Event()
-    thread_group = ThreadGroup(on_failure=over.set)
-    stop_monitoring = monitored(
-        settings, metrics, health_of(metrics, outlet=outlet, artifact_store=artifact_store, threads=thread_group)
-    )
-    worker = _worker(
-        checked, artifact_store, delivery_queue, records=records, post=post, metrics=metrics, stopped=stopped
-    )
+    threads = ThreadGroup(on_failure=over.set)
+    recorder = OutcomeRecorder(records, metrics=metrics, stopped=stopped)
+    worker = _worker(checked, artifact_store, delivery_queue, recorder=recorder, replies=replies, metrics=metrics)
     publication = _publication(checked, artifact_store, outlet)
     auditor = Auditor(records, topics=checked.topics, shown=metrics, grace_seconds=settings.records.grace_seconds)
     connections = _connections(
         checked, delivery_queue, outlet=outlet, metrics=metrics, publication=publication, auditor=auditor
     )
-    with thread_group.watching(), stopped_by_signals(over):
-        working = thread_group.start("worker", worker.run)
-        thread_group.start("announcements", publication.run)
-        thread_group.start("retention", lambda: _sweep(stopped, records, settings, metrics))
-        thread_group.start("auditor", lambda: auditor.run(stopped, metrics.watchdog))
-        thread_group.start(
-            "artifacts", lambda: _watch_artifacts(stopped, checked, artifact_store, publication, metrics)
-        )
-        _watch_certificates(thread_group, stopped, settings, metrics)
+    watched = Watched(
+        replies=outlet,
+        backlog_is_connected=lambda: connections.backlog_is_connected,
+        records_are_up=lambda: recorder.available,
+        artifact_store=artifact_store,
+        threads=threads,
+    )
+    stop_monitoring = monitored(settings, metrics, health_of(metrics.watchdog, watched))
+    with threads.watching(), stopped_by_signals(over):
+        working = threads.start("worker", worker.run)
+        threads.start("announcements", publication.run)
+        threads.start("retention", lambda: _sweep(stopped, records, settings, metrics))
+        threads.start("auditor", lambda: auditor.run(stopped, metrics.watchdog))
+        threads.start("artifacts", lambda: _watch_artifacts(stopped, checked, artifact_store, publication, metrics))
+        _watch_certificates(threads, stopped, settings, metrics)
         connections.start()
         figures = figures_of(settings, metrics)
         over.wait()
@@ -128,13 +133,13 @@ def run(settings: Settings) -> None:
         working.join(settings.drain_seconds)
         stopped.set()
         publication.stop()
-        thread_group.join(GOODBYE_SECONDS)
+        threads.join(GOODBYE_SECONDS)
         if figures is not None:
             figures.stop(GOODBYE_SECONDS)
         connections.stop(GOODBYE_SECONDS)
     stop_monitoring()
     records.close()
-    thread_group.raise_failure()
+    threads.raise_failure()
     log.info("stopped")
 
 
@@ -163,25 +168,20 @@ def _worker(
     artifact_store: CurrentArtifacts,
     delivery_queue: DeliveryQueue,
     *,
-    records: Records,
-    post: ReplyPublisher,
+    recorder: OutcomeRecorder,
+    replies: ReplyPublisher,
     metrics: Metrics,
-    stopped: threading.Event,
 ) -> Worker:
-    section = checked.settings.worker
+    settings = checked.settings
+    wait = ArtifactWait(_arrival_seconds(settings), time.monotonic) if settings.shared_group else None
+    scorer = PartScorer(artifact_store, artifact_wait=wait)
+    pipeline = Pipeline(scorer, recorder, replies, PartCounts(metrics), topics=checked.topics)
     return Worker(
         delivery_queue,
-        artifacts=artifact_store,
-        records=records,
-        post=post,
-        topics=checked.topics,
+        pipeline,
         metrics=metrics,
-        stopped=stopped,
-        batch_parts=section.batch_parts,
-        wait_seconds=section.wait_seconds,
-        patience=ArtifactWait(_arrival_seconds(checked.settings), time.monotonic)
-        if checked.settings.shared_group
-        else None,
+        batch_parts=settings.worker.batch_parts,
+        wait_seconds=settings.worker.wait_seconds,
     )
 
 
@@ -214,13 +214,16 @@ def _connections(
         publication.on_status(delivery)
         auditor.on_status(delivery)
 
-    return Connections(
+    plan = plan_links(
         checked.settings.broker.link_settings(checked.settings.name),
         topics=checked.topics,
         site=checked.site,
         group=checked.settings.shared_group,
         backlog_inflight=checked.settings.broker.backlog_inflight,
         will=publication.will(),
+    )
+    return Connections(
+        plan,
         delivery_queue=delivery_queue,
         outlet=outlet,
         metrics=metrics,

@@ -1,9 +1,9 @@
 """The service's two connections: live parts over one, historical ones over the other, so neither delays the other."""
 
-import dataclasses
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from analytics_service.inspection.delivery_queue import DeliveryQueue
@@ -14,6 +14,54 @@ from patchline.mqtt.settings import LinkSettings, Subscription, Will
 from patchline.wire.topics import Topics
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPlan:
+    """How a service connects.
+
+    Attributes:
+        live: Settings of the live link.
+        backlog: Settings of the link for historical parts.
+        will: The service's death.
+        live_subscriptions: Of the live link: parts and the edge nodes' states.
+        backlog_subscriptions: Of the other one.
+    """
+
+    live: LinkSettings
+    backlog: LinkSettings
+    will: Will
+    live_subscriptions: tuple[Subscription, ...]
+    backlog_subscriptions: tuple[Subscription, ...]
+
+
+def plan_links(
+    settings: LinkSettings, *, topics: Topics, site: str, group: str, backlog_inflight: int, will: Will
+) -> LinkPlan:
+    """How a service connects.
+
+    Args:
+        settings: Of the live link; the other one adds `-backlog` to its client id.
+        topics: The topic tree.
+        site: Whose stations are served.
+        group: Name of the shared subscription of several workers; empty for a worker that works alone.
+        backlog_inflight: Unacknowledged historical parts at most.
+        will: The service's death.
+    """
+
+    def shared(topic_filter: str) -> Subscription:
+        return Subscription(topics.shared(group, topic_filter) if group else topic_filter)
+
+    return LinkPlan(
+        live=settings,
+        backlog=replace(settings, client_id=f"{settings.client_id}-backlog", max_inflight=backlog_inflight),
+        will=will,
+        live_subscriptions=(
+            shared(topics.every("frame", site=site)),
+            Subscription(topics.every("status", site=site)),
+        ),
+        backlog_subscriptions=(shared(topics.every("backlog", site=site)),),
+    )
 
 
 class LiveReplies:
@@ -63,57 +111,53 @@ class LiveReplies:
 
 
 class Connections:
-    """Two links with the same broker and one outlet.
+    """Two links with the same broker, and where what arrives on them goes.
 
     Args:
-        settings: Of the live link; the other one adds `-backlog` to its client id.
-        site: Whose stations are served.
-        group: Name of the shared subscription of several workers; empty for a worker that works alone.
-        backlog_inflight: Unacknowledged historical parts at most.
-        will: The service's death.
+        plan: How to connect.
+        delivery_queue: Where parts wait for the worker.
+        outlet: What publishes through the live link.
+        metrics: Where the links' state is shown.
         on_status: Called with every edge's status; must return at once.
         on_live: Called when the live link is up; must return at once.
     """
 
     def __init__(
         self,
-        settings: LinkSettings,
+        plan: LinkPlan,
         *,
-        topics: Topics,
-        site: str,
-        group: str,
-        backlog_inflight: int,
-        will: Will,
         delivery_queue: DeliveryQueue,
         outlet: LiveReplies,
         metrics: Metrics,
         on_status: Callable[[Delivery], None],
         on_live: Callable[[], None],
     ) -> None:
-        self._topics, self._delivery_queue, self._outlet, self._metrics = topics, delivery_queue, outlet, metrics
+        self._delivery_queue, self._outlet, self._metrics = delivery_queue, outlet, metrics
         self._on_status, self._on_live = on_status, on_live
         self._taking = True
         self._told = ""
-
-        def shared(topic_filter: str) -> Subscription:
-            return Subscription(topics.shared(group, topic_filter) if group else topic_filter)
-
+        self._backlog_is_connected = False
         self._live = Link(
-            settings,
-            will=will,
-            subscriptions=(shared(topics.every("frame", site=site)), Subscription(topics.every("status", site=site))),
+            plan.live,
+            will=plan.will,
+            subscriptions=plan.live_subscriptions,
             on_delivery=self._on_live_delivery,
             on_connected=self._on_live_connected,
             on_disconnected=self._on_live_disconnected,
         )
         self._backlog = Link(
-            dataclasses.replace(settings, client_id=f"{settings.client_id}-backlog", max_inflight=backlog_inflight),
-            subscriptions=(shared(topics.every("backlog", site=site)),),
+            plan.backlog,
+            subscriptions=plan.backlog_subscriptions,
             on_delivery=lambda delivery: self._offer(delivery, historical=True),
-            on_connected=lambda _: self._metrics.connected.labels("backlog").set(1),
-            on_disconnected=lambda _: self._metrics.connected.labels("backlog").set(0),
+            on_connected=lambda _: self._mark_backlog(connected=True),
+            on_disconnected=lambda _: self._mark_backlog(connected=False),
         )
         outlet.use(self._live)
+
+    @property
+    def backlog_is_connected(self) -> bool:
+        """Whether historical parts can come."""
+        return self._backlog_is_connected
 
     def start(self) -> None:
         """Connect, and stay connected."""
@@ -142,6 +186,10 @@ class Connections:
             # keeps the part until its verdict comes, and sends it again.
             self._metrics.refused.inc()
             delivery.acknowledge()
+
+    def _mark_backlog(self, *, connected: bool) -> None:
+        self._backlog_is_connected = connected
+        self._metrics.connected.labels("backlog").set(int(connected))
 
     def _on_live_connected(self, connection: Connection) -> None:
         log.info("connected, %d publications may be on their way", connection.window)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from analytics_service.broker_metrics import BrokerFigures
 from analytics_service.connections import LiveReplies
@@ -11,6 +12,7 @@ from analytics_service.settings import Settings
 from patchline.artifacts.store import ArtifactStore
 from patchline.runtime.endpoints import Health, serve
 from patchline.runtime.thread_group import ThreadGroup
+from patchline.runtime.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -26,28 +28,38 @@ def describe(artifact_store: ArtifactStore | CurrentArtifacts, metrics: Metrics)
     log.info("judging with %d artifacts", len(artifact_store.artifacts))
 
 
-def health_of(
-    metrics: Metrics, *, outlet: LiveReplies, artifact_store: CurrentArtifacts, threads: ThreadGroup
-) -> Health:
-    """What speaks against a service, and against sending parts to it.
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a service's health depends on.
 
-    Args:
-        metrics: Know of the records, the backlog's link and the loops.
-        outlet: Of the live link.
+    Attributes:
+        replies: The live link.
+        backlog_is_connected: Whether historical parts can come.
+        records_are_up: Whether the records answered the last time they were asked.
         artifact_store: What can judge.
         threads: Those it cannot do without, as soon as they have been started.
     """
 
+    replies: LiveReplies
+    backlog_is_connected: Callable[[], bool]
+    records_are_up: Callable[[], bool]
+    artifact_store: CurrentArtifacts
+    threads: ThreadGroup
+
+
+def health_of(watchdog: Watchdog, watched: Watched) -> Health:
+    """What speaks against a service, and against sending parts to it."""
+
     def alive() -> list[str]:
-        return [*threads.ended(), *metrics.watchdog.stuck()]
+        return [*watched.threads.ended(), *watchdog.stuck()]
 
     def ready() -> list[str]:
         against = {
-            "starting": not threads.started,
-            "not connected to the broker": not outlet.connected,
-            "the backlog's link is not connected": not metrics.backlog_is_connected,
-            "the records are away": not metrics.records_are_up,
-            "no artifact is loaded": not artifact_store.artifacts,
+            "starting": not watched.threads.started,
+            "not connected to the broker": not watched.replies.connected,
+            "the backlog's link is not connected": not watched.backlog_is_connected(),
+            "the records are away": not watched.records_are_up(),
+            "no artifact is loaded": not watched.artifact_store.artifacts,
         }
         return [*alive(), *(reason for reason, holds in against.items() if holds)]
 

@@ -1,7 +1,7 @@
-"""A site's own certificate authority: ECDSA on P-256, one authority, certificates of one purpose each, one CRL.
+"""A site's own certificate authority: ECDSA on P-256, certificates of one purpose each, one revocation list.
 
-The authority's key signs and does nothing else; it lies in a folder of its own that belongs on a machine without a
-network. Certificates follow RFC 5280; what a server may be called stands in its subject alternative name (RFC 6125).
+The authority's key is used for signing only; it is in a folder of its own that belongs on a machine without a network.
+Certificates follow RFC 5280; the names of a server are in its subject alternative name (RFC 6125).
 """
 
 import ipaddress
@@ -36,7 +36,7 @@ CERTIFICATE_FILE = "ca.crt"
 AUTHORITY_YEARS = 10
 
 _CLOCK_SLACK = timedelta(hours=1)
-"""A board without a battery wakes up a little in the past."""
+"""The clock of a board without a battery may be late after a start."""
 _USAGES = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
 
 
@@ -63,7 +63,7 @@ class Authority:
 
     @classmethod
     def create(cls, folder: Path, site: str, *, now: datetime) -> Self:
-        """Make a new authority and keep it in a folder.
+        """Make a new authority and write it to a folder.
 
         Raises:
             UnavailableError: The folder cannot be written.
@@ -110,25 +110,25 @@ class Authority:
 
     @property
     def certificate(self) -> bytes:
-        """What everybody of the site trusts, PEM."""
+        """The certificate that all members of the site trust, PEM."""
         return self._certificate.public_bytes(Encoding.PEM)
 
     @property
     def not_after(self) -> datetime:
-        """When the authority itself ends, and everything it signed with it."""
+        """When the authority expires, and with it everything it signed."""
         return self._certificate.not_valid_after_utc
 
     def issue(
         self, name: str, purpose: Purpose, *, hosts: Iterable[str] = (), not_before: datetime, not_after: datetime
     ) -> Issued:
-        """A certificate with a key of its own; never beyond the authority's own end.
+        """Issue a certificate with a new key; it never outlives the authority.
 
         Args:
-            name: Its common name: who it is at the broker.
-            purpose: A client's certificate cannot play the broker, nor the broker's a client.
-            hosts: Names and addresses a server may be reached by.
-            not_before: From when it holds, less an hour for clocks that are behind.
-            not_after: Until when.
+            name: Its common name, which is the user name at the broker.
+            purpose: A client's certificate is not valid for a server, nor a server's for a client.
+            hosts: Names and addresses of a server.
+            not_before: From when it is valid, less an hour for clocks that are late.
+            not_after: Until when it is valid.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         end = min(not_after, self.not_after).replace(microsecond=0)
@@ -154,10 +154,10 @@ class Authority:
         return Issued(certificate.public_bytes(Encoding.PEM), _pem_of(key), serial, end)
 
     def revocations(self, revoked: Iterable[tuple[int, datetime]], *, now: datetime) -> bytes:
-        """The list of certificates that no longer count, PEM.
+        """The list of revoked certificates, PEM.
 
-        It holds as long as the authority: a broker whose list has lapsed turns everybody away, and a line must not stop
-        because nobody signed an unchanged list again.
+        It is valid as long as the authority: a broker with an expired list refuses every client, and a line must not
+        stop because nobody signed an unchanged list again.
         """
         builder = (
             x509.CertificateRevocationListBuilder()
@@ -177,7 +177,7 @@ class Authority:
 
 
 def utc_now() -> datetime:
-    """Now, to the second: certificates know nothing finer."""
+    """Now, to the second, as in certificates."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
@@ -186,7 +186,7 @@ def _name(common_name: str) -> x509.Name:
 
 
 def _alternatives(name: str, hosts: Iterable[str]) -> list[x509.GeneralName]:
-    """What a server may be called; a client has no host, and says in a URN what its common name says."""
+    """The names of a server; a client has no host, so its common name is repeated in a URN."""
     found: list[x509.GeneralName] = []
     for host in hosts:
         try:

@@ -1,4 +1,4 @@
-"""Makes a site, adds to it, and renews and revokes certificates. Run again, it touches no key that is there."""
+"""Makes a site, adds to it, and renews and revokes certificates. A repeated run changes no existing key."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from broker_config import node_files, private_files
+from broker_config import private_files, settings_files
 from broker_config.authority import CERTIFICATE_FILE, Authority
 from broker_config.site import (
     BROKER,
@@ -21,7 +21,7 @@ from broker_config.site import (
     write_issued,
     write_site,
 )
-from broker_config.wishes import Wish, checked_hosts, more_of, new_site
+from broker_config.site_options import SiteOptions, checked_hosts, extended, new_site
 from patchline.runtime import signing
 from patchline.wire.errors import MisconfiguredError
 
@@ -31,22 +31,24 @@ class Provisioned:
     """A site after a run.
 
     Attributes:
-        added: Who got a certificate in this run.
+        added: The members that got a certificate in this run.
+        created: Whether the site is new. If not, a running broker must read its access list again.
     """
 
     site: Site
     added: tuple[str, ...]
+    created: bool
 
 
-def provision(folder: Path, wish: Wish, *, now: datetime) -> Provisioned:
-    """Make a site, or add stations and clients to one; whoever has a key keeps it.
+def provision(folder: Path, options: SiteOptions, *, now: datetime) -> Provisioned:
+    """Make a site, or add stations and clients to one. Existing keys stay.
 
     Raises:
         MisconfiguredError: A name, host or number is wrong, or contradicts the site that is there.
-        UnavailableError: The disk does not take it.
+        UnavailableError: The disk refuses.
     """
     before = read_site(folder)
-    site = new_site(folder, wish) if before is None else more_of(before, wish)
+    site = new_site(folder, options) if before is None else extended(before, options)
     if before is None:
         private_files.private_folder(folder, private_files.PASSAGE_MODE)
         authority = Authority.create(authority_folder(folder), site.name, now=now)
@@ -63,24 +65,24 @@ def provision(folder: Path, wish: Wish, *, now: datetime) -> Provisioned:
         write_issued(folder, issued)
         _write_settings(folder, site, name)
     _write_broker(folder, site, authority, issued, now=now)
-    return Provisioned(site, tuple(added))
+    return Provisioned(site, tuple(added), created=before is None)
 
 
 def renew(
     folder: Path, name: str, *, now: datetime, days: int | None = None, hosts: tuple[str, ...] = ()
 ) -> Certificate:
-    """Give somebody a new key and certificate; the old certificate holds until it expires or is revoked.
+    """Give a member a new key and certificate; the old certificate is valid until it expires or is revoked.
 
     Args:
         folder: The site's.
-        name: Whose.
+        name: The member: `broker`, a station or a client.
         now: The time.
-        days: How long the new one holds; as the site says unless given.
-        hosts: For the broker: what it is called from now on.
+        days: How long the new one is valid; the site's own number unless given.
+        hosts: For the broker: its names and addresses from now on.
 
     Raises:
-        MisconfiguredError: There is no such site, nobody of it is called so, or a host is none.
-        UnavailableError: The disk does not take it.
+        MisconfiguredError: There is no such site or member, or a host is wrong.
+        UnavailableError: The disk refuses.
     """
     site = _existing(folder)
     folder_of(folder, site, name)
@@ -96,14 +98,14 @@ def renew(
 
 
 def revoke(folder: Path, name: str, *, now: datetime) -> list[Certificate]:
-    """Declare every certificate of somebody void; the broker knows once it has the new list and was restarted.
+    """Revoke every certificate of a member. The broker must get the new list and be restarted.
 
     Returns:
         The certificates revoked now.
 
     Raises:
-        MisconfiguredError: There is no such site, nobody of it is called so, or nothing is left to be revoked.
-        UnavailableError: The disk does not take it.
+        MisconfiguredError: There is no such site or member, or it has no certificate left to revoke.
+        UnavailableError: The disk refuses.
     """
     site = _existing(folder)
     folder_of(folder, site, name)
@@ -153,31 +155,31 @@ def _make_signing_key(folder: Path) -> None:
     private, public = signing.generate()
     private_files.private_folder(signing_folder(folder))
     private_files.write(signing_folder(folder) / "signing.key", private, private=True)
-    private_files.write(signing_folder(folder) / node_files.SIGNED_BY, public)
+    private_files.write(signing_folder(folder) / settings_files.SIGNED_BY, public)
 
 
 def _write_settings(folder: Path, site: Site, name: str) -> None:
-    """Settings are written once: from then on they are their owner's to change."""
+    """Settings are written once; later changes by a person stay."""
     place = folder_of(folder, site, name)
     if name in site.stations:
-        settings = {"edge.toml": node_files.edge_settings(site, name)}
+        settings = {"edge.toml": settings_files.edge_settings(site, name)}
     elif site.clients.get(name) == "analytics":
-        settings = {"analytics.toml": node_files.analytics_settings(site, name)}
+        settings = {"analytics.toml": settings_files.analytics_settings(site, name)}
     else:
         return
     for file, text in settings.items():
         if not (place / file).exists():
             private_files.write(place / file, text.encode())
-    verify_key = (signing_folder(folder) / node_files.SIGNED_BY).read_bytes()
-    private_files.write(place / node_files.SIGNED_BY, verify_key)
+    verify_key = (signing_folder(folder) / settings_files.SIGNED_BY).read_bytes()
+    private_files.write(place / settings_files.SIGNED_BY, verify_key)
 
 
 def _take_back_settings(folder: Path, before: Site, site: Site) -> None:
     """Remove the broker's settings where they changed, so that they are written anew; never ones edited by hand."""
     file = folder / BROKER / "mosquitto.conf"
-    if node_files.broker_settings(before) == node_files.broker_settings(site) or not file.exists():
+    if settings_files.broker_settings(before) == settings_files.broker_settings(site) or not file.exists():
         return
-    if file.read_text(encoding="utf-8") != node_files.broker_settings(before):
+    if file.read_text(encoding="utf-8") != settings_files.broker_settings(before):
         raise MisconfiguredError(
             "the broker's settings were edited by hand and are not written over",
             where=str(file),
@@ -190,13 +192,16 @@ def _write_broker(
     folder: Path, site: Site, authority: Authority, issued: Iterable[Certificate], *, now: datetime
 ) -> None:
     place = folder_of(folder, site, BROKER)
-    for file, text in (("mosquitto.conf", node_files.broker_settings(site)), ("local.acl", node_files.LOCAL_RULES)):
+    for file, text in (
+        ("mosquitto.conf", settings_files.broker_settings(site)),
+        ("local.acl", settings_files.LOCAL_RULES),
+    ):
         if not (place / file).exists():
             private_files.write(place / file, text.encode(), private=file.endswith(".acl"))
     private_files.private_folder(place / "data")
     local = (place / "local.acl").read_text(encoding="utf-8")
     # Mosquitto asks that nobody else can read an access list.
-    private_files.write(place / "site.acl", node_files.broker_rules(site, local).encode(), private=True)
+    private_files.write(place / "site.acl", settings_files.broker_rules(site, local).encode(), private=True)
     revoked = [
         (int(each.serial, 16), datetime.fromtimestamp(each.revoked_at, now.tzinfo))
         for each in issued

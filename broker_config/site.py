@@ -1,4 +1,4 @@
-"""What a site is: its broker, stations and clients, where each one's files lie, and who got which certificate.
+"""A site: its broker, stations and clients, where their files are, and which certificates were issued.
 
 ::
 
@@ -8,7 +8,7 @@
     broker/              mosquitto.conf, site.acl, tls/: the broker's folder, whole
     services/NAME/       analytics.toml, verify.pem, tls/: an analytics service's folder, whole
     stations/LINE/NAME/  edge.toml, verify.pem, tls/: an edge node's folder, whole
-    clients/NAME/        tls/: everybody else
+    clients/NAME/        tls/: every other client
 """
 
 from datetime import UTC, datetime
@@ -40,12 +40,12 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     Attributes:
         hosts: Names and addresses of the broker; the first one is what stations and services connect to.
-        listen: Address the broker listens on; all of its machine's when empty.
-        broker_folder: Where `broker/` will lie on the broker's machine.
-        data_folder: Where the broker keeps what it retains.
-        days: How long certificates hold.
+        listen: Address the broker listens on; all of its machine if empty.
+        broker_folder: Where `broker/` will be on the broker's machine.
+        data_folder: Where the broker keeps retained messages.
+        days: How long certificates are valid.
         stations: `site/line/station` of each.
-        clients: Name -> role of everybody else but the broker.
+        clients: Name -> role of all clients that are not stations.
     """
 
     format: Literal[1] = 1
@@ -74,12 +74,12 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     revoked_at: int | None = None
 
     def ends(self) -> datetime:
-        """Until when it holds."""
+        """Until when it is valid."""
         return datetime.fromtimestamp(self.not_after, UTC)
 
 
 def read_site(folder: Path) -> Site | None:
-    """The site of a folder, or None where there is none yet.
+    """Read the site in a folder; None if there is none yet.
 
     Raises:
         MisconfiguredError: Its file is damaged.
@@ -91,12 +91,12 @@ def read_site(folder: Path) -> Site | None:
 
 
 def write_site(folder: Path, site: Site) -> None:
-    """Keep a site; raises `UnavailableError` when the disk does not take it."""
+    """Write a site; raises `UnavailableError` if the disk refuses."""
     private_files.write(folder / SITE_FILE, msgspec.json.format(msgspec.json.encode(site), indent=2) + b"\n")
 
 
 def read_issued(folder: Path) -> list[Certificate]:
-    """Every certificate signed so far, oldest first.
+    """Read every certificate issued so far, oldest first.
 
     Raises:
         MisconfiguredError: The list is damaged.
@@ -106,26 +106,26 @@ def read_issued(folder: Path) -> list[Certificate]:
 
 
 def write_issued(folder: Path, issued: list[Certificate]) -> None:
-    """Keep the list; raises `UnavailableError` when the disk does not take it."""
+    """Write the list of certificates; raises `UnavailableError` if the disk refuses."""
     content = msgspec.json.format(msgspec.json.encode(issued), indent=2) + b"\n"
     private_files.write(authority_folder(folder) / ISSUED_FILE, content, private=True)
 
 
 def authority_folder(folder: Path) -> Path:
-    """Where the authority's key lies."""
+    """The folder of the authority's key."""
     return folder / "authority"
 
 
 def signing_folder(folder: Path) -> Path:
-    """Where the key lies that signs profiles and artifacts."""
+    """The folder of the key that signs profiles and artifacts."""
     return folder / "signing"
 
 
 def folder_of(folder: Path, site: Site, name: str) -> Path:
-    """Where somebody's files lie.
+    """The folder of a member of the site: the broker, a station or a client.
 
     Raises:
-        MisconfiguredError: Nobody of this site is called so.
+        MisconfiguredError: The site has no member of that name.
     """
     if name == BROKER:
         return folder / "broker"
@@ -135,9 +135,7 @@ def folder_of(folder: Path, site: Site, name: str) -> Path:
     if name in site.clients:
         return folder / ("services" if site.clients[name] == "analytics" else "clients") / name
     known = ", ".join([BROKER, *site.stations, *site.clients])
-    raise MisconfiguredError(
-        f"nobody of this site is called {name!r}", where=str(folder), remedy=f"choose from {known}"
-    )
+    raise MisconfiguredError(f"this site has no member {name!r}", where=str(folder), remedy=f"choose from {known}")
 
 
 def _decoded(path: Path, kind: type[T]) -> T:

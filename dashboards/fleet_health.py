@@ -116,9 +116,16 @@ SERVICE = Row(
             queries=[
                 Query(f"histogram_quantile({share}, sum by (le) (rate(vad_analytics_server_seconds_bucket[1m])))", name)
                 for share, name in ((0.5, "half"), (0.95, "95 of 100"))
+            ]
+            + [
+                Query(
+                    "sum(rate(vad_analytics_record_seconds_sum[1m]))"
+                    " / sum(rate(vad_analytics_record_seconds_count[1m]))",
+                    "recording, mean",
+                )
             ],
             unit="s",
-            description="What the service adds to the latency.",
+            description="What the service adds to the latency; recording a batch comes on top of arrival to verdict.",
         ),
         Panel(
             title="Time in each stage, mean",

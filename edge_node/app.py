@@ -196,6 +196,7 @@ def health_of(node: Node, thread_group: ThreadGroup) -> Health:
             "no profile yet, neither cached nor published": node.active_encoder.encoder is None,
             "paused by a command": node.active_encoder.paused,
             "the outbox takes no pictures": node.metrics.capture_is_blocked,
+            "the outbox file was deleted or replaced": not node.outbox.is_in_place,
         }
         return [*alive(), *(reason for reason, holds in against.items() if holds)]
 

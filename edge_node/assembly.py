@@ -20,8 +20,9 @@ from edge_node.control.profile_updates import ProfileUpdates
 from edge_node.control.status_publisher import StatusPublisher
 from edge_node.delivery.inbox import Inbox
 from edge_node.delivery.publisher import Publisher
-from edge_node.delivery.retry_schedule import RetrySchedule, SchedulePolicy
+from edge_node.delivery.retry_schedule import RetrySchedule
 from edge_node.delivery.service_presence import ServicePresence
+from edge_node.delivery.ticket import SchedulePolicy
 from edge_node.delivery.verdict_handler import VerdictHandler
 from edge_node.encoding.backbones import EdgeBackbones, is_at_hand
 from edge_node.encoding.feature_encoder import FeatureEncoders
@@ -29,8 +30,8 @@ from edge_node.gate.gate_controller import GateController, GatePolicy
 from edge_node.gate.gates import GATES, gpio
 from edge_node.gate.gates.protocol import Gate
 from edge_node.metrics import EdgeMetrics
-from edge_node.outbox.clock import clock_id
 from edge_node.outbox.outbox import Outbox
+from edge_node.outbox.rows import clock_id
 from edge_node.settings import EdgeSettings, GateTable
 from patchline.mqtt.link import Link
 from patchline.runtime.signing import VerifyKey

@@ -1,22 +1,39 @@
 """Produced = judged + dropped: a station's numbers have no gaps, so what is missing between two of them is missed."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
-from analytics_service.audit.number_line import Gap, NumberLine
 from analytics_service.records.records import Records
-from analytics_service.records.tables import DEAD_LETTERS, DROPS, FORGOTTEN, INSPECTIONS
+from analytics_service.records.tables import DEAD_LETTERS, MARKS, OUTCOMES
+from patchline.wire.errors import missing_extra
 
 try:
     import sqlalchemy as sql
 except ModuleNotFoundError as missing:  # pragma: no cover - the base install has no analytics
-    from patchline.wire.errors import missing_extra
-
     raise missing_extra("sqlalchemy", "analytics") from missing
 
-_ROWS_AT_ONCE = 5000
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Numbers that are not on record between two that are.
+
+    Attributes:
+        first: The lowest missing number.
+        last: The highest missing number.
+        since: When the number after the gap was recorded, seconds since the epoch: the gap is at least that old.
+    """
+
+    first: int
+    last: int
+    since: float
+
+    @property
+    def parts(self) -> int:
+        """How many numbers are missing."""
+        return self.last - self.first + 1
 
 
 @dataclass(slots=True)
@@ -24,30 +41,30 @@ class StationBooks:
     """What is on record of one station.
 
     Attributes:
-        numbers: Those decided, one way or another.
-        judged: Parts by outcome. An unreadable message counts only where nothing better is on record of its number.
+        first: The lowest number on record; None where there is none.
+        last: The highest one.
+        judged: Parts by outcome. A damaged message counts as `unreadable` where nothing better is on record of its
+            number: its station may have closed the part on that answer.
         dropped: Parts by reason.
+        gaps: The numbers that are missing.
         repeated: Parts beyond the first that carry a number already used, as after an outbox was thrown away.
         nameless: Unreadable messages that did not say which number they were: one of them may be what is missing.
         forgotten: Numbers up to this one may have been deleted by retention and are not missed.
     """
 
     station: str
-    numbers: NumberLine = field(default_factory=NumberLine)
+    first: int | None = None
+    last: int | None = None
     judged: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
+    gaps: Sequence[Gap] = ()
     repeated: int = 0
     nameless: int = 0
     forgotten: int = 0
 
-    @property
-    def gaps(self) -> list[Gap]:
-        """The numbers that are missing."""
-        return self.numbers.gaps(above=self.forgotten)
-
 
 def books_of(records: Records, station: str = "") -> list[StationBooks]:
-    """Go through all records once, in the order of the numbers.
+    """What is on record of each station.
 
     Args:
         records: The service's.
@@ -57,86 +74,125 @@ def books_of(records: Records, station: str = "") -> list[StationBooks]:
         UnavailableError: The database is away.
     """
     found: dict[str, StationBooks] = {}
-    last: tuple[str, int] | None = None
-    known: set[str] = set()
-    for row in _decisions(records, station):
-        books = found.setdefault(row.station, StationBooks(row.station))
-        if (row.station, row.sequence) != last:
-            last, known = (row.station, row.sequence), set()
-        elif row.inspection_id in known or row.rank == _LETTER:
-            continue
-        else:
-            books.repeated += 1
-        known.add(row.inspection_id)
-        books.numbers.add(row.sequence, row.at)
-        (books.dropped if row.rank == _DROP else books.judged)[row.what] += 1
-    _complete(records, found)
-    return [found[name] for name in sorted(found)]
+    with records.reading() as connection:
+        for row in connection.execute(_here(_RESULTS, OUTCOMES, station)):
+            books = found.setdefault(row.station, StationBooks(row.station))
+            (books.dropped if row.kind == "drop" else books.judged)[row.result] += row.parts
+        for row in connection.execute(_here(_NUMBERS, OUTCOMES, station)):
+            books = found[row.station]
+            books.first, books.last, books.repeated = row.first, row.last, row.parts - row.numbers
+        for row in connection.execute(_here(_DAMAGED, DEAD_LETTERS, station)):
+            books = found.setdefault(row.station, StationBooks(row.station))
+            books.nameless = row.messages - row.named
+        for name, books in found.items():
+            _count_damaged(connection, books)
+            books.forgotten = forgotten(connection, name)
+            books.gaps = gaps_of(connection, name, above=books.forgotten)
+    return [found[name] for name in sorted(found) if found[name].first is not None]
 
 
-_VERDICT, _DROP, _LETTER = range(3)
+_RESULTS = sql.select(OUTCOMES.c.station, OUTCOMES.c.kind, OUTCOMES.c.result, sql.func.count().label("parts")).group_by(
+    OUTCOMES.c.station, OUTCOMES.c.kind, OUTCOMES.c.result
+)
+
+_NUMBERS = sql.select(
+    OUTCOMES.c.station,
+    sql.func.min(OUTCOMES.c.sequence).label("first"),
+    sql.func.max(OUTCOMES.c.sequence).label("last"),
+    sql.func.count().label("parts"),
+    sql.func.count(OUTCOMES.c.sequence.distinct()).label("numbers"),
+).group_by(OUTCOMES.c.station)
+
+_DAMAGED = sql.select(
+    DEAD_LETTERS.c.station,
+    sql.func.count().label("messages"),
+    sql.func.count(DEAD_LETTERS.c.sequence).label("named"),
+).group_by(DEAD_LETTERS.c.station)
 
 
-def _decisions(records: Records, station: str) -> Iterator[Any]:
-    sources = (
-        (INSPECTIONS, INSPECTIONS.c.outcome, _VERDICT),
-        (DROPS, DROPS.c.reason, _DROP),
-        (DEAD_LETTERS, sql.literal("unreadable"), _LETTER),
+def gaps_of(
+    connection: sql.Connection, station: str, *, above: int = 0, low: int = 0, high: int | None = None
+) -> list[Gap]:
+    """The numbers of a station that are missing between two on record, in one query.
+
+    Args:
+        connection: With the records.
+        station: Whose numbers to look at.
+        above: Numbers up to this one are not missed.
+        low: Look at numbers on record from here on.
+        high: Up to here; to the highest one unless given.
+    """
+
+    def following(column: sql.ColumnElement[Any]) -> sql.ColumnElement[Any]:
+        return sql.func.lead(column).over(partition_by=OUTCOMES.c.station, order_by=OUTCOMES.c.sequence)
+
+    numbers = sql.select(
+        OUTCOMES.c.sequence,
+        following(OUTCOMES.c.sequence).label("next"),
+        following(OUTCOMES.c.recorded_at).label("since"),
+    ).where(OUTCOMES.c.station == station, OUTCOMES.c.sequence >= low)
+    if high is not None:
+        numbers = numbers.where(OUTCOMES.c.sequence <= high)
+    found = numbers.subquery()
+    query = sql.select(found).where(found.c.next > found.c.sequence + 1, found.c.next > above + 1)
+    gaps = [Gap(max(row.sequence, above) + 1, row.next - 1, row.since) for row in connection.execute(query)]
+    return [rest for gap in gaps for rest in _without_damaged(connection, station, gap)]
+
+
+def forgotten(connection: sql.Connection, station: str) -> int:
+    """Up to which number a station's records may have been deleted."""
+    query = sql.select(MARKS.c.sequence).where(MARKS.c.station == station)
+    return int(connection.execute(query).scalar() or 0)
+
+
+def _here(query: Any, table: sql.Table, station: str) -> Any:
+    return query.where(table.c.station == station) if station else query
+
+
+def _damaged_between(station: str, first: int, last: int) -> Any:
+    """Numbers that a damaged message of this station gave, in order."""
+    sequence = DEAD_LETTERS.c.sequence
+    query = sql.select(sequence).where(DEAD_LETTERS.c.station == station, sequence.between(first, last))
+    return query.distinct().order_by(sequence)
+
+
+def _without_damaged(connection: sql.Connection, station: str, gap: Gap) -> list[Gap]:
+    """A gap without the numbers of damaged messages."""
+    known = list(connection.execute(_damaged_between(station, gap.first, gap.last)).scalars())
+    edges = [gap.first - 1, *known, gap.last + 1]
+    return [Gap(low + 1, high - 1, gap.since) for low, high in pairwise(edges) if low + 1 <= high - 1]
+
+
+def _count_damaged(connection: sql.Connection, books: StationBooks) -> None:
+    """Count the damaged messages of whose number nothing else is on record."""
+    same = (OUTCOMES.c.station == DEAD_LETTERS.c.station) & (OUTCOMES.c.sequence == DEAD_LETTERS.c.sequence)
+    query = sql.select(DEAD_LETTERS.c.sequence).where(
+        DEAD_LETTERS.c.station == books.station,
+        DEAD_LETTERS.c.sequence.is_not(None),
+        ~sql.exists().where(same),
     )
-    selects = []
-    for table, what, rank in sources:
-        columns = (table.c.station, table.c.sequence, table.c.inspection_id, what.label("what"))
-        select = sql.select(*columns, sql.literal(rank).label("rank"), table.c.at).where(table.c.sequence.is_not(None))
-        selects.append(select.where(table.c.station == station) if station else select)
-    query = sql.union_all(*selects).order_by("station", "sequence", "rank")
-    with records.reading() as connection:
-        yield from connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query)
+    numbers = list(connection.execute(query.distinct()).scalars())
+    if numbers:
+        books.judged["unreadable"] += len(numbers)
+        books.first = min([*numbers, *([] if books.first is None else [books.first])])
+        books.last = max([*numbers, *([] if books.last is None else [books.last])])
 
 
-def _complete(records: Records, found: dict[str, StationBooks]) -> None:
-    dead_letters = sql.select(DEAD_LETTERS.c.station, sql.func.count()).where(DEAD_LETTERS.c.sequence.is_(None))
-    with records.reading() as connection:
-        for station, count in connection.execute(dead_letters.group_by(DEAD_LETTERS.c.station)):
-            if station in found:
-                found[station].nameless = count
-    for station, sequence in forgotten(records).items():
-        if station in found:
-            found[station].forgotten = sequence
+def stations_of(connection: sql.Connection) -> list[str]:
+    """The stations on record; jumps from one to the next in the index instead of reading all rows."""
+    found: list[str] = []
+    while True:
+        query = sql.select(sql.func.min(OUTCOMES.c.station))
+        following = connection.execute(query.where(OUTCOMES.c.station > found[-1]) if found else query).scalar()
+        if following is None:
+            return found
+        found.append(following)
 
 
-def forgotten(records: Records) -> dict[str, int]:
-    """Up to which number each station's records may have been deleted.
-
-    Raises:
-        UnavailableError: The database is away.
-    """
-    with records.reading() as connection:
-        return {row.station: row.sequence for row in connection.execute(sql.select(FORGOTTEN))}
-
-
-def decided_since(records: Records, at: float) -> Iterator[tuple[str, int, float]]:
-    """Station, number and time of every decision made from a time on, in no order.
-
-    Raises:
-        UnavailableError: The database is away.
-    """
-    yield from _numbers(records, lambda table: table.c.at >= at)
-
-
-def decided_between(records: Records, station: str, first: int, last: int) -> Iterator[tuple[str, int, float]]:
-    """The same, for the numbers of one station between two, both included.
-
-    Raises:
-        UnavailableError: The database is away.
-    """
-    yield from _numbers(records, lambda table: (table.c.station == station) & table.c.sequence.between(first, last))
-
-
-def _numbers(records: Records, condition: Any) -> Iterator[tuple[str, int, float]]:
-    tables = (INSPECTIONS, DROPS, DEAD_LETTERS)
-    with records.reading() as connection:
-        streaming = connection.execution_options(yield_per=_ROWS_AT_ONCE)
-        for table in tables:
-            query = sql.select(table.c.station, table.c.sequence, table.c.at).where(condition(table))
-            for row in streaming.execute(query.where(table.c.sequence.is_not(None))):
-                yield row.station, row.sequence, row.at
+def limits_of(connection: sql.Connection, station: str) -> tuple[int, int]:
+    """The lowest and the highest number of a station that is on record."""
+    lowest, highest = (
+        connection.execute(sql.select(pick(OUTCOMES.c.sequence)).where(OUTCOMES.c.station == station)).scalar_one()
+        for pick in (sql.func.min, sql.func.max)
+    )
+    return lowest, highest

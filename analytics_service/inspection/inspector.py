@@ -1,6 +1,6 @@
 """Scoring: inspections in, findings out, sharing work between parts wherever that changes no score.
 
-Parts whose readers are akin (pictures of one size for one backbone, feature maps of one form) become feature maps
+Parts with one batch key (pictures of one size for one backbone, feature maps of one form) become feature maps
 together, whatever station they come from; then each artifact's detector searches and renders its own parts. A part
 scores the same alone and in a batch.
 """
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analytics_service.inspection.intake import Inspection, ReadyArtifact
+from patchline.vision.detectors.protocol import all_finite
 from patchline.vision.pixels.arrays import FeatureMaps
 
 
@@ -81,8 +82,8 @@ def _score(
 
 
 def _finding(score: float, anomaly_map: NDArray[np.float32], stages: dict[str, float]) -> Finding:
-    if not math.isfinite(score):
-        raise ValueError(f"a detector scored {score}; no threshold can judge that")
+    if not math.isfinite(score) or not all_finite(anomaly_map):
+        raise ValueError(f"a detector gave the score {score} or a map with numbers that are not finite")
     height, width = anomaly_map.shape
     row, column = divmod(int(anomaly_map.argmax()), width)
     return Finding(score, anomaly_map, ((column + 0.5) / width, (row + 0.5) / height), stages)

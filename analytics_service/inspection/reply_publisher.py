@@ -1,12 +1,13 @@
-"""What leaves the service for a case: its answer, its anomaly map, and an unreadable message's bytes."""
+"""What leaves the service for a part: its answer, its anomaly map, and an unreadable message's bytes."""
 
 import logging
 import threading
 from collections.abc import Callable
 from typing import Literal, Protocol
 
+from analytics_service.inspection.decisions import Judged
 from analytics_service.inspection.judgement import map_message
-from analytics_service.inspection.part_in_progress import PartInProgress
+from analytics_service.inspection.opening import Opened
 from analytics_service.metrics import Metrics
 from patchline.mqtt.delivery import Acknowledged
 from patchline.wire.channels import ChannelName
@@ -57,47 +58,45 @@ class ReplyPublisher:
         self._outlet, self._topics, self._metrics = outlet, topics, metrics
         self._maps, self._stopped = maps, stopped
 
-    def answer(self, case: PartInProgress) -> None:
-        """Publish a case's verdict or receipt, trying again while the connection lasts.
+    def answer(self, opened: Opened, body: bytes) -> None:
+        """Publish the answer to a message, trying again while the connection lasts.
 
         When the connection is gone it is left at that: the edge node sends the part again and gets the same answer.
         """
-        if case.station is None or not case.answer:
-            return
-        traceparent = case.envelope.message.traceparent if case.envelope else ""
+        traceparent = opened.identity["traceparent"]
         self._publish(
-            case.station,
+            opened.station,
             "verdict",
-            case.answer,
+            body,
             content_type=CONTENT_TYPE_JSON,
-            correlation=case.inspection_id.encode(),
+            correlation=opened.identity["inspection_id"].encode(),
             user=(("traceparent", traceparent),) if traceparent else (),
         )
 
-    def forward_unreadable(self, case: PartInProgress) -> None:
-        """Publish an unreadable message as it was received, once, for whoever repairs it."""
-        if case.station is not None and case.error is not None and case.fresh:
-            self._publish(case.station, "unreadable", case.delivery.payload)
+    def forward_unreadable(self, station: Station, received: bytes) -> None:
+        """Publish an unreadable message as it was received, for whoever repairs it."""
+        self._publish(station, "unreadable", received)
 
-    def illustrate(self, case: PartInProgress) -> None:
-        """Publish the anomaly map for people to look at; it is not tried twice."""
-        if case.station is None or case.inspection is None or case.finding is None or case.judged is None:
+    def illustrate(self, judged: Judged) -> None:
+        """Publish the anomaly map for people to look at; it is not tried twice, and its error costs nothing else."""
+        if self._maps == "none" or (self._maps == "anomalous" and judged.verdict.outcome != "anomalous"):
             return
-        wanted = self._maps == "all" or (self._maps == "anomalous" and case.judged.verdict.outcome == "anomalous")
-        if not wanted or not case.fresh:
-            return
-        message = pack(map_message(case.inspection, case.finding))
+        frame = judged.inspection.frame
         try:
+            message = pack(map_message(judged.inspection, judged.finding))
             self._outlet.publish(
-                self._topics.of(case.station, "map"),
+                self._topics.of(frame.station, "map"),
                 message,
                 qos=0,
                 content_type=CONTENT_TYPE_MAP,
-                correlation=case.inspection_id.encode(),
+                correlation=frame.message.inspection_id.encode(),
             )
         except (UnavailableError, MisconfiguredError) as error:
             self._metrics.undelivered.labels("map").inc()
-            log.debug("no map of %s: %s", case.inspection_id, error)
+            log.debug("no map of %s: %s", frame.message.inspection_id, error)
+        except Exception:  # the part has its verdict: a map that cannot be drawn stops nothing
+            self._metrics.undelivered.labels("map").inc()
+            log.exception("the map of %s cannot be drawn", frame.message.inspection_id)
 
     def _publish(
         self,
@@ -130,6 +129,7 @@ class ReplyPublisher:
                 if not self._outlet.connected or self._stopped.wait(pause):
                     self._metrics.undelivered.labels(channel).inc()
                     return
+                self._metrics.watchdog.beat("worker")
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             except MisconfiguredError as error:
                 self._metrics.undelivered.labels(channel).inc()

@@ -1,6 +1,7 @@
 """Follows the scores of each station and codec: their distribution, and whether it is still that of commissioning."""
 
 from collections import deque
+from dataclasses import dataclass, field
 
 from analytics_service.inspection.intake import ReadyArtifact
 from analytics_service.metrics import Metrics
@@ -9,8 +10,15 @@ from patchline.wire.topics import Station
 
 WINDOW = 200
 """Scores that drift is looked for in; the oldest give way."""
-_EVERY = 5
-"""Scores from one look to the next: it costs 0.1 ms."""
+EVERY = 5
+"""Scores of one station and codec from one look at them to the next: a look costs 0.1 ms."""
+
+
+@dataclass(slots=True)
+class _Window:
+    fingerprint: str
+    scores: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    seen: int = 0
 
 
 class ScoreMonitor:
@@ -22,8 +30,7 @@ class ScoreMonitor:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._windows: dict[tuple[str, str], tuple[str, deque[float]]] = {}
-        self._seen = 0
+        self._windows: dict[tuple[str, str], _Window] = {}
 
     def note(self, station: Station, artifact: ReadyArtifact, score: float) -> None:
         """A part was scored by this artifact."""
@@ -31,12 +38,12 @@ class ScoreMonitor:
         reference = artifact.calibration.threshold or max(artifact.normal_quantiles, default=0.0)
         if reference > 0:
             self._metrics.score_ratio.labels(*place).observe(score / reference)
-        fingerprint, window = self._windows.get(place, ("", deque[float]()))
-        if fingerprint != artifact.fingerprint:
-            window = deque(maxlen=WINDOW)
-            self._windows[place] = (artifact.fingerprint, window)
-        window.append(score)
-        self._seen += 1
-        if artifact.normal_quantiles and len(window) >= FEWEST and self._seen % _EVERY == 0:
-            self._metrics.score_drift.labels(*place).set(distance(window, artifact.normal_quantiles))
-            self._metrics.score_drift_limit.labels(*place).set(critical(len(window), artifact.calibration.images))
+        window = self._windows.get(place)
+        if window is None or window.fingerprint != artifact.fingerprint:
+            window = self._windows[place] = _Window(artifact.fingerprint)
+        window.scores.append(score)
+        window.seen += 1
+        if artifact.normal_quantiles and len(window.scores) >= FEWEST and window.seen % EVERY == 0:
+            self._metrics.score_drift_ratio.labels(*place).set(distance(window.scores, artifact.normal_quantiles))
+            limit = critical(len(window.scores), artifact.calibration.images)
+            self._metrics.score_drift_limit_ratio.labels(*place).set(limit)

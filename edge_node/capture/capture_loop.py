@@ -13,9 +13,8 @@ from edge_node.control.active_encoder import ActiveEncoder
 from edge_node.encoding.image_encoder import Encoder
 from edge_node.gate.gate_controller import GateController
 from edge_node.metrics import EdgeMetrics
-from edge_node.outbox.drops import drop_message, traceparent_of
 from edge_node.outbox.outbox import Outbox
-from edge_node.outbox.rows import OutboxFullError, Row, Trigger
+from edge_node.outbox.rows import OutboxFullError, Row, Trigger, drop_message, traceparent_of
 from patchline.wire.errors import MisconfiguredError, UnavailableError, UnreadableError
 from patchline.wire.messages import MAX_MESSAGE_BYTES, DropReason, FrameMessage, Seconds, pack, sha256_of
 

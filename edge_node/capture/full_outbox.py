@@ -10,9 +10,8 @@ from edge_node.control.status_publisher import StatusPublisher
 from edge_node.delivery.publisher import Publisher
 from edge_node.encoding.image_encoder import Encoder
 from edge_node.metrics import EdgeMetrics
-from edge_node.outbox.drops import drop_message
 from edge_node.outbox.outbox import Outbox
-from edge_node.outbox.rows import Row
+from edge_node.outbox.rows import Row, drop_message
 from patchline.wire.errors import MisconfiguredError
 
 _log = logging.getLogger(__name__)

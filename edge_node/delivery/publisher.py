@@ -1,20 +1,20 @@
-"""Sends what waits in the outbox until its verdict returns: live parts first, the backlog by a link of its own."""
+"""Sends each row of the outbox until its verdict returns: live parts first, the backlog by a link of its own."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from edge_node.delivery.retry_schedule import CHANNELS, Channel, RetrySchedule, Ticket
+from edge_node.delivery.retry_schedule import RetrySchedule
+from edge_node.delivery.ticket import CHANNELS, Channel, Progress, Ticket
 from edge_node.metrics import EdgeMetrics
-from edge_node.outbox.drops import drop_message, traceparent_of
 from edge_node.outbox.outbox import Outbox
-from edge_node.outbox.rows import Row
+from edge_node.outbox.rows import Row, drop_message, traceparent_of
 from patchline.mqtt.delivery import Acknowledged
 from patchline.mqtt.send_window import TooLargeError
+from patchline.runtime.loops import run_loop
 from patchline.wire.errors import UnavailableError, UnreadableError
 from patchline.wire.messages import CONTENT_TYPE_FRAME, DropReason
 from patchline.wire.topics import Station, Topics
@@ -48,19 +48,6 @@ class Carrier(Protocol):
     ) -> None:
         """Hand a message to the broker; raises `UnavailableError` or `TooLargeError`."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How often an inspection was sent in this boot, and the seconds its row took to keep and to reach the broker.
-
-    Attributes:
-        uplink_seconds: Of the last sending; None while the broker has not acknowledged it.
-    """
-
-    sends: int = 0
-    keep_seconds: float = 0.0
-    uplink_seconds: float | None = None
 
 
 class Publisher:
@@ -97,7 +84,7 @@ class Publisher:
         self._links["frame"] = link
 
     def connected(self, channel: Channel) -> None:
-        """A link is up. Verdicts come by the live one: what was published while it was down is lost, so all is due."""
+        """A link is up. A verdict that was published while the live link was down is lost, so everything is due."""
         with self._changed:
             self._up.add(channel)
             self._schedule.resume(channel)
@@ -149,28 +136,38 @@ class Publisher:
             self._changed.notify_all()
 
     def run(self, stop: threading.Event) -> None:
-        """Send until stopped, then give the backlog's link back."""
-        while not stop.is_set():
-            with self._metrics.watchdog.working("publisher"):
-                self._tend_backlog_link()
-            ticket = self._next(stop)
-            if ticket is not None:
-                with self._metrics.watchdog.working("publisher"):
-                    self._send(ticket)
+        """Send until stopped, then stop the backlog's link."""
+        run_loop("publisher", partial(self._step, stop), stop, watchdog=self._metrics.watchdog)
         backlog = self._links.pop("backlog", None)
         if backlog is not None:
             backlog.stop(_STOP_SECONDS)
 
-    def _next(self, stop: threading.Event) -> Ticket | None:
+    def send_next(self) -> bool:
+        """Send the next message that is due, if there is one; whether there was.
+
+        Raises:
+            UnavailableError: The outbox cannot be read or written.
+        """
         with self._changed:
-            now = time.monotonic()
-            # A link that was given up may still have the word that it is up on its way.
-            channels = self._up & self._links.keys()
-            ticket = self._schedule.next(now, channels)
-            if ticket is None and not stop.is_set():
-                wait = self._schedule.wait(now, channels)
+            ticket = self._schedule.take(time.monotonic(), self._channels)
+        if ticket is not None:
+            self._send(ticket)
+        return ticket is not None
+
+    def _step(self, stop: threading.Event) -> None:
+        self._tend_backlog_link()
+        if not self.send_next():
+            self._wait_for_work(stop)
+
+    @property
+    def _channels(self) -> set[Channel]:
+        return self._up & self._links.keys()  # a link that was given up may still report that it is up
+
+    def _wait_for_work(self, stop: threading.Event) -> None:
+        with self._changed:
+            if not stop.is_set():
+                wait = self._schedule.wait(time.monotonic(), self._channels)
                 self._changed.wait(_IDLE_WAIT_SECONDS if wait is None else min(wait, _IDLE_WAIT_SECONDS))
-            return ticket
 
     def _tend_backlog_link(self) -> None:
         with self._changed:
@@ -185,6 +182,7 @@ class Publisher:
             _log.info("backlog of %s is empty", self._station)
 
     def _send(self, ticket: Ticket) -> None:
+        """Send a ticket that was taken; whatever happens, its place in the schedule's window is given back."""
         try:
             message = self._outbox.message(ticket.sequence)
             if message is None:
@@ -193,10 +191,9 @@ class Publisher:
                 self._hand_over(ticket, message)
         except UnreadableError as error:
             self._give_up(ticket, "interrupted", error.reason)
-        except UnavailableError as error:
-            _log.error("outbox of %s cannot be used: %s", self._station, error)
-            with self._changed:
-                self._schedule.pause(ticket.channel, time.monotonic())
+        except UnavailableError:
+            self._not_sent(ticket)
+            raise
 
     def _hand_over(self, ticket: Ticket, message: bytes) -> None:
         """Give a message to the link; the broker's answer may come before this returns."""
@@ -204,15 +201,19 @@ class Publisher:
             self._schedule.sent(ticket, len(message), time.monotonic())
         try:
             self._publish(ticket, message)
-        except (UnavailableError, TooLargeError) as error:
-            with self._changed:
-                self._schedule.not_sent(ticket, time.monotonic())
-            if isinstance(error, TooLargeError):
-                self._give_up(ticket, "too_large", str(error))
+        except UnavailableError as error:
+            _log.debug("number %d waits for the link: %s", ticket.sequence, error)
+            self._not_sent(ticket)
+        except TooLargeError as error:
+            self._give_up(ticket, "too_large", str(error))
         else:
             self._metrics.sends.labels(ticket.channel).inc()
             if ticket.sends > 1:
                 self._metrics.resends.inc()
+
+    def _not_sent(self, ticket: Ticket) -> None:
+        with self._changed:
+            self._schedule.not_sent(ticket, time.monotonic())
 
     def _publish(self, ticket: Ticket, message: bytes) -> None:
         self._links[ticket.channel].publish(
@@ -236,7 +237,8 @@ class Publisher:
             self._metrics.refusals.inc()
 
     def _give_up(self, ticket: Ticket, reason: DropReason, detail: str) -> None:
-        """The broker would never take this message, or it is damaged: tell the part as dropped instead."""
+        """The broker would never take this message, or it is damaged: send a drop instead."""
+        self._not_sent(ticket)
         row = self._outbox.row(ticket.inspection_id)
         if row is None or (row.kind == "drop" and reason == "too_large"):
             return

@@ -1,7 +1,8 @@
-"""What to send next: a pure bookkeeping of open inspections, told the time by its caller.
+"""Decides what is sent next. It has no clock: its caller gives the time.
 
-A ticket is `ready` when it has to be sent, `in_flight` until the broker answers, `awaiting` its verdict until it is due
-again. Live tickets go before backlog; a ticket too old to be live moves to the backlog the next time it is ready.
+A ticket is `ready` when it has to be sent, `in_flight` from the moment it is taken until the broker answers, and
+`awaiting` its verdict until it is due again. Live tickets go before backlog; a ticket that is too old to be live moves
+to the backlog the next time it is ready.
 """
 
 import heapq
@@ -9,66 +10,18 @@ import math
 import random
 from collections import deque
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Literal
 
-Channel = Literal["frame", "backlog"]
-CHANNELS: tuple[Channel, ...] = ("frame", "backlog")
-_State = Literal["ready", "in_flight", "awaiting"]
+from edge_node.delivery.ticket import CHANNELS, Channel, SchedulePolicy, Ticket
+from patchline.runtime.backoff import Backoff
+
 _Heap = list[tuple[float, int, str]]
 """(due, sequence, inspection_id)."""
 
 _LONGEST_RESEND_SECONDS = 60.0
-_FIRST_PAUSE_SECONDS = 0.25
-_LONGEST_PAUSE_SECONDS = 30.0
+_PAUSE = Backoff(first_seconds=0.25, longest_seconds=30.0)
 _LONGEST_FIRST_RESEND_SECONDS = 10.0
 _P99_MULTIPLE = 4.0
 _ANSWERS = 512
-
-
-@dataclass(slots=True)
-class Ticket:
-    """An open inspection as the publisher sees it.
-
-    Attributes:
-        captured: When its part was captured on this boot's monotonic clock; minus infinity for earlier boots.
-        due: When it may be sent.
-        sends: How often it was sent in this boot.
-        sent_at: When it was sent last.
-        keep_seconds: What it took to keep it; carried along for the journal.
-        uplink_seconds: From its last sending to the broker's acknowledgement, once that came; for the journal too.
-        disturbed: Its answer's time says nothing: a link or a service came back meanwhile.
-    """
-
-    inspection_id: str
-    sequence: int
-    captured: float
-    due: float
-    channel: Channel
-    state: _State = "ready"
-    sends: int = 0
-    sent_at: float = 0.0
-    keep_seconds: float = 0.0
-    uplink_seconds: float | None = None
-    disturbed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SchedulePolicy:
-    """How a schedule decides.
-
-    Attributes:
-        live_seconds: How old a part may be and still go by the live channel.
-        first_resend_seconds: The shortest wait for a verdict before the first resend; four times the 99th percentile
-            of the live answers seen, if that is longer, up to ten seconds.
-        backlog_window: How many backlog messages may be sent and not yet answered.
-        backlog_bytes_per_second: How fast the backlog may go; None leaves it to the link.
-    """
-
-    live_seconds: float = 2.0
-    first_resend_seconds: float = 2.0
-    backlog_window: int = 4
-    backlog_bytes_per_second: float | None = None
 
 
 class _Lane:
@@ -77,7 +30,7 @@ class _Lane:
     def __init__(self) -> None:
         self.ready: _Heap = []
         self.tickets = 0
-        self.unanswered: set[str] = set()
+        self.in_window: set[str] = set()
         self.refusals = 0
         self.paused_until = -math.inf
         self.throttled_until = -math.inf
@@ -110,25 +63,33 @@ class RetrySchedule:
 
     def add(self, inspection_id: str, sequence: int, captured: float, now: float, *, keep_seconds: float = 0.0) -> None:
         """An inspection is to be sent."""
+        self._remove(inspection_id)
         channel: Channel = "frame" if now - captured <= self._policy.live_seconds else "backlog"
         ticket = Ticket(inspection_id, sequence, captured, now, channel, keep_seconds=keep_seconds)
         self._tickets[inspection_id] = ticket
         self._lanes[channel].tickets += 1
         self._make_ready(ticket, now)
 
-    def next(self, now: float, channels: Collection[Channel]) -> Ticket | None:
-        """The ticket to send now over one of the connected channels, live ones first."""
+    def take(self, now: float, channels: Collection[Channel]) -> Ticket | None:
+        """Choose the ticket to send over one of the connected channels, and count it as in flight from now on.
+
+        A backlog ticket has a place in the window from here until it is answered, or ready again. The caller reports
+        what became of it by `sent` or `not_sent`; its verdict may come before.
+        """
         self._advance(now)
         for channel in CHANNELS:
-            lane = self._lanes[channel]
-            if channel in channels and lane.open_at <= now and not self._is_full(channel):
-                ticket = self._head(channel)
-                if ticket is not None and ticket.due <= now:
-                    return ticket
+            if channel not in channels or self._lanes[channel].open_at > now or self._is_full(channel):
+                continue
+            ticket = self._head(channel)
+            if ticket is not None and ticket.due <= now:
+                ticket.state, ticket.sent_at, ticket.uplink_seconds = "in_flight", now, None
+                ticket.sends += 1
+                self._lanes[channel].in_window.add(ticket.inspection_id)
+                return ticket
         return None
 
     def wait(self, now: float, channels: Collection[Channel]) -> float | None:
-        """Seconds until `next` may have something, as far as time alone can tell; None when only an event can."""
+        """Seconds until `take` may have something, as far as time alone can tell; None when only an event can."""
         moments = [self._awaiting[0][0]] if self._awaiting else []
         for channel in channels:
             ticket = self._head(channel)
@@ -137,20 +98,17 @@ class RetrySchedule:
         return max(0.0, min(moments) - now) if moments else None
 
     def sent(self, ticket: Ticket, size_bytes: int, now: float) -> None:
-        """The link took the ticket's message."""
-        ticket.state, ticket.sent_at, ticket.uplink_seconds = "in_flight", now, None
-        ticket.sends += 1
-        lane = self._lanes[ticket.channel]
-        lane.unanswered.add(ticket.inspection_id)
+        """The ticket's message goes to the link now."""
+        ticket.sent_at = now
         if ticket.channel == "backlog" and self._policy.backlog_bytes_per_second:
-            lane.throttled_until = now + size_bytes / self._policy.backlog_bytes_per_second
+            self._lanes["backlog"].throttled_until = now + size_bytes / self._policy.backlog_bytes_per_second
 
     def not_sent(self, ticket: Ticket, now: float) -> None:
-        """The link did not take it after all: its window is full, or it is down."""
-        if ticket.state == "in_flight":
+        """The ticket's message did not go out: the link is full or down, or the outbox cannot be read."""
+        if self._tickets.get(ticket.inspection_id) is ticket and ticket.state == "in_flight":
             ticket.sends -= 1
             self._make_ready(ticket, ticket.due)
-            self.pause(ticket.channel, now)
+        self.pause(ticket.channel, now)
 
     def ticket(self, inspection_id: str) -> Ticket | None:
         """The ticket of an open inspection."""
@@ -179,9 +137,8 @@ class RetrySchedule:
         lane = self._lanes[channel]
         if lane.paused_until > now:
             return
-        bound = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(lane.refusals, 16))
+        lane.paused_until = now + _PAUSE.seconds(lane.refusals, self._rng)
         lane.refusals += 1
-        lane.paused_until = now + self._rng.uniform(bound / 2, bound)
 
     def resume(self, channel: Channel) -> None:
         """A channel can be used again."""
@@ -205,13 +162,17 @@ class RetrySchedule:
 
     def answered(self, inspection_id: str, now: float) -> Ticket | None:
         """The verdict came: forget the ticket."""
+        ticket = self._remove(inspection_id)
+        if ticket is not None and ticket.sends == 1 and ticket.channel == "frame" and not ticket.disturbed:
+            self._answers.append(now - ticket.sent_at)
+        return ticket
+
+    def _remove(self, inspection_id: str) -> Ticket | None:
         ticket = self._tickets.pop(inspection_id, None)
         if ticket is not None:
             lane = self._lanes[ticket.channel]
             lane.tickets -= 1
-            lane.unanswered.discard(inspection_id)
-            if ticket.sends == 1 and ticket.channel == "frame" and not ticket.disturbed:
-                self._answers.append(now - ticket.sent_at)
+            lane.in_window.discard(inspection_id)
         return ticket
 
     def _resend_seconds(self, sends: int) -> float:
@@ -225,7 +186,7 @@ class RetrySchedule:
         return first + (self._rng.uniform(0.0, bound) if sends > 1 else 0.0)
 
     def _is_full(self, channel: Channel) -> bool:
-        return channel == "backlog" and len(self._lanes[channel].unanswered) >= self._policy.backlog_window
+        return channel == "backlog" and len(self._lanes[channel].in_window) >= self._policy.backlog_window
 
     def _advance(self, now: float) -> None:
         """Make due tickets ready, behind those that were never sent, and move live ones that grew old."""
@@ -245,7 +206,7 @@ class RetrySchedule:
     def _make_ready(self, ticket: Ticket, due: float) -> None:
         ticket.state, ticket.due = "ready", due
         lane = self._lanes[ticket.channel]
-        lane.unanswered.discard(ticket.inspection_id)
+        lane.in_window.discard(ticket.inspection_id)
         heapq.heappush(lane.ready, (due, ticket.sequence, ticket.inspection_id))
 
     def _head(self, channel: Channel) -> Ticket | None:

@@ -1,25 +1,34 @@
-"""The SQLite file of the outbox: its tables, its owner, and its errors in our words."""
+"""The SQLite file of the outbox: its tables, its owner, and SQLite's errors translated."""
 
 import fcntl
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from patchline.wire.errors import MisconfiguredError, UnavailableError
 
 _log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+_SETTINGS = (
+    "page_size=2048",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "wal_autocheckpoint=0",
+    "secure_delete=OFF",
+    "temp_store=MEMORY",
+)
+"""Small pages: a step changes few bytes on each of several pages. Checkpoints: see `edge_node.outbox.store`."""
 _APPLICATION_ID = 0x70617463
-_CHECKPOINT_PAGES = 256
+_MOST_SET_ASIDE = 3
+_BUSY_SECONDS = 0.2
 
 _TABLES = """
-CREATE TABLE identity (
-    station TEXT NOT NULL
-) STRICT;
+CREATE TABLE identity (station TEXT NOT NULL) STRICT;
 CREATE TABLE inspections (
     sequence INTEGER PRIMARY KEY AUTOINCREMENT,
     inspection_id TEXT NOT NULL UNIQUE,
@@ -29,29 +38,21 @@ CREATE TABLE inspections (
     captured_at REAL NOT NULL,
     captured_monotonic REAL NOT NULL,
     kind TEXT NOT NULL DEFAULT 'reserved',
-    message BLOB,
     message_bytes INTEGER NOT NULL DEFAULT 0,
-    segment INTEGER,
-    place INTEGER NOT NULL DEFAULT 0,
-    length INTEGER NOT NULL DEFAULT 0,
     sha256 TEXT,
     payload_bytes INTEGER NOT NULL DEFAULT 0,
     stages TEXT NOT NULL DEFAULT '{}',
     gate_action TEXT NOT NULL DEFAULT '',
     gate_grounds TEXT NOT NULL DEFAULT ''
 ) STRICT;
-CREATE INDEX inspections_by_sha256 ON inspections (sha256);
-CREATE INDEX inspections_by_segment ON inspections (segment) WHERE segment IS NOT NULL;
+CREATE INDEX inspections_by_sha256 ON inspections (sha256) WHERE sha256 IS NOT NULL;
 CREATE INDEX inspections_with_frames ON inspections (sequence) WHERE kind = 'frame';
-CREATE TABLE indexed (
-    segment INTEGER NOT NULL,
-    place INTEGER NOT NULL
-) STRICT;
-INSERT INTO indexed VALUES (0, 0);
+CREATE TABLE messages (sequence INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+CREATE TABLE undecided (inspection_id TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE journal (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    sequence INTEGER NOT NULL UNIQUE,
-    inspection_id TEXT NOT NULL UNIQUE,
+    number INTEGER PRIMARY KEY,
+    sequence INTEGER NOT NULL,
+    inspection_id TEXT NOT NULL,
     part_id TEXT NOT NULL,
     boot_id TEXT NOT NULL,
     captured_at REAL NOT NULL,
@@ -66,42 +67,36 @@ CREATE TABLE journal (
     gate_grounds TEXT NOT NULL
 ) STRICT;
 """
+"""`messages`: a body is inserted once and deleted once. `undecided`: closed inspections whose gate is not claimed."""
 
-_FROM_VERSION_1 = """
-ALTER TABLE inspections ADD COLUMN message_bytes INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE inspections ADD COLUMN segment INTEGER;
-ALTER TABLE inspections ADD COLUMN place INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE inspections ADD COLUMN length INTEGER NOT NULL DEFAULT 0;
-UPDATE inspections SET message_bytes = coalesce(length(message), 0);
-CREATE INDEX inspections_by_segment ON inspections (segment) WHERE segment IS NOT NULL;
-CREATE INDEX inspections_with_frames ON inspections (sequence) WHERE kind = 'frame';
-CREATE TABLE indexed (
-    segment INTEGER NOT NULL,
-    place INTEGER NOT NULL
-) STRICT;
-INSERT INTO indexed VALUES (0, 0);
-"""
-"""Version 1 kept every message in its row; those it kept stay there until they are closed."""
+_MAY_PASS = frozenset(
+    {"SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_NOMEM", "SQLITE_IOERR", "SQLITE_READONLY"}
+)
 
-_FULL = frozenset({"SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_NOMEM"})
+
+class DiskError(UnavailableError):
+    """The disk of the outbox is full or failing."""
+
+
+class DamagedError(MisconfiguredError):
+    """The file is no intact database."""
 
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Run a block, telling a full or failing disk (`UnavailableError`) from a wrong file (`MisconfiguredError`)."""
+    """Translate SQLite's errors: `DiskError` may pass, `DamagedError` does not, nor does a `MisconfiguredError`."""
     try:
         yield
-    except sqlite3.ProgrammingError:
+    except (sqlite3.ProgrammingError, sqlite3.IntegrityError):
         raise
+    except OSError as error:
+        raise DiskError(f"the outbox {path} cannot be written now: {error.strerror}") from error
     except sqlite3.OperationalError as error:
-        name = error.sqlite_errorname
-        if name in _FULL or name.startswith("SQLITE_IOERR"):
-            raise UnavailableError(f"the outbox {path} cannot be written now: {error}") from error
+        if "_".join(error.sqlite_errorname.split("_")[:2]) in _MAY_PASS:
+            raise DiskError(f"the outbox {path} cannot be written now: {error}") from error
         raise MisconfiguredError(f"the outbox cannot be used: {error}", where=str(path)) from error
     except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.IntegrityError):
-            raise
-        raise MisconfiguredError(
+        raise DamagedError(
             f"the outbox is damaged or no outbox: {error}",
             where=str(path),
             remedy="move the file away; what it held is lost to the line",
@@ -112,7 +107,8 @@ def lock(path: Path) -> int:
     """Take ownership of an outbox until the returned descriptor is closed or the process dies.
 
     Raises:
-        MisconfiguredError: Another process owns it, or the folder cannot be written.
+        MisconfiguredError: The folder cannot be written.
+        UnavailableError: Another process owns the outbox.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,18 +121,18 @@ def lock(path: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
-        raise MisconfiguredError(
-            "another edge node uses this outbox", where=str(path), remedy="stop it, or give each station a file"
+        raise UnavailableError(
+            f"another edge node uses this outbox ({path}); stop it, or give each station a file"
         ) from error
     return descriptor
 
 
 def look_at(path: Path, station: str) -> None:
-    """Make sure a station could open an outbox, and write nothing; its edge node may be running.
+    """Make sure that a station could open an outbox, without writing; its edge node may be running.
 
     Raises:
-        MisconfiguredError: The file is another station's, of a newer patchline, damaged or no database; or there is
-            none, and none can be made there.
+        MisconfiguredError: The file is another station's, of another patchline, or no outbox; or there is none, and
+            none can be made there.
     """
     if not path.exists():
         place = next((folder for folder in path.absolute().parents if folder.exists()), path)
@@ -146,102 +142,110 @@ def look_at(path: Path, station: str) -> None:
             )
         return
     address = f"{path.resolve().as_uri()}?mode=ro"
-    with translated(path), closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
-        if _version_of(connection, path) > 0:
-            owner = connection.execute("SELECT station FROM identity").fetchone()
-            _keep_to_owner(owner, path, station)
-        else:
-            _keep_to_empty(connection, path)
+    try:
+        with translated(path), closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
+            _look_inside(connection, path, station)
+    except DamagedError as error:
+        if not is_ours(path):
+            raise
+        _log.warning("%s; it will be set aside at the start", error)
 
 
-def open_database(path: Path, station: str, *, make_room: Callable[[], object]) -> sqlite3.Connection:
-    """Open or create the file for one station; every commit is on the disk when it returns.
+def connect(path: Path, station: str, *, last: int = 0) -> sqlite3.Connection:
+    """Open or make the file for one station; each commit is on the disk when it returns.
 
     Args:
         path: The file.
-        station: Whose it is.
-        make_room: Frees what is kept aside on its disk, which may have been full already when the last boot ended.
+        station: Its owner.
+        last: A new file gives out numbers above this one.
 
     Raises:
-        MisconfiguredError: The file is another station's, of a newer patchline, damaged, or no database.
+        MisconfiguredError: The file is another station's, of another patchline, or no outbox.
         UnavailableError: The disk is full or failing.
     """
-    try:
-        return _open(path, station)
-    except UnavailableError:
-        make_room()
-        return _open(path, station)
-
-
-def _open(path: Path, station: str) -> sqlite3.Connection:
     with translated(path):
-        connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
-        connection.execute("PRAGMA secure_delete=OFF")
-        version = _version_of(connection, path)
-        if version == 0:
-            _make(connection, path)
-        elif version == 1:
-            _step(connection, _FROM_VERSION_1)
-            _log.info("outbox %s taken over from an older patchline", path)
-        _claim(connection, path, station)
+        connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+        try:
+            for setting in _SETTINGS:
+                connection.execute(f"PRAGMA {setting}")
+            if not _look_inside(connection, path, station):
+                _make(connection, station, last)
+                _log.info("outbox %s made for station %s", path, station)
+        except BaseException:
+            connection.close()
+            raise
     return connection
 
 
-def _version_of(connection: sqlite3.Connection, path: Path) -> int:
+def is_ours(path: Path) -> bool:
+    """Whether a damaged file is an outbox: it says so itself, or the reserved space lies beside it."""
+    if path.with_name(path.name + ".reserved").exists():
+        return True
+    with suppress(OSError), path.open("rb") as file:
+        head = file.read(100)
+        return head[:16] == b"SQLite format 3\0" and head[68:72] == _APPLICATION_ID.to_bytes(4, "big")
+    return False
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file and what belongs to it, and remove the oldest ones set aside before beyond three."""
+    aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+    with translated(path):
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+        kept = sorted(found for found in path.parent.glob(f"{path.name}.damaged-*Z"))
+        for old in kept[:-_MOST_SET_ASIDE]:
+            for part in path.parent.glob(f"{old.name}*"):
+                part.unlink(missing_ok=True)
+    return aside
+
+
+def last_number_in(path: Path) -> int:
+    """The highest number a damaged file gave out, as far as it can be read."""
+    address = f"{path.resolve().as_uri()}?mode=ro"
+    with suppress(sqlite3.Error), closing(sqlite3.connect(address, uri=True)) as connection:
+        return int(connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()[0])
+    return 0
+
+
+def _look_inside(connection: sqlite3.Connection, path: Path, station: str) -> bool:
+    """Whether the file is this station's outbox; False when it is empty, an error when it is anything else."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version not in {0, 1, SCHEMA_VERSION}:
+    if version not in {0, SCHEMA_VERSION}:
         raise MisconfiguredError(
             f"the outbox has version {version}, this patchline knows {SCHEMA_VERSION}",
             where=str(path),
-            remedy="use the patchline that wrote it until it is empty",
+            remedy="run the patchline that wrote it until it is empty, then move the file away",
         )
-    return version
-
-
-def _keep_to_empty(connection: sqlite3.Connection, path: Path) -> None:
-    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    if version == 0:
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise MisconfiguredError(
+                "the file is the database of something else", where=str(path), remedy="name another outbox.path"
+            )
+        return False
+    (owner,) = connection.execute("SELECT station FROM identity").fetchone() or ("nobody",)
+    if owner != station:
         raise MisconfiguredError(
-            "the file is the database of something else", where=str(path), remedy="name another outbox.path"
-        )
-
-
-def _make(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables in one step: a file has all of them and its version, or nothing."""
-    _keep_to_empty(connection, path)
-    _step(connection, f"PRAGMA application_id={_APPLICATION_ID}; {_TABLES}")
-
-
-def _step(connection: sqlite3.Connection, script: str) -> None:
-    try:
-        connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;")
-    except sqlite3.Error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def open_reader(path: Path) -> sqlite3.Connection:
-    """A second connection that sees what is committed, while the first one commits."""
-    with translated(path):
-        return sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-
-
-def _claim(connection: sqlite3.Connection, path: Path, station: str) -> None:
-    owner = connection.execute("SELECT station FROM identity").fetchone()
-    if owner is None:
-        connection.execute("INSERT INTO identity (station) VALUES (?)", (station,))
-        _log.info("outbox %s made for station %s", path, station)
-    _keep_to_owner(owner, path, station)
-
-
-def _keep_to_owner(owner: tuple[str] | None, path: Path, station: str) -> None:
-    if owner is not None and owner[0] != station:
-        raise MisconfiguredError(
-            f"the outbox belongs to station {owner[0]}, not {station}",
+            f"the outbox belongs to station {owner}, not {station}",
             where=str(path),
             remedy="give each station a file of its own",
         )
+    return True
+
+
+def _make(connection: sqlite3.Connection, station: str, last: int) -> None:
+    """Make the tables in one step: a file has all of them, its owner and its version, or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in _TABLES.split(";"):
+            connection.execute(statement)
+        connection.execute("INSERT INTO identity VALUES (?)", (station,))
+        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('inspections', ?)", (last,))
+        connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

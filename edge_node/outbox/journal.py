@@ -74,12 +74,13 @@ def line_of(row: Row, closing: Closing) -> JournalLine:
     )
 
 
-def write_line(connection: sqlite3.Connection, line: JournalLine, keep: int) -> None:
-    """Add a line inside the caller's transaction, forgetting those written longest ago beyond `keep`."""
+def write_line(connection: sqlite3.Connection, line: JournalLine, keep: int) -> int:
+    """Add a line inside the caller's transaction and forget the oldest ones beyond `keep`; return its number."""
     values = [json.dumps(line.stages) if name == "stages" else getattr(line, name) for name in _FIELDS]
     number = connection.execute(_INSERT, values).lastrowid
     assert number is not None
     connection.execute("DELETE FROM journal WHERE number <= ?", (number - keep,))
+    return number
 
 
 class EdgeBooks(msgspec.Struct, frozen=True):

@@ -1,55 +1,46 @@
-"""What the station still owes the service: durable rows that only a verdict or a receipt closes.
+"""Durable store-and-forward queue of a station. A row is deleted only when its verdict or drop receipt arrives.
 
-A row is born when its sequence number is reserved, before the exposure, and carries from `append` on the whole encoded
-message, so that every resend is byte for byte the same. Every call is on the disk before it returns: a frame with one
-flush of a segment, everything else with one of the database, shared by all threads that ask at the same time.
+A row is added when its number is reserved, before the exposure. From `append` on it has the whole encoded message, so
+that every resend is byte for byte the same. Each call is one transaction and is on the disk before it returns.
 """
 
 import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import sqlite3
 from functools import partial
 from pathlib import Path
-from sqlite3 import Connection
 
-import msgspec
-
-from edge_node.outbox import row_table
-from edge_node.outbox.ballast import Ballast
-from edge_node.outbox.database import lock, open_database, open_reader, translated
-from edge_node.outbox.frame_log import FrameLog
+from edge_node.outbox import steps
+from edge_node.outbox.database import lock
 from edge_node.outbox.journal import JournalLine
-from edge_node.outbox.rows import Closing, Kind, OutboxFullError, OutboxState, Row, Trigger
-from edge_node.outbox.segments import Position
-from edge_node.outbox.transactions import Transactions
-from patchline.wire.errors import UnavailableError, UnreadableError
+from edge_node.outbox.rows import Closing, Kind, OutboxState, Row, Trigger
+from edge_node.outbox.steps import Totals
+from edge_node.outbox.store import Store
+from patchline.wire.errors import UnreadableError
 from patchline.wire.messages import Seconds, sha256_of
 
-_DROP_BYTES = 1024
-"""What a reserved number may still need: a drop record with a short detail."""
-_MIN_RESERVE_BYTES = 1024 * 1024
-_RESERVE_SHARE = 20
-_BALLAST_BYTES = 4 * 1024 * 1024
-"""Room for a write-ahead log between two checkpoints, and for the pages it writes back."""
-_MOST_DEFERRED = 64
+_MIN_MARGIN_BYTES = 1024 * 1024
+_MARGIN_SHARE = 20
+_MOST_UNDECIDED = 10_000
 
 
 class Outbox:
-    """The rows of one station, in one SQLite file and the segments beside it. Safe to use from every thread.
+    """The rows of one station, in one SQLite file. Safe to use from every thread.
+
+    A file that turns out to be damaged is set aside by name, and a new one is used: what it held is lost to the line,
+    numbers go on. A file that somebody deletes or replaces takes nothing more until the edge node is restarted.
 
     Args:
         path: The file; made where missing. Only one process may open it.
-        station: Whose it is; another station's file is refused.
+        station: Its owner; another station's file is refused.
         boot_id: Names this run of the edge node in every row it adds.
         clock_id: Names the clock of `Trigger.captured_monotonic`.
         budget_bytes: Frames are refused beyond this many bytes of messages. Drop records may use a twentieth more (at
-            least 1 MiB), so that a part that could not be kept can still be told.
+            least 1 MiB), so that a part that could not be kept can still be recorded.
         journal_lines: How many closed inspections to remember.
 
     Raises:
-        MisconfiguredError: The file is another station's, in use, damaged, or no outbox.
-        UnavailableError: The disk is full or failing.
+        MisconfiguredError: The file is another station's, of another patchline, or no outbox.
+        UnavailableError: The disk is full or failing, or another process has the file.
     """
 
     def __init__(
@@ -63,42 +54,22 @@ class Outbox:
         journal_lines: int = 100_000,
     ) -> None:
         self._path, self._boot_id, self._clock_id = path, boot_id, clock_id
-        self._budget_bytes = budget_bytes
-        self._reserve_bytes = max(_MIN_RESERVE_BYTES, budget_bytes // _RESERVE_SHARE)
-        self._journal_lines = journal_lines
-        self._guard, self._reading_guard = threading.Lock(), threading.Lock()
-        self._fresh: dict[str, tuple[Row, Position]] = {}
+        self._budget_bytes, self._journal_lines = budget_bytes, journal_lines
+        self._allowed_bytes = budget_bytes + max(_MIN_MARGIN_BYTES, budget_bytes // _MARGIN_SHARE)
+        self._undecided: dict[str, int] = {}
         self._lock = lock(path)
-        self._ballast = Ballast(path.with_name(path.name + ".ballast"), _BALLAST_BYTES)
         try:
-            self._connection = open_database(path, station, make_room=self._ballast.release)
-            with translated(path):
-                self._log = FrameLog(path, self._connection)
-            self._reader = open_reader(path)
-        except BaseException as error:
+            self._store = Store(path, station)
+        except BaseException:
             os.close(self._lock)
-            if isinstance(error, OSError):
-                raise UnavailableError(f"the segments of {path} cannot be read: {error.strerror}") from error
             raise
-        self._transactions = Transactions(self._connection, path, self._ballast)
-        totals = row_table.totals(self._connection)
-        self._rows, self._bytes, self._reserved = totals.rows, totals.bytes, totals.reserved
-        for row, position in self._log.found:
-            self._account(size=row.message_bytes, reserved=-1)
-            self._note_later(row, position)
 
     def close(self) -> None:
         """Give the file back; repeating it does nothing."""
-        if self._lock < 0:
-            return
-        with suppress(UnavailableError):
-            self._transactions.commit(_nothing, essential=True)
-        self._log.close()
-        with self._reading_guard:
-            self._reader.close()
-        self._connection.close()
-        os.close(self._lock)
-        self._lock = -1
+        if self._lock >= 0:
+            self._store.close()
+            os.close(self._lock)
+            self._lock = -1
 
     def reserve(self, trigger: Trigger) -> Row:
         """Give a part the next sequence number, for ever; a part without an id is called after its number.
@@ -106,63 +77,54 @@ class Outbox:
         Raises:
             UnavailableError: Not even a drop record would fit any more, or the disk is full.
         """
-        with self._guard:
-            if self._bytes + (self._reserved + 1) * _DROP_BYTES > self._budget_bytes + self._reserve_bytes:
-                raise UnavailableError(f"the outbox is full: {self._rows} rows wait, {self._bytes} bytes")
-            self._rows += 1
-            self._reserved += 1
-        try:
-            add = partial(row_table.add, trigger=trigger, boot_id=self._boot_id, clock_id=self._clock_id)
-            return self._transactions.commit(add)
-        except BaseException:
-            self._account(rows=-1, reserved=-1)
-            raise
+        row = self._store.write(
+            partial(
+                steps.reserve,
+                trigger=trigger,
+                boot_id=self._boot_id,
+                clock_id=self._clock_id,
+                allowed=self._allowed_bytes,
+            )
+        )
+        self._undecided[row.inspection_id] = row.sequence
+        if len(self._undecided) > _MOST_UNDECIDED:
+            self._undecided.pop(next(iter(self._undecided)), None)
+        return row
 
     def append(self, row: Row, message: bytes, kind: Kind, *, payload_bytes: int = 0, stages: Seconds) -> None:
-        """Keep the frame of a reserved number, or the drop record that replaces whatever was kept.
+        """Keep the frame of a reserved number, or the drop record that replaces what was kept.
 
         Raises:
             OutboxFullError: A frame is over the budget; the number stays reserved.
             UnavailableError: The disk is full, or a drop is over what drops may use.
         """
         if kind == "drop":
-            self._append_drop(row, message)
+            drop = partial(steps.keep_drop, row=row, message=message, allowed=self._allowed_bytes)
+            self._store.write(drop, size=len(message), essential=True)
             return
-        if not self._ballast.held:
-            raise UnavailableError(f"the disk of the outbox {self._path} is full")
-        kept = msgspec.structs.replace(
-            row,
-            kind="frame",
-            message_bytes=len(message),
+        keep = partial(
+            steps.keep_frame,
+            row=row,
+            message=message,
             sha256=sha256_of(message),
             payload_bytes=payload_bytes,
             stages=stages,
+            budget=self._budget_bytes,
         )
-        with self._guard:
-            if self._bytes + len(message) > self._budget_bytes:
-                raise OutboxFullError(f"the outbox is full: {self._bytes} of {self._budget_bytes} bytes are used")
-            self._bytes += len(message)
-            self._reserved -= 1
-        try:
-            self._log.append(kept, message, self._note_later)
-        except BaseException:
-            self._account(size=-len(message), reserved=1)
-            raise
-        if self._transactions.deferred > _MOST_DEFERRED:
-            with suppress(UnavailableError):
-                self._transactions.commit(_nothing)
+        self._store.write(keep, size=len(message))
 
     def replace_frames(self, drops: list[tuple[Row, bytes]]) -> list[Row]:
-        """Let frames give way to their drop records, all in one commit; those that were still frames.
+        """Put drop records in the place of frames, all in one transaction; return those that were still frames.
 
         Raises:
             UnavailableError: The disk is full or failing; nothing was replaced.
         """
-        replaced = self._transactions.commit(partial(row_table.replace_frames, drops=drops), essential=True)
-        for row, message, position in replaced:
-            self._account(size=len(message) - row.message_bytes)
-            self._release(position)
-        return [row for row, _, _ in replaced]
+
+        def replace(connection: sqlite3.Connection, totals: Totals) -> list[Row]:
+            allowed = self._allowed_bytes
+            return [row for row, drop in drops if steps.replace_frame(connection, totals, row, drop, allowed)]
+
+        return self._store.write(replace, size=sum(len(drop) for _, drop in drops), essential=True)
 
     def message(self, sequence: int) -> bytes | None:
         """The message of a row; None when the row is closed or only reserved.
@@ -170,129 +132,76 @@ class Outbox:
         Raises:
             UnreadableError: It was damaged on this disk.
         """
-        message, position = self._whereabouts(sequence)
-        while position is not None:
-            try:
-                return self._log.read(position, sequence)
-            except UnreadableError:
-                before = position
-                message, position = self._whereabouts(sequence)
-                if position == before:
-                    raise
+        found = self._store.read(partial(steps.message_of, sequence=sequence))
+        if found is None:
+            return None
+        message, sha256 = found
+        if sha256_of(message) != sha256:
+            raise UnreadableError(f"the message of number {sequence} is damaged on this disk", code="outbox")
         return message
 
     def pending(self) -> list[Row]:
         """All rows, oldest first, those only reserved included."""
-        return self._transactions.commit(row_table.every, essential=True)
+        return self._store.read(steps.every)
 
     def frames(self, *, after: int = 0, limit: int = 100) -> list[Row]:
-        """The oldest rows that hold a frame, their numbers above `after`; the very newest ones may be missing."""
-        with self._reading() as connection:
-            return row_table.frames(connection, after, limit)
+        """The oldest rows that hold a frame, their numbers above `after`."""
+        return self._store.read(partial(steps.frames, after=after, limit=limit))
 
     def row(self, inspection_id: str) -> Row | None:
         """The row of an inspection, unless it is closed or was never ours."""
-        return self._find("inspection_id", inspection_id)
+        return self._store.read(partial(steps.one, column="inspection_id", value=inspection_id))
 
     def row_of_message(self, sha256: str) -> Row | None:
         """The row whose message has this digest."""
-        return self._find("sha256", sha256)
+        return self._store.read(partial(steps.one, column="sha256", value=sha256))
 
     def claim_gate(self, inspection_id: str, action: str, grounds: str) -> bool:
-        """Write down what the gate is about to do; False when it was already told.
+        """Record what the gate is about to do; False when it is recorded already, or the part is unknown.
 
-        A part whose row is closed without moving the gate, a drop or a historical verdict, still has its deadline.
+        How many closed inspections are remembered makes no difference: an inspection that was closed without a claim,
+        as a drop is, can be claimed once. So can one whose file was damaged and set aside meanwhile.
+
+        Raises:
+            UnavailableError: Nothing was recorded, and the claim is still open.
         """
-        work = partial(row_table.claim_gate, inspection_id=inspection_id, action=action, grounds=grounds)
-        return self._transactions.commit(work, essential=True)
+        claimed = self._store.write(
+            lambda connection, _: steps.claim_gate(connection, inspection_id, action, grounds),
+            essential=True,
+            urgent=True,
+        )
+        was_lost = 0 < self._undecided.pop(inspection_id, 0) <= self._store.totals.lost_to
+        return claimed or was_lost
 
     def miss_gates(self) -> int:
-        """Write down that parts which an earlier boot closed went by, where it did not live to move their gate."""
-        return self._transactions.commit(row_table.miss_gates, essential=True)
+        """Record that no gate was moved for parts which an earlier boot closed without a claim; return how many."""
+        return self._store.write(lambda connection, _: steps.miss_gates(connection), essential=True)
 
     def confirm(self, inspection_id: str, closing: Closing) -> JournalLine | None:
-        """Close a row: its line goes to the journal and its message away, in one commit.
+        """Close a row: its line goes to the journal and its message is deleted, in one transaction.
 
         Returns:
             The journal's line, whose gate action is the one claimed first; None when the row is already closed.
         """
-        work = partial(row_table.close, inspection_id=inspection_id, closing=closing, journal_lines=self._journal_lines)
-        closed = self._transactions.commit(work, essential=True)
-        if closed is None:
-            return None
-        row, line, position = closed
-        self._account(rows=-1, size=-row.message_bytes, reserved=-int(row.kind == "reserved"))
-        self._release(position)
-        if not self._ballast.held:
-            with suppress(UnavailableError):
-                self._transactions.shrink()
-        elif position is not None:
-            self._log.tidy(self._bytes, self._transactions)
+        close = partial(steps.close, inspection_id=inspection_id, closing=closing, journal_lines=self._journal_lines)
+        line = self._store.write(close, essential=True, urgent=bool(closing.gate_grounds))
+        if line is not None and line.gate_grounds:
+            self._undecided.pop(inspection_id, None)
         return line
 
     @property
     def state(self) -> OutboxState:
         """How full it is."""
-        with self._reading() as connection:
-            return OutboxState(self._rows, self._bytes, self._budget_bytes, row_table.oldest_captured_at(connection))
+        oldest = self._store.read(steps.oldest_captured_at)
+        totals = self._store.totals
+        return OutboxState(totals.rows, totals.bytes, self._budget_bytes, oldest, self._store.set_aside)
 
     @property
     def fill(self) -> float:
         """Bytes of messages as a share of the budget."""
-        return self._bytes / self._budget_bytes
+        return self._store.totals.bytes / self._budget_bytes
 
-    def _note_later(self, row: Row, position: Position) -> None:
-        """The frame is on the disk: its row can wait for the next transaction."""
-        self._fresh[row.inspection_id] = row, position
-        self._transactions.defer(
-            partial(row_table.put_frame, row=row, position=position), partial(self._fresh.pop, row.inspection_id, None)
-        )
-
-    def _append_drop(self, row: Row, message: bytes) -> None:
-        allowed = self._budget_bytes + self._reserve_bytes
-
-        def keep(connection: Connection) -> tuple[Row, Position | None] | None:
-            replaced = row_table.put_drop(connection, row.sequence, message)
-            if replaced is not None and self._bytes - replaced[0].message_bytes + len(message) > allowed:
-                raise UnavailableError(f"the outbox is full: {self._bytes} of {self._budget_bytes} bytes are used")
-            return replaced
-
-        replaced = self._transactions.commit(keep, essential=True)
-        if replaced is not None:
-            before, position = replaced
-            self._account(size=len(message) - before.message_bytes, reserved=-int(before.kind == "reserved"))
-            self._release(position)
-
-    def _find(self, column: str, value: str) -> Row | None:
-        for row, _ in list(self._fresh.values()):
-            if getattr(row, column) == value:
-                return row
-        with self._reading() as connection:
-            return row_table.one(connection, column, value)
-
-    def _whereabouts(self, sequence: int) -> tuple[bytes | None, Position | None]:
-        """A row's message, or where it is now: it may be closed or copied elsewhere at any time."""
-        for row, position in list(self._fresh.values()):
-            if row.sequence == sequence:
-                return None, position
-        with self._reading() as connection:
-            return row_table.message_of(connection, sequence)
-
-    def _account(self, *, rows: int = 0, size: int = 0, reserved: int = 0) -> None:
-        with self._guard:
-            self._rows += rows
-            self._bytes += size
-            self._reserved += reserved
-
-    def _release(self, position: Position | None) -> None:
-        if position is not None:
-            self._log.release(position, eagerly=not self._ballast.held)
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with self._reading_guard, translated(self._path):
-            yield self._reader
-
-
-def _nothing(_: Connection) -> None:
-    """A commit of what was deferred."""
+    @property
+    def is_in_place(self) -> bool:
+        """Whether nobody has deleted or replaced the file since it was opened."""
+        return self._store.is_in_place()

@@ -1,14 +1,19 @@
-"""What an outbox is given and gives back."""
+"""The values that an outbox takes and returns."""
 
+from pathlib import Path
 from typing import Literal
+from uuid import UUID, uuid4
 
 import msgspec
 
 from patchline.wire.errors import UnavailableError
-from patchline.wire.messages import Seconds
+from patchline.wire.messages import DropMessage, DropReason, Seconds, pack
 
 Kind = Literal["reserved", "frame", "drop"]
-"""What a row holds: nothing yet, a picture, or why there is none."""
+"""What a row holds: nothing yet, a frame, or a drop record."""
+
+_KERNEL_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_MAX_DETAIL = 400
 
 
 class OutboxFullError(UnavailableError):
@@ -16,7 +21,7 @@ class OutboxFullError(UnavailableError):
 
 
 class Trigger(msgspec.Struct, frozen=True, kw_only=True):
-    """Who and when, known at the trigger, before anything is exposed."""
+    """What is known of a part when its trigger arrives."""
 
     inspection_id: str
     part_id: str | None
@@ -25,7 +30,7 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """An inspection that waits, without its message.
+    """An open inspection, without its message.
 
     Attributes:
         message_bytes: Length of the encoded message; 0 while only reserved.
@@ -50,12 +55,18 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutboxState(msgspec.Struct, frozen=True):
-    """How full the outbox is; `oldest_captured_at` is None when it is empty."""
+    """How full the outbox is.
+
+    Attributes:
+        oldest_captured_at: None when it is empty.
+        set_aside: How many damaged files this process has set aside.
+    """
 
     rows: int
     bytes: int
     budget_bytes: int
     oldest_captured_at: float | None
+    set_aside: int = 0
 
 
 class Closing(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,3 +83,37 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
     def moving(self, action: str, grounds: str) -> "Closing":
         """The same, claiming the gate."""
         return msgspec.structs.replace(self, gate_action=action, gate_grounds=grounds)
+
+
+def clock_id() -> str:
+    """Name the boot of this machine: values of `time.monotonic()` can be compared only under the same name.
+
+    Where the kernel does not tell, each process has a clock of its own.
+    """
+    try:
+        return _KERNEL_BOOT.read_text(encoding="ascii").strip()
+    except OSError:
+        return str(uuid4())
+
+
+def traceparent_of(inspection_id: str) -> str:
+    """The W3C trace context of an inspection; its trace id is the inspection's own."""
+    digits = UUID(inspection_id).hex
+    return f"00-{digits}-{digits[16:]}-01"
+
+
+def drop_message(row: Row, station: str, reason: DropReason, detail: str = "") -> bytes:
+    """The encoded drop record of a row; it is short, so that it fits where a frame did not."""
+    return pack(
+        DropMessage(
+            inspection_id=row.inspection_id,
+            station=station,
+            boot_id=row.boot_id,
+            sequence=row.sequence,
+            part_id=row.part_id,
+            captured_at=row.captured_at,
+            traceparent=traceparent_of(row.inspection_id),
+            reason=reason,
+            detail=detail[:_MAX_DETAIL],
+        )
+    )

@@ -3,6 +3,8 @@
 import importlib
 from pathlib import Path
 
+import msgspec
+
 from patchline.artifacts.artifact import BackboneKey
 from patchline.vision.backbones import BACKBONES
 from patchline.vision.backbones.engine import Engine
@@ -11,6 +13,7 @@ from patchline.vision.backbones.onnx_engine import OnnxEngine
 from patchline.vision.backbones.spec import BackboneSpec
 from patchline.vision.backbones.store import StoredBackbone, find, find_by_sha256
 from patchline.wire.errors import MisconfiguredError, missing_extra
+from patchline.wire.messages import sha256_of
 
 UNPACKAGED_DEFAULT = "mobilenet_v2"
 """The backbone used by default in a copy of patchline that ships without weights."""
@@ -22,21 +25,24 @@ def default_backbone() -> str:
     return next((name for name in packaged if _is_here(BACKBONES[name])), UNPACKAGED_DEFAULT)
 
 
-def read_weights(key: BackboneKey) -> bytes | None:
-    """The file of a backbone that an edge node may have to fetch; None for the packaged one, which every node has.
+def edge_backbone(key: BackboneKey) -> tuple[BackboneKey, bytes | None]:
+    """The file of a backbone that an edge node may have to fetch, cut at the key's taps, and the key of that file.
+
+    There is no file for the packaged one, which every node has.
 
     Raises:
         MisconfiguredError: It is gone, or was changed since it was found.
     """
     spec = backbone_of(key.name)
     if spec.packaged and any(file.sha256 == key.sha256 for file in spec.files):
-        return None
+        return key, None
     stored = find_by_sha256(spec, key.sha256)
     if stored is None:
         raise MisconfiguredError(
             f"the file of backbone {key.name} ({key.sha256[:12]}) is gone", where="backbone", remedy="start again"
         )
-    return stored.read()
+    model = stored.read_cut(key.taps)
+    return msgspec.structs.replace(key, sha256=sha256_of(model)), model
 
 
 class EngineCache:
@@ -88,7 +94,7 @@ class EngineCache:
 
     def _made(self, stored: StoredBackbone, taps: tuple[str, ...]) -> Engine:
         if self._device == "cpu":
-            return OnnxEngine(stored.read(), taps, threads=self._threads, where=str(stored.path))
+            return OnnxEngine(stored.read_cut(taps), taps, threads=self._threads, where=str(stored.path))
         try:
             torch_engine = importlib.import_module("patchline.vision.backbones.torch_engine")
         except ModuleNotFoundError as error:

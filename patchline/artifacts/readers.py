@@ -21,12 +21,17 @@ Decoded: TypeAlias = Pixels | FeatureMaps
 """What a payload decodes to: one picture `(H, W, 3)`, or its feature maps `(1, C, h, w)` a tap."""
 
 
+MAX_FEATURE = 1e6
+"""The largest value in a feature map. A backbone's are below 1e4; the squares of much larger ones overflow in a
+detector, and what that does to the other parts of a batch nobody knows."""
+
+
 class Reader(Protocol):
     """Both steps from a codec's payloads to what a detector takes."""
 
     @property
     def batch_key(self) -> Hashable:
-        """Readers with the same kinship may embed each other's parts together."""
+        """Parts of readers with equal keys can share one run of the backbone."""
         ...
 
     def decode(self, payload: bytes) -> Decoded:
@@ -38,7 +43,7 @@ class Reader(Protocol):
         ...
 
     def embed(self, parts: Sequence[Decoded]) -> FeatureMaps:
-        """The feature maps of parts that readers of this kinship have decoded, in their order."""
+        """The feature maps of parts that readers with this batch key have decoded, in their order."""
         ...
 
     def blank(self) -> Decoded:
@@ -62,7 +67,7 @@ class PictureReader:
 
     @property
     def batch_key(self) -> Hashable:
-        """See `Reader.kinship`: parts of one size share a run of the backbone, whichever codec they came by."""
+        """Parts of one size share a run of the backbone, whichever codec they came by."""
         return id(self.engine), self.size
 
     def decode(self, payload: bytes) -> Decoded:
@@ -93,7 +98,7 @@ class FeatureReader:
 
     @property
     def batch_key(self) -> Hashable:
-        """See `Reader.kinship`: parts with maps of the same form lie in one batch."""
+        """Parts with maps of the same form lie in one batch."""
         return tuple(self.codec.shapes.items())
 
     def decode(self, payload: bytes) -> Decoded:
@@ -103,6 +108,8 @@ class FeatureReader:
         expected = {tap: (1, *shape) for tap, shape in self.codec.shapes.items()}
         if list(found.items()) != list(expected.items()):
             raise UnreadableError(f"decodes to {found}, expected {expected}", code="size")
+        if not all(np.abs(values).max() <= MAX_FEATURE for values in maps.values()):
+            raise UnreadableError(f"a feature is over {MAX_FEATURE:g} or not a number", code="features")
         return maps
 
     def embed(self, parts: Sequence[Decoded]) -> FeatureMaps:

@@ -6,8 +6,7 @@ from itertools import pairwise
 
 import msgspec
 
-from analytics_service.audit.number_line import Gap
-from analytics_service.audit.reconciliation import StationBooks
+from analytics_service.audit.reconciliation import Gap, StationBooks
 from edge_node.outbox.journal import EdgeBooks
 
 
@@ -80,11 +79,10 @@ def _account(books: StationBooks, edge: EdgeBooks | None, before: float) -> Acco
         waiting += len(held)
         told.update(edge.closed[number] for number in closed if edge)
         missing += _between(gap, sorted({*held, *closed}))
-    numbers = books.numbers
     return Account(
         station=books.station,
-        first=numbers.first if edge is None else books.forgotten + 1,
-        last=numbers.last if edge is None else max(edge.last, numbers.last or 0),
+        first=books.first if edge is None else books.forgotten + 1,
+        last=books.last if edge is None else max(edge.last, books.last or 0),
         judged=dict(sorted(books.judged.items())),
         dropped=dict(sorted(books.dropped.items())),
         waiting=waiting,
@@ -102,8 +100,8 @@ def _gaps(books: StationBooks, edge: EdgeBooks | None) -> list[Gap]:
     """What is missing between numbers on record; with the edge node's word, also below the first and above the last."""
     gaps = books.gaps
     if edge is None:
-        return gaps
-    lowest, highest = books.numbers.first, books.numbers.last
+        return [*gaps]
+    lowest, highest = books.first, books.last
     below = Gap(books.forgotten + 1, edge.last if lowest is None else lowest - 1, 0.0)
     above = Gap((highest if highest is not None else edge.last) + 1, edge.last, 0.0)
     return [gap for gap in (below, *gaps, above) if gap.first <= gap.last]

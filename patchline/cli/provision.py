@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from broker_config.site import BROKER, SITE_FILE, Certificate, Site, read_issued, read_site
-from broker_config.wishes import Wish
+from broker_config.site import BROKER, SITE_FILE, Certificate, Site, folder_of, read_issued, read_site
+from broker_config.site_options import SiteOptions
 from patchline.cli.errors import PlainErrors
 from patchline.wire.channels import CLIENT_ROLES, ClientRole
 from patchline.wire.errors import MisconfiguredError
@@ -19,6 +19,11 @@ NEAR_DAYS = 30.0
 """Below this a certificate is called due; as long before its end the programs begin to warn."""
 
 _DAY_SECONDS = 86_400.0
+
+_READ_AGAIN = (
+    "then make the broker read its {what} again: systemctl reload mosquitto, or kill -HUP $(pidof mosquitto), "
+    "or docker compose kill -s HUP broker"
+)
 
 _HELP = r"""Make a site: authority, certificates, broker settings, access rules, and a ready folder for every machine.
 
@@ -84,8 +89,8 @@ def make(
         return
     if out is None:
         raise MisconfiguredError("the site's folder is not named", where="--out", remedy="give --out DIR")
-    rooms = _provisioning()
-    wish = Wish(
+    provisioning = _provisioning()
+    options = SiteOptions(
         name=site,
         hosts=tuple(broker_host or ()),
         stations=(*(station or ()), *_listed(stations)),
@@ -97,8 +102,8 @@ def make(
         broker_folder=broker_folder,
         data_folder=data_folder,
     )
-    done = rooms.provision(out, wish, now=_now())
-    _say_done(out, done.site, done.added)
+    done = provisioning.provision(out, options, now=_now())
+    _say_done(out, done.site, done.added, created=done.created)
 
 
 @app.command("list")
@@ -133,6 +138,7 @@ def renew(
     """
     made = _provisioning().renew(out, name, now=_now(), days=days, hosts=tuple(broker_host or ()))
     _say(f"{name} has a new certificate until {made.ends():%Y-%m-%d}; take its folder's tls/ to its machine")
+    _say(_READ_AGAIN.format(what="certificate") if name == BROKER else "then restart its program")
 
 
 @app.command()
@@ -147,7 +153,7 @@ def revoke(name: Name, out: Out) -> None:
 
 
 def _provisioning() -> Any:
-    """The room that needs the extra."""
+    """The module that needs the extra `site`."""
     return importlib.import_module("broker_config.provision")
 
 
@@ -199,8 +205,11 @@ def _state(certificate: Certificate, days: float) -> str:
     return f"[yellow]renew within {NEAR_DAYS:.0f} days[/yellow]" if days < NEAR_DAYS else "valid"
 
 
-def _say_done(out: Path, site: Site, added: tuple[str, ...]) -> None:
+def _say_done(out: Path, site: Site, added: tuple[str, ...], *, created: bool) -> None:
     _say(f"site {site.name}: {len(site.stations)} stations, {len(added)} new certificates in {out}")
+    if not created:
+        _say_steps_of_addition(out, site, added)
+        return
     _say(
         f"  {out}/broker      to the broker's machine, as {site.broker_folder}, given to its user: chown -R mosquitto:"
     )
@@ -208,6 +217,14 @@ def _say_done(out: Path, site: Site, added: tuple[str, ...]) -> None:
     _say(f"  {out}/stations    each folder to its edge node")
     _say(f"  {out}/authority   off this machine: its key makes a stranger one of yours")
     _say(f"  {out}/signing     to where you run commission --signing-key")
+
+
+def _say_steps_of_addition(out: Path, site: Site, added: tuple[str, ...]) -> None:
+    for name in added:
+        _say(f"  {folder_of(out, site, name)}   to its machine")
+    _say(f"  {out}/broker/site.acl   to the broker's machine, as {site.broker_folder}/site.acl")
+    _say(_READ_AGAIN.format(what="access list"))
+    _say("Until then the broker denies what new stations and clients send and keeps from them what others send.")
 
 
 def _say(text: str) -> None:

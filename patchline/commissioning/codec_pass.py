@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from patchline.artifacts.artifact import BackboneKey
 from patchline.artifacts.assets import BACKBONE, CODEC, keep
-from patchline.artifacts.engines import read_weights
+from patchline.artifacts.engines import edge_backbone
 from patchline.commissioning.normal_pictures import embed, send_maps_through, send_through, silently
 from patchline.commissioning.stopwatch import Stopwatch
 from patchline.vision.backbones.engine import Engine
@@ -112,8 +112,8 @@ class EdgeBench:
     def __init__(
         self, key: BackboneKey, engine: Engine, pictures: NDArray[np.uint8], *, out: Path, budget: AssetBudget
     ) -> None:
-        self._key, self._engine, self._pictures, self._out, self._budget = key, engine, pictures, out, budget
-        self._weights = read_weights(key)
+        self._engine, self._pictures, self._out, self._budget = engine, pictures, out, budget
+        self._key, self._weights = edge_backbone(key)
         if self._weights is not None:
             budget.spend(f"backbone {key.name}", len(self._weights))
         self._maps: FeatureMaps = {}

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
-def _nothing() -> None:
-    """A delivery of QoS 0 is not acknowledged."""
+def no_acknowledgement() -> None:
+    """Do nothing: a delivery of QoS 0 has no acknowledgement."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Delivery:
     retained: bool = False
     received_at: float = 0.0
     user: tuple[tuple[str, str], ...] = ()
-    on_acknowledge: Callable[[], None] = field(default=_nothing, repr=False, compare=False)
+    on_acknowledge: Callable[[], None] = field(default=no_acknowledgement, repr=False, compare=False)
 
     def acknowledge(self) -> None:
         """Tell the broker that this delivery has been handled. Any thread may call it, more than once.

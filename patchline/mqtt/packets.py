@@ -9,8 +9,9 @@ from paho.mqtt import MQTTException
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from patchline.mqtt.settings import LinkSettings, Will, check_topic
+from patchline.mqtt.settings import LinkSettings, Will
 from patchline.wire.errors import MisconfiguredError
+from patchline.wire.topics import check_topic
 
 _BITS_A_LENGTH_BYTE = 7
 _new: Callable[[int], Properties] = Properties

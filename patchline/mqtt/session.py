@@ -3,14 +3,14 @@
 Each connection has a paho client of its own, so packet ids, half-sent packets and acknowledgements of an earlier one
 cannot enter it, and paho never sends anything again by itself. paho's `loop` and its callbacks run on the link's
 thread. Other threads only let paho queue packets: `publish`, `ack` and `disconnect` append to its queue and wake the
-loop. Results of publications are reported after `loop` has returned, because paho holds a lock while it calls
-`on_publish` that `publish` needs too.
+loop. paho holds a lock of `publish` while it calls `on_publish`, so results are reported after `loop` has returned.
 """
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, error_string
@@ -19,7 +19,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from patchline.mqtt import paho_client
-from patchline.mqtt.delivery import AcknowledgementOrder, Connection, Delivery
+from patchline.mqtt.delivery import AcknowledgementOrder, Connection, Delivery, no_acknowledgement
 from patchline.mqtt.packets import Publication
 from patchline.mqtt.send_window import SendWindow
 from patchline.mqtt.settings import LinkSettings, Subscription, Will
@@ -85,7 +85,7 @@ class Session:
         self._terms: Connection | None = None
         self._socket_error = self._end = ""
         self._live = self._disconnecting = False
-        self.window = SendWindow(settings.max_packet_bytes, self._send)
+        self.window = SendWindow(settings.max_packet_bytes, partial(_send, client))
 
     def run(self) -> str:
         """Connect, serve, and return why the connection ended."""
@@ -141,14 +141,6 @@ class Session:
                 self._disconnecting = True
                 self._disconnect("the link was stopped")
 
-    def _send(self, wanted: Publication) -> int:
-        sent = self._client.publish(
-            wanted.topic, wanted.payload, wanted.qos, wanted.retain, properties=wanted.properties
-        )
-        if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise UnavailableError(f"the connection takes no publication: {error_string(sent.rc)}")
-        return sent.mid
-
     def _disconnect(self, reason: str) -> None:
         self._ended(reason)
         self._client.disconnect()
@@ -161,7 +153,7 @@ class Session:
         self._order.close()
         self._ended("the connection ended")
         self.window.close(self._end)
-        # Without its callbacks the client is in no reference cycle, and its sockets close with the session.
+        # Without its callbacks the client is in no reference cycle; its wake-up sockets are closed when it is deleted.
         client.on_connect = client.on_subscribe = client.on_publish = None
         client.on_message = client.on_disconnect = client.on_log = None
 
@@ -220,7 +212,6 @@ class Session:
         except UnicodeDecodeError:
             self._disconnect("the broker delivered to a topic that is not UTF-8")
             return
-        acknowledge = {"on_acknowledge": self._order.expect(message.mid)} if message.qos else {}
         self._on_delivery(
             Delivery(
                 topic=topic,
@@ -230,7 +221,7 @@ class Session:
                 retained=bool(message.retain),
                 received_at=time.monotonic(),
                 user=tuple(getattr(message.properties, "UserProperty", ())),
-                **acknowledge,
+                on_acknowledge=self._order.expect(message.mid) if message.qos else no_acknowledgement,
             )
         )
 
@@ -248,3 +239,11 @@ class Session:
         """Keep paho's last error of the socket; only its log tells a refused certificate from a pulled cable."""
         if level == LogLevel.MQTT_LOG_ERR:
             self._socket_error = text.removeprefix("failed to receive on socket: ")
+
+
+def _send(client: Client, wanted: Publication) -> int:
+    """Queue a publication and return its packet id."""
+    sent = client.publish(wanted.topic, wanted.payload, wanted.qos, wanted.retain, properties=wanted.properties)
+    if sent.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+        raise UnavailableError(f"the connection takes no publication: {error_string(sent.rc)}")
+    return sent.mid

@@ -9,6 +9,7 @@ from typing import Literal
 
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.messages import MAX_MESSAGE_BYTES
+from patchline.wire.topics import check_filter, check_topic
 
 Protocol = Literal["5", "3.1.1"]
 TlsVersion = Literal["1.2", "1.3"]
@@ -166,34 +167,6 @@ def _is_ipv6(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def check_topic(topic: str) -> None:
-    """Make sure that a topic can be published to (MQTT 5.0, section 4.7).
-
-    Raises:
-        MisconfiguredError: It is empty or too long, or holds a wildcard.
-    """
-    if _is_unfit(topic) or "+" in topic or "#" in topic:
-        raise MisconfiguredError(f"{topic[:100]!r} is not a topic to publish to", remedy="use one without wildcards")
-
-
-def check_filter(topic_filter: str) -> None:
-    """Make sure that a filter can be subscribed to (MQTT 5.0, section 4.7).
-
-    Raises:
-        MisconfiguredError: It is empty or too long, or a wildcard is not alone in its level, `#` in the last.
-    """
-    levels = topic_filter.split("/")
-    misplaced = any(len(level) > 1 and ("+" in level or "#" in level) for level in levels) or "#" in levels[:-1]
-    if _is_unfit(topic_filter) or misplaced:
-        raise MisconfiguredError(
-            f"{topic_filter[:100]!r} is not a topic filter", remedy="let + fill a level of its own, and # the last one"
-        )
-
-
-def _is_unfit(text: str) -> bool:
-    return not text or "\0" in text or len(text.encode("utf-8", "replace")) > _LARGEST_UINT16
 
 
 def _within(name: str, value: int, low: int, high: int) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from patchline.artifacts.artifact import Artifact
 from patchline.commissioning.commission import OnPhase, Request
-from patchline.pictures.labels import GOOD
+from patchline.pictures.files import GOOD
 from patchline.pictures.products import PRODUCTS
 from patchline.pictures.products.line import Line
 from patchline.replay.ledger import Entry

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from patchline.pictures.files import Category, Sample
-from patchline.pictures.labels import GOOD
+from patchline.pictures.files import GOOD, Category, Sample
 from patchline.wire.errors import MisconfiguredError
 
 

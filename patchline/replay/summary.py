@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from edge_node.outbox.journal import JournalLine
-from patchline.pictures.labels import GOOD
+from patchline.pictures.files import GOOD
 from patchline.replay.accuracy import Accuracy, PeakTally
 from patchline.replay.distribution import Distribution, distribution_of
 from patchline.replay.reconciliation import Account, Fate

@@ -23,7 +23,7 @@ CONTENT_TYPE_PROFILE = "application/vnd.patchline.profile.v1+msgpack"
 CONTENT_TYPE_ASSET = "application/vnd.patchline.asset.v1+msgpack"
 CONTENT_TYPE_JSON = "application/json"
 
-ShortText = Annotated[str, msgspec.Meta(max_length=256)]
+ShortText = Annotated[str, msgspec.Meta(max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)")]
 Text = Annotated[str, msgspec.Meta(max_length=2048)]
 InspectionId = Annotated[str, msgspec.Meta(min_length=36, max_length=36, pattern="^[0-9a-f-]{36}$")]
 Sha256 = Annotated[str, msgspec.Meta(min_length=64, max_length=64, pattern="^[0-9a-f]{64}$")]

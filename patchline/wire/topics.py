@@ -12,6 +12,7 @@ DEFAULT_PREFIX = "vad/v1"
 SERVICE_LINE = "_service"
 """The reserved line under which services, which have no place on a line, publish their own `status`."""
 
+_LARGEST_TOPIC_BYTES = 65_535
 _LEVEL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -93,3 +94,31 @@ class Topics(msgspec.Struct, frozen=True):
             return Station(*levels[:3]), levels[3]
         except MisconfiguredError as error:
             raise UnreadableError(str(error), code="topic") from error
+
+
+def check_topic(topic: str) -> None:
+    """Make sure that a topic can be published to (MQTT 5.0, section 4.7).
+
+    Raises:
+        MisconfiguredError: It is empty or too long, or holds a wildcard.
+    """
+    if _is_unfit(topic) or "+" in topic or "#" in topic:
+        raise MisconfiguredError(f"{topic[:100]!r} is not a topic to publish to", remedy="use one without wildcards")
+
+
+def check_filter(topic_filter: str) -> None:
+    """Make sure that a filter can be subscribed to (MQTT 5.0, section 4.7).
+
+    Raises:
+        MisconfiguredError: It is empty or too long, or a wildcard is not alone in its level, `#` in the last.
+    """
+    levels = topic_filter.split("/")
+    misplaced = any(len(level) > 1 and ("+" in level or "#" in level) for level in levels) or "#" in levels[:-1]
+    if _is_unfit(topic_filter) or misplaced:
+        raise MisconfiguredError(
+            f"{topic_filter[:100]!r} is not a topic filter", remedy="let + fill a level of its own, and # the last one"
+        )
+
+
+def _is_unfit(text: str) -> bool:
+    return not text or "\0" in text or len(text.encode("utf-8", "replace")) > _LARGEST_TOPIC_BYTES

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from analytics_service.inspection.inspector import inspect
-from analytics_service.inspection.intake import Inspection, admit, open_envelope
+from analytics_service.inspection.intake import Inspection, admit
+from analytics_service.inspection.opening import Frame, open_all
 from patchline.artifacts.artifact import load, save
 from patchline.artifacts.assets import FOLDER, keep
 from patchline.artifacts.engines import EngineCache
 from patchline.artifacts.store import ArtifactStore, open_store
 from patchline.commissioning.commission import Request, commission
 from patchline.commissioning.commissioned import Commissioned
+from patchline.mqtt.delivery import Delivery
 from patchline.vision.backbones import BACKBONES
 from patchline.vision.backbones.store import find
 from patchline.vision.codecs.features.asset import open_asset, pack_asset
@@ -85,7 +87,9 @@ def frame_of(plant: Any, made: Commissioned, place: int, *, sequence: int = 0, d
 
 
 def admitted(plant: Any, shelved: ArtifactStore, frame: FrameMessage) -> Inspection:
-    return admit(open_envelope(pack(frame), plant.topic(), topics=plant.topics), frame, artifacts=shelved)
+    (opened,) = open_all([Delivery(topic=plant.topic(), payload=pack(frame))], plant.topics)
+    assert isinstance(opened, Frame)
+    return admit(opened, artifacts=shelved)
 
 
 def test_a_rung_names_the_backbone_and_the_files_an_edge_needs(made: Commissioned) -> None:

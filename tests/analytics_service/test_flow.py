@@ -224,7 +224,7 @@ def test_a_drop_is_recorded_and_receipted(line: Any, plant: Any, eventually: Cal
     receipt = edge.verdict_of(drop.inspection_id)
     assert isinstance(receipt, DropReceipt)
     assert receipt.reason == "capture_failed"
-    assert service.rows("SELECT sequence, reason FROM drops") == [(5, "capture_failed")]
+    assert service.rows("SELECT sequence, result FROM outcomes WHERE kind = 'drop'") == [(5, "capture_failed")]
 
 
 def test_a_historical_part_is_judged_and_marked(line: Any, plant: Any, eventually: Callable[..., None]) -> None:
@@ -253,7 +253,7 @@ def test_ten_copies_of_a_part_get_ten_times_the_same_bytes(
 
     eventually(lambda: len(copies()) == 10)
     assert len(set(copies())) == 1
-    assert service.rows("SELECT count(*) FROM inspections") == [(2,)]
+    assert service.rows("SELECT count(*) FROM outcomes WHERE kind = 'verdict'") == [(2,)]
 
 
 def test_a_restarted_service_repeats_its_verdicts_byte_for_byte(line: Any, plant: Any) -> None:
@@ -276,7 +276,7 @@ def test_sigterm_finishes_what_was_admitted(line: Any, plant: Any, eventually: C
         edge.send(pack(plant.frame(number)))
     eventually(lambda: len(edge.channel("verdict")) > 1)
     assert service.stop() == 0
-    (recorded,) = service.rows("SELECT count(*) FROM inspections")[0]
+    (recorded,) = service.rows("SELECT count(*) FROM outcomes WHERE kind = 'verdict'")[0]
     # Ids, because a part that was sent twice before its answer came is answered twice.
     eventually(lambda: len({receipt.inspection_id for receipt in edge.receipts()}) == recorded)
 
@@ -345,7 +345,7 @@ def test_without_records_nothing_is_answered(line: Any, plant: Any, eventually: 
     """The records' table vanishes under the running service: no part may be answered without it."""
     service, edge = line
     edge.send_until_judged([plant.frame(0)])
-    service.rows("DROP TABLE inspections")
+    service.rows("DROP TABLE outcomes")
     edge.send(pack(plant.frame(1)))
     eventually(lambda: "trying again" in service.log.read_text())
     assert edge.verdict_of(plant.frame(1).inspection_id) is None
@@ -354,7 +354,7 @@ def test_without_records_nothing_is_answered(line: Any, plant: Any, eventually: 
 def test_a_broker_of_mqtt_3_1_1_is_enough(plant: Any, tmp_path: Path) -> None:
     with Broker(tmp_path / "broker", kind="amqtt") as broker, running(broker, plant, tmp_path) as (service, edge):
         edge.send_until_judged([plant.frame(number) for number in range(5)])
-        assert len(service.rows("SELECT * FROM inspections")) == 5
+        assert len(service.rows("SELECT * FROM outcomes WHERE kind = 'verdict'")) == 5
 
 
 @pytest.mark.slow
@@ -417,4 +417,4 @@ def check_one_verdict_each(edge: Edge, service: Service, frames: list[FrameMessa
         said[receipt.inspection_id].add(payload)
     assert set(said) == {frame.inspection_id for frame in frames}
     assert {len(different) for different in said.values()} == {1}
-    assert service.rows("SELECT count(*) FROM inspections") == [(len(frames),)]
+    assert service.rows("SELECT count(*) FROM outcomes WHERE kind = 'verdict'") == [(len(frames),)]

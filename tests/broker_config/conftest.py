@@ -9,7 +9,7 @@ import pytest
 from broker_config.authority import utc_now
 from broker_config.provision import provision
 from broker_config.site import folder_of, read_site
-from broker_config.wishes import Wish
+from broker_config.site_options import SiteOptions
 from patchline.mqtt.delivery import Acknowledged, Delivery
 from patchline.mqtt.link import Link
 from patchline.mqtt.settings import LinkSettings, Subscription, TlsSettings
@@ -55,7 +55,7 @@ def site(tmp_path: Path) -> Path:
     folder = tmp_path / "site"
     provision(
         folder,
-        Wish(
+        SiteOptions(
             name="north",
             hosts=("127.0.0.1", "localhost"),
             stations=("press-2/top", "press-2/side"),

@@ -33,14 +33,14 @@ def test_a_frame_goes_to_the_service_and_its_verdict_comes_back(client: MakeClie
 def test_a_station_owns_its_branch_and_no_other(client: MakeClient, eventually: Eventually) -> None:
     service = client("analytics", *(TOPICS.every(channel, site="north") for channel in ("frame", "backlog", "status")))
     edge = client(str(TOP))
-    wishes = [TOPICS.of(station, channel) for station in (TOP, SIDE) for channel in CHANNELS]
-    wishes += ["other/topic", TOPICS.service_status("north", "analytics"), "$SYS/broker/uptime"]
-    for number, topic in enumerate(wishes, 1):
+    wanted = [TOPICS.of(station, channel) for station in (TOP, SIDE) for channel in CHANNELS]
+    wanted += ["other/topic", TOPICS.service_status("north", "analytics"), "$SYS/broker/uptime"]
+    for number, topic in enumerate(wanted, 1):
         edge.publish(topic)
         eventually(lambda number=number: len(edge.fates) == number)
     allowed = {TOPICS.of(TOP, channel) for channel in ("frame", "backlog", "status")}
     eventually(lambda: {delivery.topic for delivery in service.deliveries} == allowed)
-    found = dict(zip(wishes, (fate.reason for fate in edge.fates), strict=True))
+    found = dict(zip(wanted, (fate.reason for fate in edge.fates), strict=True))
     assert {topic for topic, reason in found.items() if reason in {"Success", "No matching subscribers"}} == allowed
 
 

@@ -17,7 +17,7 @@ from broker_config import private_files
 from broker_config.authority import Authority, utc_now
 from broker_config.provision import provision, renew, revoke
 from broker_config.site import folder_of, read_issued, read_site
-from broker_config.wishes import Wish
+from broker_config.site_options import SiteOptions
 from edge_node.settings import EdgeSettings
 from patchline.replay.broker import Broker
 from patchline.wire.errors import MisconfiguredError, UnavailableError
@@ -63,7 +63,7 @@ def test_what_was_given_to_the_brokers_user_stays_readable_to_it(site: Path) -> 
     for path in (site / "broker", *(site / "broker").rglob("*")):
         os.chown(path, nobody, nobody)
     revoke(site, TOP, now=utc_now())
-    provision(site, Wish(stations=("press-2/later",)), now=utc_now())
+    provision(site, SiteOptions(stations=("press-2/later",)), now=utc_now())
     renew(site, "broker", now=utc_now())
     assert {path.stat().st_uid for path in (site / "broker").rglob("*")} == {nobody}
     assert (site / "authority" / "issued.json").stat().st_uid == 0
@@ -134,7 +134,7 @@ def test_a_second_run_adds_stations_and_touches_no_key_and_no_settings(site: Pat
     edited.write_text(edited.read_text() + "# mine\n")
     (site / "broker/local.acl").write_text("user guest\ntopic read plant/news\n")
     before = contents(site, ".key", ".crt", ".pem", ".toml", ".conf")
-    done = provision(site, Wish(stations=("press-3/top", "press-2/top"), clients={"hall": "hmi"}), now=utc_now())
+    done = provision(site, SiteOptions(stations=("press-3/top", "press-2/top"), clients={"hall": "hmi"}), now=utc_now())
     after = contents(site, ".key", ".crt", ".pem", ".toml", ".conf")
     assert done.added == ("hall", "north/press-3/top")
     assert {name: after[name] for name in before} == before
@@ -169,30 +169,32 @@ def test_no_certificate_outlives_its_authority(site: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "words"),
+    ("options", "words"),
     [
-        (Wish(name="south"), "site 'north', not 'south'"),
-        (Wish(hosts=("elsewhere",)), "renew broker"),
-        (Wish(stations=("south/line/cam",)), "not of site north"),
-        (Wish(stations=("a b/cam",)), "cannot be a level"),
-        (Wish(stations=("line/" + "x" * 60,)), "64"),
-        (Wish(stations=("_service/cam",)), "services' own"),
-        (Wish(clients={"broker": "hmi"}), "cannot be a client's name"),
-        (Wish(clients={"a/b/c": "hmi"}), "cannot be a client's name"),
-        (Wish(clients={"hmi": "analytics"}), "another role"),
+        (SiteOptions(name="south"), "site 'north', not 'south'"),
+        (SiteOptions(hosts=("elsewhere",)), "renew broker"),
+        (SiteOptions(stations=("south/line/cam",)), "not of site north"),
+        (SiteOptions(stations=("a b/cam",)), "cannot be a level"),
+        (SiteOptions(stations=("line/" + "x" * 60,)), "64"),
+        (SiteOptions(stations=("_service/cam",)), "services' own"),
+        (SiteOptions(clients={"broker": "hmi"}), "cannot be a client's name"),
+        (SiteOptions(clients={"a/b/c": "hmi"}), "cannot be a client's name"),
+        (SiteOptions(clients={"hmi": "analytics"}), "another role"),
     ],
 )
-def test_a_wish_that_does_not_fit_is_refused_before_anything_is_written(site: Path, wish: Wish, words: str) -> None:
+def test_options_that_do_not_fit_are_refused_before_anything_is_written(
+    site: Path, options: SiteOptions, words: str
+) -> None:
     before = contents(site, "")
     with pytest.raises(MisconfiguredError, match=words):
-        provision(site, wish, now=utc_now())
+        provision(site, options, now=utc_now())
     assert contents(site, "") == before
 
 
 @pytest.mark.parametrize("host", ["", "broker:8883", "a b", "-x", "http://broker"])
 def test_a_host_that_is_none_is_refused(tmp_path: Path, host: str) -> None:
     with pytest.raises(MisconfiguredError):
-        provision(tmp_path / "site", Wish(name="north", hosts=(host,)), now=utc_now())
+        provision(tmp_path / "site", SiteOptions(name="north", hosts=(host,)), now=utc_now())
     assert not (tmp_path / "site").exists()
 
 
@@ -221,17 +223,37 @@ def test_nothing_is_left_of_a_key_that_could_not_be_put_in_its_place(tmp_path: P
 
 
 def test_rules_name_topics_of_the_sites_own_prefix(tmp_path: Path) -> None:
-    wish = Wish(name="north", hosts=("b",), stations=("l/s",), prefix="acme/v2")
-    provision(tmp_path / "site", wish, now=utc_now())
+    options = SiteOptions(name="north", hosts=("b",), stations=("l/s",), prefix="acme/v2")
+    provision(tmp_path / "site", options, now=utc_now())
     topic = Topics("acme/v2").of(Station.parse("north/l/s"), "frame")
     assert f"topic write {topic}\n" in (tmp_path / "site/broker/site.acl").read_text()
     assert EdgeSettings.load(tmp_path / "site/stations/l/s/edge.toml").prefix == "acme/v2"
 
 
 def test_the_broker_may_move_to_another_folder_later(tmp_path: Path) -> None:
-    provision(tmp_path, Wish(name="north", hosts=("localhost",), stations=("press-2/top",)), now=utc_now())
-    provision(tmp_path, Wish(broker_folder="/etc/mosquitto/north"), now=utc_now())
+    provision(tmp_path, SiteOptions(name="north", hosts=("localhost",), stations=("press-2/top",)), now=utc_now())
+    provision(tmp_path, SiteOptions(broker_folder="/etc/mosquitto/north"), now=utc_now())
     text = (tmp_path / "broker" / "mosquitto.conf").read_text()
     assert "acl_file /etc/mosquitto/north/site.acl" in text
     assert "persistence_location /etc/mosquitto/north/data/" in text
     assert str(tmp_path) not in text
+
+
+@pytest.mark.broker
+def test_a_station_that_was_started_before_the_broker_knew_it_works_once_the_broker_reads_its_list_again(
+    site: Path, site_broker: Broker, client: MakeClient, eventually: Eventually
+) -> None:
+    provision(site, SiteOptions(stations=("press-2/new",)), now=utc_now())
+    topic = Topics().of(Station.parse("north/press-2/new"), "frame")
+    service, station = client("analytics", topic), client("north/press-2/new")
+    station.publish(topic)
+    eventually(lambda: station.fates)
+    assert not station.fates[0].accepted
+    site_broker.reload()
+
+    def accepted() -> bool:
+        station.publish(topic)
+        return any(fate.accepted for fate in station.fates)
+
+    eventually(accepted)
+    eventually(lambda: service.deliveries)

@@ -46,4 +46,4 @@ def test_the_way_is_short_enough_to_be_read(capsys: pytest.CaptureFixture[str]) 
     )
     with capsys.disabled():
         print(f"\nthe way of one part: {len(CELLS)} functions in {len(files)} files of {lines} lines")
-    assert len(files) <= 35
+    assert len(files) <= 40

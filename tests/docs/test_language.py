@@ -21,7 +21,6 @@ PRIVATE_WORDS = re.compile(
 
 OLD_DOCUMENTS = {
     "docs/explanation/decisions/0007-frames-in-segments-rows-in-sqlite.md",
-    "docs/explanation/decisions/0010-one-end-for-every-part.md",
 }
 """Records of decisions that are being replaced; they are not rewritten before."""
 
@@ -32,14 +31,12 @@ OLD_MODULES = {
     "analytics_service/connections.py",
     "analytics_service/inspection/delivery_queue.py",
     "analytics_service/inspection/intake.py",
+    "analytics_service/inspection/recorder.py",
     "analytics_service/inspection/reply_publisher.py",
     "analytics_service/inspection/score_monitor.py",
     "analytics_service/inspection/worker.py",
-    "analytics_service/metrics.py",
     "analytics_service/models/store_watcher.py",
-    "analytics_service/records/decisions.py",
-    "analytics_service/records/recorded_outcomes.py",
-    "analytics_service/records/records.py",
+    "analytics_service/records/outcomes.py",
     "analytics_service/records/retention.py",
     "broker_config/private_files.py",
     "broker_config/provision.py",
@@ -58,12 +55,10 @@ OLD_MODULES = {
     "edge_node/gate/gates/http.py",
     "edge_node/gate/gates/protocol.py",
     "edge_node/metrics.py",
-    "edge_node/outbox/group_commit.py",
     "edge_node/outbox/outbox.py",
-    "edge_node/outbox/segments.py",
+    "edge_node/outbox/store.py",
     "edge_node/settings.py",
     "patchline/artifacts/engines.py",
-    "patchline/artifacts/readers.py",
     "patchline/artifacts/tuning.py",
     "patchline/bench/detectors/device_timing.py",
     "patchline/bench/detectors/rows.py",

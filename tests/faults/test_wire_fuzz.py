@@ -23,9 +23,11 @@ from prometheus_client import CollectorRegistry
 
 from analytics_service.announcements import Announcements
 from analytics_service.audit.auditor import Auditor
-from analytics_service.inspection.delivery_queue import DeliveryQueue
+from analytics_service.inspection.part_counts import PartCounts
+from analytics_service.inspection.pipeline import Pipeline
+from analytics_service.inspection.recorder import OutcomeRecorder
 from analytics_service.inspection.reply_publisher import ReplyPublisher
-from analytics_service.inspection.worker import Worker
+from analytics_service.inspection.scoring import PartScorer
 from analytics_service.metrics import Metrics
 from analytics_service.records.records import Records
 from edge_node.assembly import Stops, assemble
@@ -160,11 +162,9 @@ class Service:
     def __init__(self, artifact_store: ArtifactStore, url: str) -> None:
         self.records, self.outlet, metrics = Records(url), Outlet(), Metrics(CollectorRegistry())
         stopped = threading.Event()
-        post = ReplyPublisher(self.outlet, topics=TOPICS, metrics=metrics, maps="all", stopped=stopped)
-        self._worker = Worker(
-            DeliveryQueue(max_messages=10, max_bytes=10**9), artifacts=artifact_store, records=self.records, post=post,
-            topics=TOPICS, metrics=metrics, stopped=stopped,
-        )  # fmt: skip
+        replies = ReplyPublisher(self.outlet, topics=TOPICS, metrics=metrics, maps="all", stopped=stopped)
+        recorder = OutcomeRecorder(self.records, metrics=metrics, stopped=stopped)
+        self._pipeline = Pipeline(PartScorer(artifact_store), recorder, replies, PartCounts(metrics), topics=TOPICS)
         birth = m.ServiceStatus(name="fuzz", online=True)
         self._publication = Announcements(self.outlet, library=artifact_store, topics=TOPICS, birth=birth, topic="t")
         self._auditor = Auditor(self.records, topics=TOPICS, shown=metrics, grace_seconds=0.0)
@@ -179,7 +179,7 @@ class Service:
             self._auditor.on_status(delivery)
             self._auditor.look()
         else:
-            self._worker.work([delivery])
+            self._pipeline.work([delivery])
             assert acknowledged == [1]
 
 

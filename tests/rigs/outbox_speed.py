@@ -1,20 +1,25 @@
-"""How many pictures a second the outbox keeps, beside what the disk allows: one append and one fdatasync a message.
+"""How long each step of the outbox takes, at a given rate of parts, also on a disk whose fsync is slow.
 
-Its bias: nothing else writes to the disk. Outbox and raw file take turns within a run, so that both meet the same disk;
-the share is taken from the rates of all turns together. Rows are reserved before the clock runs, for a part's number is
-written at its trigger, while nothing waits for the picture; `life` counts a part's whole stay, its number included.
+Each part goes through its four steps as in the edge node: one thread reserves and keeps, one claims the gate, one
+closes. The claim meets the next part's frame on the disk, which is the worst case. Its bias: the steps get no work from
+a camera, an encoder or a network, and nothing else writes to the disk. Bytes written are the kernel's count for this
+process (`write_bytes` of /proc/self/io); a memory disk has none.
 """
 
 import itertools
 import os
+import queue
+import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -29,170 +34,225 @@ from patchline.bench.stamp import stamp
 from patchline.bench.standalone import run
 from patchline.wire.errors import MisconfiguredError
 
-SIZES = (2_000, 60_000, 400_000)
-WRITERS = (1, 4)
-_BUDGET_BYTES = 1 << 40
-_RESERVED = 512
-"""Rows reserved in advance for each turn of a writer; a turn that uses them up ends early."""
+T = TypeVar("T")
 
-Turn = Callable[[], bool]
+STEPS = ("reserve", "keep", "claim", "close")
+CLAIM_AFTER_SECONDS = 0.3
+_TENTHS = 10
+_PLAIN_TIMES = 50
+_DELAY = "OUTBOX_SPEED_FSYNC_US"
+
+_SLOW_FSYNC = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <unistd.h>
+static void delay(void) { const char *us = getenv("OUTBOX_SPEED_FSYNC_US"); if (us) usleep(atoi(us)); }
+int fsync(int fd) { delay(); return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(fd); }
+int fdatasync(int fd) { delay(); return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(fd); }
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rate:
-    """What one size and one number of writers came to.
+class Speed:
+    """The figures of one run.
 
     Attributes:
-        raw_per_second: Messages a lone writer appended to a plain file, with one fdatasync each.
-        appends_per_second: Frames kept by the outbox.
-        lives_per_second: Parts reserved, kept, read and confirmed.
-        share: `appends_per_second` over `raw_per_second`.
+        parts_per_second: Parts that went through all steps.
+        step_ms: Step -> median, 99th percentile and longest, in milliseconds.
+        tenths_per_second: Parts kept per second, in each tenth of the run.
+        bytes_per_part: Written to the disk.
+        plain_ms: Median, 99th percentile and longest time of an append of a message and fdatasync to a plain file,
+            just before: what the disk takes anyway.
     """
 
     size_bytes: int
-    writers: int
-    raw_per_second: float
-    appends_per_second: float
-    lives_per_second: float
-    share: float
+    parts: int
+    open_rows: int
+    fsync_ms: float
+    parts_per_second: float
+    step_ms: dict[str, tuple[float, float, float]]
+    tenths_per_second: list[float]
+    bytes_per_part: float
+    plain_ms: tuple[float, float, float]
 
 
-def measure(folder: Path, size: int, writers: int, *, seconds: float, rounds: int, seed: int) -> Rate:
-    """Let raw file, appends and whole lives take turns.
+class _Line:
+    """The three threads of one run."""
+
+    def __init__(self, outbox: Outbox, message: bytes, parts: int, rate: float, open_rows: int) -> None:
+        self._outbox, self._message, self._parts = outbox, message, parts
+        self._rate, self._open_rows = rate, open_rows
+        self._rng = np.random.default_rng(0)
+        self._to_claim: queue.SimpleQueue[tuple[float, Row] | None] = queue.SimpleQueue()
+        self._to_close: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
+        self.seconds: dict[str, list[float]] = {step: [] for step in STEPS}
+        self.kept_at: list[float] = []
+
+    def run(self) -> float:
+        """Let all parts through; return how long it took."""
+        threads = [threading.Thread(target=work) for work in (self._capture, self._claim, self._close)]
+        started = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return time.perf_counter() - started
+
+    def _capture(self) -> None:
+        started = time.perf_counter()
+        for number in range(self._parts):
+            if self._rate:
+                time.sleep(max(0.0, started + number / self._rate - time.perf_counter()))
+            arrived = time.perf_counter()
+            row = self._timed("reserve", partial(self._outbox.reserve, _trigger(self._rng)))
+            self._to_claim.put((arrived, row))
+            self._timed("keep", partial(self._keep, row))
+            self.kept_at.append(time.perf_counter() - started)
+        self._to_claim.put(None)
+
+    def _keep(self, row: Row) -> None:
+        stages = {"capture": 0.0012, "resize": 0.0034, "encode": 0.0056}
+        self._outbox.append(row, self._message, "frame", payload_bytes=len(self._message), stages=stages)
+
+    def _claim(self) -> None:
+        while (entry := self._to_claim.get()) is not None:
+            arrived, row = entry
+            if self._rate:
+                time.sleep(max(0.0, arrived + CLAIM_AFTER_SECONDS - time.perf_counter()))
+            self._timed("claim", partial(self._outbox.claim_gate, row.inspection_id, "reject", "deadline"))
+            self._to_close.put(row)
+        self._to_close.put(None)
+
+    def _close(self) -> None:
+        waiting: list[Row] = []
+        while (row := self._to_close.get()) is not None:
+            waiting.append(row)
+            if len(waiting) > self._open_rows:
+                self._close_one(waiting.pop(0))
+        for row in waiting:
+            self._close_one(row)
+
+    def _close_one(self, row: Row) -> None:
+        closing = Closing(outcome="normal", latency_seconds=0.4, sends=1, stages={"score": 0.012, "uplink": 0.034})
+        self._timed("close", lambda: self._outbox.confirm(row.inspection_id, closing))
+
+    def _timed(self, step: str, work: Callable[[], T]) -> T:
+        started = time.perf_counter()
+        result = work()
+        self.seconds[step].append(time.perf_counter() - started)
+        return result
+
+
+def measure(folder: Path, size: int, parts: int, *, rate: float = 0.0, open_rows: int = 0) -> Speed:
+    """Let parts through all steps.
 
     Args:
         folder: On the disk to measure.
         size: Bytes of a message.
-        writers: Threads that use the outbox at the same time.
-        seconds: How long each turn takes.
-        rounds: How often each has its turn.
-        seed: Of the messages' bytes.
+        parts: How many.
+        rate: Parts a second; 0 for as many as it takes.
+        open_rows: A part is closed only when this many newer ones are open.
     """
-    rng = np.random.default_rng(seed)
-    message = rng.bytes(size)
-    spent: dict[str, list[tuple[int, float]]] = {"raw": [], "append": [], "life": []}
-    for _ in range(rounds):
-        spent["raw"].append(_raw(folder, message, seconds))
-        with _outbox(folder) as outbox:
-            spent["append"].append(_appends(outbox, message, writers, seconds, rng))
-        with _outbox(folder) as outbox:
-            spent["life"].append(_lives(outbox, message, writers, seconds, rng))
-    raw, append, life = (sum(n for n, _ in turns) / sum(t for _, t in turns) for turns in spent.values())
-    return Rate(
+    message = np.random.default_rng(1).bytes(size)
+    plain = _plain(folder / "plain", message)
+    outbox = Outbox(folder / "rig.sqlite", "rig/rig/rig", boot_id="b" * 36, clock_id="c" * 36, budget_bytes=1 << 40)
+    try:
+        line = _Line(outbox, message, parts, rate, open_rows)
+        before = _bytes_written()
+        took = line.run()
+        written = _bytes_written() - before
+    finally:
+        outbox.close()
+        for file in folder.glob("rig.sqlite*"):
+            file.unlink()
+    return Speed(
         size_bytes=size,
-        writers=writers,
-        raw_per_second=raw,
-        appends_per_second=append,
-        lives_per_second=life,
-        share=append / raw,
+        parts=parts,
+        open_rows=open_rows,
+        fsync_ms=int(os.environ.get(_DELAY, "0")) / 1000,
+        parts_per_second=parts / took,
+        step_ms={step: _spread(seconds) for step, seconds in line.seconds.items()},
+        tenths_per_second=_tenths(line.kept_at),
+        bytes_per_part=written / parts,
+        plain_ms=_spread(plain),
     )
 
 
-@contextmanager
-def _outbox(folder: Path) -> Iterator[Outbox]:
-    path = folder / "bench.sqlite"
-    outbox = Outbox(path, "bench/bench/bench", boot_id="bench", clock_id="bench", budget_bytes=_BUDGET_BYTES)
-    try:
-        yield outbox
-    finally:
-        outbox.close()
-        for file in folder.glob("bench.sqlite*"):
-            file.unlink()
+def _plain(path: Path, message: bytes) -> list[float]:
+    seconds = []
+    with path.open("wb", buffering=0) as file:
+        for _ in range(_PLAIN_TIMES):
+            started = time.perf_counter()
+            file.write(message)
+            os.fdatasync(file.fileno())
+            seconds.append(time.perf_counter() - started)
+    path.unlink()
+    return seconds
 
 
-def _raw(folder: Path, message: bytes, seconds: float) -> tuple[int, float]:
-    path = folder / "raw"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-
-    def turn() -> bool:
-        os.write(descriptor, message)
-        os.fdatasync(descriptor)
-        return True
-
-    try:
-        return _timed([turn], seconds)
-    finally:
-        os.close(descriptor)
-        path.unlink()
+def _spread(seconds: list[float]) -> tuple[float, float, float]:
+    middle, late, last = np.percentile([1000 * each for each in seconds or [0.0]], (50, 99, 100))
+    return float(middle), float(late), float(last)
 
 
-def _appends(
-    outbox: Outbox, message: bytes, writers: int, seconds: float, rng: np.random.Generator
-) -> tuple[int, float]:
-    def writer() -> Turn:
-        rows = iter([outbox.reserve(_trigger(rng)) for _ in range(_RESERVED)])
-
-        def turn() -> bool:
-            row = next(rows, None)
-            if row is not None:
-                outbox.append(row, message, "frame", payload_bytes=len(message), stages={"encode": 0.001})
-            return row is not None
-
-        return turn
-
-    return _timed([writer() for _ in range(writers)], seconds)
+def _tenths(kept_at: list[float]) -> list[float]:
+    ends = [len(kept_at) * number // _TENTHS for number in range(_TENTHS + 1)]
+    times = [0.0, *kept_at]
+    return [(last - first) / (times[last] - times[first] or 1.0) for first, last in itertools.pairwise(ends)]
 
 
-def _lives(outbox: Outbox, message: bytes, writers: int, seconds: float, rng: np.random.Generator) -> tuple[int, float]:
-    triggers = [_trigger(rng) for _ in range(_RESERVED * writers)]
-    counter = itertools.count()
-
-    def turn() -> bool:
-        number = next(counter)
-        if number < len(triggers):
-            _live(outbox, outbox.reserve(triggers[number]), message)
-        return number < len(triggers)
-
-    return _timed([turn] * writers, seconds)
-
-
-def _live(outbox: Outbox, row: Row, message: bytes) -> None:
-    outbox.append(row, message, "frame", payload_bytes=len(message), stages={"encode": 0.001})
-    outbox.message(row.sequence)
-    outbox.confirm(row.inspection_id, Closing(outcome="normal"))
+def _bytes_written() -> int:
+    for line in Path("/proc/self/io").read_text(encoding="ascii").splitlines():
+        name, _, count = line.partition(": ")
+        if name == "write_bytes":
+            return int(count)
+    return 0
 
 
 def _trigger(rng: np.random.Generator) -> Trigger:
     name = str(UUID(bytes=rng.bytes(16)))
-    return Trigger(inspection_id=name, part_id="part", captured_at=0.0, captured_monotonic=0.0)
+    return Trigger(inspection_id=name, part_id="part-000001", captured_at=1.0, captured_monotonic=1.0)
 
 
-def _timed(turns: list[Turn], seconds: float) -> tuple[int, float]:
-    """Repeat each turn in a thread of its own until the time is over or it has no more; how often all, and how long."""
-    counts = [0] * len(turns)
-    barrier = threading.Barrier(len(turns) + 1)
-
-    def work(index: int) -> None:
-        barrier.wait()
-        deadline = time.perf_counter() + seconds
-        while time.perf_counter() < deadline and turns[index]():
-            counts[index] += 1
-
-    threads = [threading.Thread(target=work, args=(index,)) for index in range(len(turns))]
-    for thread in threads:
-        thread.start()
-    barrier.wait()
-    started = time.perf_counter()
-    for thread in threads:
-        thread.join()
-    return sum(counts), time.perf_counter() - started
-
-
-def table(rates: list[Rate]) -> Table:
+def table(speeds: list[Speed]) -> Table:
     """The figures for the terminal."""
-    shown = Table(title="The outbox beside append + fdatasync", title_justify="left")
-    for heading in ("message kB", "writers", "raw/s", "outbox appends/s", "share of raw", "whole lives/s"):
+    shown = Table(title="Steps of the outbox: median / 99th percentile / longest, ms", title_justify="left")
+    for heading in (
+        "message kB",
+        "parts/s",
+        "plain fdatasync",
+        *STEPS,
+        "kB written a part",
+        "slowest / fastest tenth, parts/s",
+    ):
         shown.add_column(heading, justify="right")
-    for rate in rates:
+    for speed in speeds:
+        spreads = (speed.plain_ms, *(speed.step_ms[step] for step in STEPS))
+        steps = [" / ".join(f"{each:.1f}" for each in spread) for spread in spreads]
+        tenths = speed.tenths_per_second
         shown.add_row(
-            f"{rate.size_bytes / 1000:g}",
-            str(rate.writers),
-            f"{rate.raw_per_second:.0f}",
-            f"{rate.appends_per_second:.0f}",
-            f"{rate.share:.2f}",
-            f"{rate.lives_per_second:.0f}",
+            f"{speed.size_bytes / 1000:g}",
+            f"{speed.parts_per_second:.1f}",
+            *steps,
+            f"{speed.bytes_per_part / 1000:.0f}",
+            f"{min(tenths):.0f} / {max(tenths):.0f}",
         )
     return shown
+
+
+def _with_slow_fsync(milliseconds: float) -> int:
+    """Run this command again with a library in front of the C library, whose fsync waits first."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise MisconfiguredError("there is no C compiler here", remedy="leave --fsync-ms away, or install gcc")
+    with tempfile.TemporaryDirectory(prefix="slow-fsync-") as place:
+        source, library = Path(place) / "slow.c", Path(place) / "slow.so"
+        source.write_text(_SLOW_FSYNC, encoding="ascii")
+        subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+        added = {_DELAY: str(int(milliseconds * 1000)), "LD_PRELOAD": str(library)}
+        command = [sys.executable, "-m", "tests.rigs.outbox_speed", *sys.argv[1:]]
+        return subprocess.run(command, env={**os.environ, **added}, check=False).returncode
 
 
 def command(
@@ -200,27 +260,30 @@ def command(
     json: Annotated[Path | None, typer.Option("--json", help="Also write the figures to this file.")] = None,
     folder: Annotated[Path, typer.Option("--folder", help="A folder on the disk to measure.")] = Path(),
     sizes: Annotated[list[int] | None, typer.Option("--size", min=1, help="Bytes of a message; repeatable.")] = None,
-    writers: Annotated[list[int] | None, typer.Option("--writers", min=1, help="Threads at once; repeatable.")] = None,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.01, help="How long each turn takes.")] = 1.0,
-    rounds: Annotated[int, typer.Option("--rounds", min=1, help="How often each has its turn.")] = 5,
-    seed: Annotated[int, typer.Option("--seed", help="Of the messages' bytes.")] = 0,
+    parts: Annotated[int, typer.Option("--parts", min=1, help="How many parts.")] = 200,
+    rate: Annotated[float, typer.Option("--rate", min=0, help="Parts a second; 0 for as many as it takes.")] = 10.0,
+    open_rows: Annotated[int, typer.Option("--open-rows", min=0, help="Newer parts open when one is closed.")] = 0,
+    fsync_ms: Annotated[float, typer.Option("--fsync-ms", min=0, help="Delay each fsync by this.")] = 0.0,
 ) -> None:
-    r"""Measure how fast the outbox keeps pictures, beside a raw append + fdatasync on the same disk.
+    r"""Measure the outbox's steps.
 
     [bold]Example[/bold]
 
         python -m tests.rigs.outbox_speed --folder /var/lib/patchline \
-            --json outbox.json
+            --size 400000 --rate 10 --fsync-ms 20 --json outbox.json
     """
-    rates = []
     if not folder.is_dir():
         raise MisconfiguredError("there is no such folder", where=str(folder), remedy="name one on the disk to measure")
-    with tempfile.TemporaryDirectory(prefix="patchline-outbox-", dir=folder) as place, Console(stderr=True).status(""):
-        for size, threads in itertools.product(sizes or SIZES, writers or WRITERS):
-            rates.append(measure(Path(place), size, threads, seconds=seconds, rounds=rounds, seed=seed))
-    Console().print(table(rates))
+    if fsync_ms and _DELAY not in os.environ:
+        raise typer.Exit(_with_slow_fsync(fsync_ms))
+    with tempfile.TemporaryDirectory(prefix="patchline-outbox-", dir=folder) as place:
+        speeds = [
+            measure(Path(place), size, parts, rate=rate, open_rows=open_rows)
+            for size in sizes or (4_000, 60_000, 400_000)
+        ]
+    Console(width=160).print(table(speeds))
     if json is not None:
-        content = {"rows": msgspec.to_builtins(rates), "paper": {}, **msgspec.to_builtins(stamp(seed=seed))}
+        content = {"rows": msgspec.to_builtins(speeds), "paper": {}, **msgspec.to_builtins(stamp(seed=1))}
         json.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
 
 

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from patchline.bench.detectors.embeddings import open_all
-from patchline.pictures.files import read_category
-from patchline.pictures.labels import GOOD
+from patchline.pictures.files import GOOD, read_category
 from patchline.replay.phases import OnPhase
 from patchline.vision.backbones import BACKBONES
 from patchline.vision.pixels.arrays import Size

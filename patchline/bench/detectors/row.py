@@ -17,8 +17,7 @@ from safetensors.numpy import save as save_tensors
 from patchline.bench.detectors.brute_force import BruteForcePatchCore
 from patchline.bench.detectors.embeddings import TEST, TRAIN, engine_of, maps_of, pictures_of
 from patchline.bench.detectors.speed import rate_batches, time_pictures
-from patchline.pictures.files import Sample, open_mask, read_category
-from patchline.pictures.labels import GOOD
+from patchline.pictures.files import GOOD, Sample, open_mask, read_category
 from patchline.replay.phases import OnPhase
 from patchline.vision.detectors import DETECTORS
 from patchline.vision.detectors.protocol import Detector

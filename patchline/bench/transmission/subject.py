@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from patchline.pictures.files import open_mask, open_picture, read_category
-from patchline.pictures.labels import GOOD
+from patchline.pictures.files import GOOD, open_mask, open_picture, read_category
 from patchline.replay.phases import OnPhase
 from patchline.vision.pixels.arrays import Pixels, Size
 from patchline.vision.pixels.preprocessing import resize

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_node.outbox.drops import traceparent_of
 from edge_node.outbox.journal import JournalLine
+from edge_node.outbox.rows import traceparent_of
 from patchline.mqtt.packets import publication
 from patchline.mqtt.settings import LinkSettings
 from patchline.replay.constraints import By

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from patchline.pictures.labels import GOOD
+from patchline.pictures.files import GOOD
 from patchline.pictures.products.line import Line
 from patchline.pictures.products.protocol import Product
 from patchline.wire.errors import MisconfiguredError

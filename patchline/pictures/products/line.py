@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from patchline.pictures.labels import GOOD
+from patchline.pictures.files import GOOD
 from patchline.pictures.products.plant import Mask, plant
 from patchline.pictures.products.protocol import Pixels, Product
 from patchline.wire.errors import MisconfiguredError

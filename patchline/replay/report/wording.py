@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from patchline.pictures.labels import GOOD
+from patchline.pictures.files import GOOD
 from patchline.replay.summary import Summary
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
-from patchline.vision.backbones.graph import cut
 from patchline.vision.pixels.arrays import FeatureMaps, Floats, Size
 from patchline.wire.errors import MisconfiguredError
 
@@ -23,7 +22,9 @@ _LOG_FATAL = 4
 
 
 class OnnxEngine:
-    """A backbone cut at the deepest tap asked for, on a bounded number of CPU threads that sleep while idle.
+    """A backbone on a bounded number of CPU threads that sleep while idle.
+
+    It executes the whole file: cut the model first (`graph`) where it has more taps than those asked for.
 
     Args:
         model: The ONNX file's bytes.
@@ -43,17 +44,19 @@ class OnnxEngine:
         options.log_severity_level = _LOG_FATAL  # failures reach us as exceptions; nothing else writes to stderr
         self._taps, self._where = tuple(taps), where
         try:
-            self._session = onnxruntime.InferenceSession(
-                cut(model, self._taps), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except _RUNTIME_ERRORS as error:
             raise MisconfiguredError(
                 f"the backbone cannot be loaded: {_first_line(error)}",
                 where=where,
                 remedy="export or fetch the weights again",
             ) from error
-        except MisconfiguredError as error:
-            raise MisconfiguredError(error.what, where=where, remedy=error.remedy) from error
+        known = [output.name for output in self._session.get_outputs()]
+        missing = [tap for tap in self._taps if tap not in known]
+        if missing:
+            raise MisconfiguredError(
+                f"the model has no output {', '.join(map(repr, missing))}; it has {', '.join(known)}", where=where
+            )
         self._input = self._session.get_inputs()[0].name
 
     @property

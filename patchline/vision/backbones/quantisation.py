@@ -1,4 +1,4 @@
-"""Backbones in 8-bit integers, by static quantisation after training (torch extra, for its `onnx` package).
+"""Backbones in 8-bit integers, by static quantisation after training (analytics extra, for its `onnx` package).
 
 Weights are quantised by output channel, activations asymmetrically to unsigned bytes between the least and the largest
 value that normal pictures give (Jacob et al., CVPR 2018); entropy and percentile limits measured no better here. An
@@ -64,7 +64,7 @@ def quantise(
         on_progress: Called with the attempts done and in all.
 
     Raises:
-        MisconfiguredError: The torch extra is missing, there is no picture, or the model cannot be quantised.
+        MisconfiguredError: The onnx package is missing, there is no picture, or the model cannot be quantised.
     """
     if not len(batch):
         raise MisconfiguredError("there is no picture to calibrate on", remedy="give a few dozen normal ones")
@@ -158,7 +158,7 @@ def _import(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise missing_extra("onnx", "torch") from error
+        raise missing_extra("onnx", "analytics") from error
 
 
 def _cannot(error: Exception) -> MisconfiguredError:

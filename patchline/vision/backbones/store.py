@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from patchline.runtime.atomic_file import write_atomically
+from patchline.vision.backbones.graph import can_cut, cut
 from patchline.vision.backbones.spec import INT8, BackboneSpec
 from patchline.wire.errors import MisconfiguredError, UnavailableError
 
@@ -42,10 +43,12 @@ class StoredBackbone(msgspec.Struct, frozen=True):
     Attributes:
         path: Of the ONNX file.
         sha256: Its digest, the identity of the backbone in artifacts and profiles.
+        taps: Those it gives.
     """
 
     path: Path
     sha256: str
+    taps: tuple[str, ...]
 
     def read(self) -> bytes:
         """The file's bytes.
@@ -59,6 +62,17 @@ class StoredBackbone(msgspec.Struct, frozen=True):
                 "the backbone's file was changed while in use", where=str(self.path), remedy="start again"
             )
         return model
+
+    def read_cut(self, taps: Sequence[str]) -> bytes:
+        """The file's bytes, cut at these taps where it has others too.
+
+        Without the `onnx` package the whole file is given: it has the same feature maps, and takes longer to run.
+
+        Raises:
+            MisconfiguredError: It is gone or was changed since it was found, or is not an ONNX model.
+        """
+        model = self.read()
+        return model if set(taps) == set(self.taps) or not can_cut() else cut(model, taps)
 
 
 def cache_folder() -> Path:
@@ -89,16 +103,16 @@ def find(spec: BackboneSpec, taps: Sequence[str] | None = None) -> StoredBackbon
             if not asked <= set(file_taps):
                 continue
             _check(spec, path, sha256)
-            return StoredBackbone(path, sha256)
+            return StoredBackbone(path, sha256, file_taps)
     raise _not_found(spec, asked)
 
 
 def find_by_sha256(spec: BackboneSpec, sha256: str) -> StoredBackbone | None:
     """The model file of a backbone with this digest, or None where no folder has it."""
     for folder in folders():
-        for path, _, expected in candidates(spec, folder):
+        for path, file_taps, expected in candidates(spec, folder):
             if expected == sha256 and _digest(path) == sha256:
-                return StoredBackbone(path, sha256)
+                return StoredBackbone(path, sha256, file_taps)
     return None
 
 

@@ -3,14 +3,16 @@
 import threading
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
-import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from analytics_service.audit.auditor import Auditor
-from analytics_service.audit.number_line import Gap
-from analytics_service.audit.reconciliation import books_of
-from analytics_service.records.decisions import DeadLetter, Decisions, RecordedVerdict
+from analytics_service.audit.reconciliation import Gap, books_of
+from analytics_service.records.outcomes import DeadLetter, PartOutcome, outcome_of_drop, outcome_of_verdict
 from analytics_service.records.records import Records
 from patchline.mqtt.delivery import Delivery
 from patchline.runtime.watchdog import Watchdog
@@ -32,7 +34,7 @@ def name_of(number: int, generation: int = 0) -> str:
     return str(uuid.UUID(int=generation * 10**6 + number))
 
 
-def judged(number: int, outcome: Outcome = "normal", *, at: float = 100.0, generation: int = 0) -> RecordedVerdict:
+def judged(number: int, outcome: Outcome = "normal", *, at: float = 100.0, generation: int = 0) -> PartOutcome:
     verdict = Verdict(
         inspection_id=name_of(number, generation),
         station=STATION,
@@ -44,10 +46,10 @@ def judged(number: int, outcome: Outcome = "normal", *, at: float = 100.0, gener
         received_sha256=f"{generation * 10**6 + number:064x}",
         judged_at=at,
     )
-    return RecordedVerdict(verdict, to_json(verdict))
+    return outcome_of_verdict(verdict, recorded_at=at)
 
 
-def drop(number: int, at: float = 100.0) -> tuple[DropMessage, float]:
+def drop(number: int, at: float = 100.0) -> PartOutcome:
     message = DropMessage(
         inspection_id=name_of(number),
         station=STATION,
@@ -57,51 +59,72 @@ def drop(number: int, at: float = 100.0) -> tuple[DropMessage, float]:
         captured_at=1.0,
         reason="superseded",
     )
-    return message, at
+    return outcome_of_drop(message, recorded_at=at)
 
 
-def letter(number: int, *, identified: bool = True) -> DeadLetter:
-    return DeadLetter("topic", b"bytes", "codec", judged(number, "unreadable"), identified=identified)
+def letter(number: int, *, identified: bool = True, generation: int = 0) -> DeadLetter:
+    return DeadLetter(
+        received_sha256=f"{generation * 10**6 + number:064x}",
+        station=STATION,
+        topic="topic",
+        inspection_id=name_of(number, generation),
+        sequence=number if identified else None,
+        code="sha256",
+        reason="sha256: damaged",
+        received=b"bytes",
+        answer=b"{}",
+        recorded_at=100.0,
+    )
 
 
 def test_every_number_is_counted_once_by_the_best_that_is_known_of_it(records: Records) -> None:
     records.store(
-        Decisions(
-            judged=[judged(1), judged(2, "anomalous"), judged(5)],
-            dropped=[drop(3), drop(5)],
-            dead=[letter(2), letter(4), letter(9, identified=False)],
-        )
+        [judged(1), judged(2, "anomalous"), judged(5), drop(3), drop(5), judged(6, "unreadable")],
+        [letter(2), letter(4), letter(9, identified=False)],
     )
     (books,) = books_of(records)
-    assert books.judged == {"normal": 2, "anomalous": 1, "unreadable": 1}
+    assert books.judged == {"normal": 2, "anomalous": 1, "unreadable": 2}
     assert books.dropped == {"superseded": 1}
     assert (books.gaps, books.repeated, books.nameless) == ([], 0, 1)
-    assert (books.numbers.first, books.numbers.last) == (1, 5)
+    assert (books.first, books.last) == (1, 6)
 
 
 def test_gaps_repeated_numbers_and_other_stations_are_told_apart(records: Records) -> None:
-    records.store(Decisions(judged=[judged(1), judged(4, at=200.0), judged(4, generation=1, at=300.0)]))
+    records.store([judged(1), judged(4, at=200.0), judged(4, generation=1, at=300.0)])
     (books,) = books_of(records, STATION)
     assert books.gaps == [Gap(2, 3, 200.0)]
+    assert books.gaps[0].parts == 2
     assert books.repeated == 1
     assert books_of(records, "plant/line1/other") == []
 
 
 def test_a_damaged_copy_under_another_name_is_no_second_part_of_its_number(records: Records) -> None:
-    copy = DeadLetter("topic", b"bytes", "codec", judged(2, "unreadable", generation=1), identified=True)
-    records.store(Decisions(judged=[judged(1), judged(2)], dead=[copy]))
+    records.store([judged(1), judged(2)], [letter(2, generation=1)])
     (books,) = books_of(records)
     assert (books.judged, books.repeated) == ({"normal": 2}, 0)
 
 
 def test_what_retention_deleted_is_not_missed(records: Records) -> None:
-    records.store(Decisions(judged=[judged(1), judged(2, at=500.0), judged(3), judged(5, at=500.0)]))
+    records.store([judged(1), judged(2, at=500.0), judged(3), judged(5, at=500.0)])
     assert records.forget(older_than=400.0) == 2
     (books,) = books_of(records)
     assert books.forgotten == 3
     assert books.gaps == [Gap(4, 4, 500.0)]
     assert records.forget(older_than=400.0) == 0
     assert books_of(records)[0].forgotten == 3
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(1, 15), max_size=12), st.lists(st.integers(1, 15), max_size=3))
+def test_the_gaps_are_what_is_missing_between_the_lowest_and_the_highest(
+    tmp_path: Path, numbers: list[int], damaged: list[int]
+) -> None:
+    records = Records(f"sqlite:///{tmp_path}/{uuid.uuid4()}.db")
+    records.store([judged(number) for number in numbers], [letter(number) for number in damaged])
+    found = {number for books in books_of(records) for gap in books.gaps for number in range(gap.first, gap.last + 1)}
+    between = set(range(min(numbers), max(numbers))) if numbers else set()
+    assert found == between - set(numbers) - set(damaged)
+    records.close()
 
 
 class Shown:
@@ -137,31 +160,31 @@ def status(*, online: bool, rows: int, version: str = "1") -> Delivery:
 def test_a_gap_counts_once_it_is_older_than_the_grace_and_no_longer_when_it_closes(
     records: Records, auditor: Auditor, shown: Shown, clock: list[float]
 ) -> None:
-    records.store(Decisions(judged=[judged(1, at=990.0), judged(4, at=990.0)]))
+    records.store([judged(1, at=990.0), judged(4, at=990.0)])
     assert auditor.look() == {STATION: 0}
     clock[0] = 1100.0
     assert auditor.look() == {STATION: 2}
     assert shown.parts == {STATION: 2}
-    records.store(Decisions(judged=[judged(2, at=1090.0)], dropped=[drop(3, 1091.0)]))
+    records.store([judged(2, at=1090.0), drop(3, 1091.0)])
     assert auditor.look() == {STATION: 0}
 
 
 def test_a_record_stamped_long_before_it_was_written_is_found_all_the_same(
     records: Records, auditor: Auditor, clock: list[float]
 ) -> None:
-    records.store(Decisions(judged=[judged(1, at=2000.0), judged(3, at=2000.0)]))
+    records.store([judged(1, at=2000.0), judged(3, at=2000.0)])
     clock[0] = 9000.0
     assert auditor.look() == {STATION: 1}
-    records.store(Decisions(judged=[judged(2, at=5.0)]))
+    records.store([judged(2, at=5.0)])
     assert auditor.look() == {STATION: 0}
 
 
 def test_a_clock_that_ran_ahead_hides_no_gap(records: Records, auditor: Auditor, clock: list[float]) -> None:
     """For an hour a worker stamped its decisions a year ahead; then its clock was set right."""
     year = 365 * 86400.0
-    records.store(Decisions(judged=[judged(1, at=990.0), judged(2, at=1000.0 + year), judged(4, at=1000.0 + year)]))
+    records.store([judged(1, at=990.0), judged(2, at=1000.0 + year), judged(4, at=1000.0 + year)])
     assert auditor.look() == {STATION: 0}
-    records.store(Decisions(judged=[judged(5, at=1010.0), judged(8, at=1020.0)]))
+    records.store([judged(5, at=1010.0), judged(8, at=1020.0)])
     clock[0] = 1100.0
     assert auditor.look() == {STATION: 3}
 
@@ -169,7 +192,7 @@ def test_a_clock_that_ran_ahead_hides_no_gap(records: Records, auditor: Auditor,
 def test_what_the_edge_still_holds_is_not_missed_and_a_last_will_does_not_forget_it(
     records: Records, auditor: Auditor, clock: list[float]
 ) -> None:
-    records.store(Decisions(judged=[judged(1, at=990.0), judged(4, at=990.0)]))
+    records.store([judged(1, at=990.0), judged(4, at=990.0)])
     clock[0] = 1100.0
     auditor.on_status(status(online=True, rows=5))
     assert auditor.look() == {STATION: 0}
@@ -182,19 +205,18 @@ def test_what_the_edge_still_holds_is_not_missed_and_a_last_will_does_not_forget
 
 
 def test_a_restarted_auditor_sees_the_same(records: Records, auditor: Auditor, shown: Shown) -> None:
-    records.store(Decisions(judged=[judged(number, at=10.0) for number in (1, 2, 5, 6, 9)], dead=[letter(7)]))
+    records.store([judged(number, at=10.0) for number in (1, 2, 5, 6, 9)], [letter(7)])
     assert auditor.look() == {STATION: 3}
     again = Auditor(records, topics=Topics(), shown=shown, grace_seconds=60.0, wall=lambda: 1000.0)
     assert again.look() == {STATION: 3}
 
 
 def test_another_stations_numbers_close_no_gap(records: Records, auditor: Auditor, clock: list[float]) -> None:
-    def elsewhere(number: int) -> RecordedVerdict:
-        verdict = msgspec.structs.replace(judged(number, generation=1).verdict, station="plant/line1/cam2")
-        return RecordedVerdict(verdict, to_json(verdict))
+    def elsewhere(number: int) -> PartOutcome:
+        return replace(judged(number, generation=1), station="plant/line1/cam2")
 
     own = [judged(number, at=990.0) for number in (1, 4)]
-    records.store(Decisions(judged=[*own, *(elsewhere(number) for number in range(1, 6))]))
+    records.store([*own, *(elsewhere(number) for number in range(1, 6))])
     clock[0] = 1100.0
     assert auditor.look() == {STATION: 2, "plant/line1/cam2": 0}
 

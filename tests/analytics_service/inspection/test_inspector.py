@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from analytics_service.inspection.inspector import inspect
-from analytics_service.inspection.intake import Inspection, admit, open_envelope
+from analytics_service.inspection.intake import Inspection, admit
+from analytics_service.inspection.opening import Frame, open_all
+from patchline.mqtt.delivery import Delivery
 from patchline.wire.messages import FrameMessage, pack
 from patchline.wire.topics import Topics
 
@@ -17,7 +19,9 @@ def inspections(plant: Any, artifact_store: Any) -> list[Inspection]:
     """Parts of two codecs and so of two artifacts, mixed, good and bad."""
 
     def admitted(frame: FrameMessage) -> Inspection:
-        return admit(open_envelope(pack(frame), plant.topic(), topics=Topics()), frame, artifacts=artifact_store)
+        (opened,) = open_all([Delivery(topic=plant.topic(), payload=pack(frame))], Topics())
+        assert isinstance(opened, Frame)
+        return admit(opened, artifacts=artifact_store)
 
     return [
         admitted(plant.frame(number, defect=number % 3 == 0, codec=("webp:80", "png")[number % 2]))

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from analytics_service.inspection.identity import identity_by_content
 from analytics_service.inspection.inspector import Finding
-from analytics_service.inspection.judgement import identity_by_content, map_message, outcome_of
+from analytics_service.inspection.judgement import map_message, outcome_of
 from patchline.wire.messages import sha256_of
 from patchline.wire.topics import Station
 
@@ -39,7 +40,8 @@ def test_an_identity_by_content_is_a_valid_uuid_and_always_the_same(data: bytes)
 def test_a_map_is_drawn_on_its_artifacts_scale_whatever_the_picture(plant: Any) -> None:
     calibration = plant.made.rungs[0].artifact.calibration
     inspection: Any = SimpleNamespace(
-        frame=plant.frame(1), artifact=SimpleNamespace(map_range=(1.0, 3.0), calibration=calibration)
+        frame=SimpleNamespace(message=plant.frame(1)),
+        artifact=SimpleNamespace(map_range=(1.0, 3.0), calibration=calibration),
     )
     distances = np.array([[0.0, 1.0], [2.0, 9.0]], np.float32)
     message = map_message(inspection, Finding(9.0, distances, (0.75, 0.75), {}))

@@ -78,3 +78,15 @@ def test_a_score_is_told_as_a_share_of_the_threshold(watch: ScoreMonitor, regist
     watch.note(CAM, artifact(), 20.0)
     watch.note(CAM, artifact("c", threshold=None, quantiles=(1.0, 10.0)), 20.0)
     assert registry.get_sample_value("vad_analytics_score_ratio_sum", PLACE) == pytest.approx(0.5 + 2.0)
+
+
+@pytest.mark.parametrize("stations", [2, 5, 7])
+def test_drift_is_looked_for_at_every_station_whatever_the_order_of_their_parts(
+    watch: ScoreMonitor, registry: CollectorRegistry, stations: int
+) -> None:
+    for score in np.random.default_rng(5).gamma(20, size=WINDOW):
+        for number in range(stations):
+            watch.note(Station("plant", "line", f"cam{number}"), artifact(), float(score))
+    for number in range(stations):
+        place = {"station": f"plant/line/cam{number}", "codec": "webp:80"}
+        assert registry.get_sample_value("vad_analytics_score_drift_ratio", place) is not None

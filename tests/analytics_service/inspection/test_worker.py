@@ -2,25 +2,39 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from analytics_service.inspection import worker as worker_module
+from analytics_service.inspection import recorder as recorder_module
+from analytics_service.inspection import scoring as scoring_module
 from analytics_service.inspection.artifact_wait import ArtifactWait
 from analytics_service.inspection.delivery_queue import DeliveryQueue
-from analytics_service.inspection.judgement import identity_of
+from analytics_service.inspection.identity import identity_of
+from analytics_service.inspection.part_counts import PartCounts
+from analytics_service.inspection.pipeline import Pipeline
+from analytics_service.inspection.recorder import OutcomeRecorder
 from analytics_service.inspection.reply_publisher import MapPolicy, ReplyPublisher
+from analytics_service.inspection.scoring import PartScorer
 from analytics_service.inspection.worker import Worker
 from analytics_service.metrics import Metrics
-from analytics_service.records.decisions import Decisions, RecordedOutcomes, RecordedVerdict
+from analytics_service.records.outcomes import (
+    DeadLetter,
+    PartOutcome,
+    Recalled,
+    Stored,
+    outcome_of_drop,
+    outcome_of_verdict,
+)
 from analytics_service.records.records import Records
 from patchline.mqtt.delivery import Acknowledged, Delivery
+from patchline.vision.detectors.protocol import Rendering
 from patchline.wire.errors import MisconfiguredError, UnavailableError
 from patchline.wire.messages import (
-    DropReason,
     DropReceipt,
     FrameMessage,
     MapMessage,
@@ -29,7 +43,6 @@ from patchline.wire.messages import (
     from_json,
     pack,
     sha256_of,
-    to_json,
     unpack,
 )
 
@@ -75,24 +88,18 @@ class DiaryRecords:
     def __init__(self, records: Records, diary: list[str]) -> None:
         self._records, self._diary = records, diary
         self.absences = 0
-        self.overtaken_by = Decisions()
+        self.overtaken_by: list[PartOutcome] = []
 
-    def verdicts_of(self, inspection_ids: Sequence[str]) -> dict[str, bytes]:
-        return self._records.verdicts_of(inspection_ids)
+    def recall(self, **asked: Any) -> Recalled:
+        return self._records.recall(**asked)
 
-    def drop_reasons_of(self, inspection_ids: Sequence[str]) -> dict[str, DropReason]:
-        return self._records.drop_reasons_of(inspection_ids)
-
-    def letters_of(self, digests: Sequence[str]) -> dict[tuple[str, str], bytes]:
-        return self._records.letters_of(digests)
-
-    def store(self, decisions: Decisions) -> RecordedOutcomes:
+    def store(self, outcomes: Sequence[PartOutcome], letters: Sequence[DeadLetter] = ()) -> Stored:
         if self.absences:
             self.absences -= 1
             raise UnavailableError("the disk is full")
         self._diary.append("store")
         self._records.store(self.overtaken_by)
-        return self._records.store(decisions)
+        return self._records.store(outcomes, letters)
 
 
 class Hall:
@@ -106,19 +113,18 @@ class Hall:
         self.metrics = Metrics(CollectorRegistry())
         self.stopped = threading.Event()
         self.delivery_queue = DeliveryQueue(max_messages=100, max_bytes=10**9)
-        self.worker = Worker(
-            self.delivery_queue,
-            artifacts=artifact_store,
-            records=self.book,
-            post=ReplyPublisher(
-                self.outlet, topics=plant.topics, metrics=self.metrics, maps=maps, stopped=self.stopped
-            ),
-            topics=plant.topics,
-            metrics=self.metrics,
-            stopped=self.stopped,
-            wall=lambda: 1234.5,
+        self.replies = ReplyPublisher(
+            self.outlet, topics=plant.topics, metrics=self.metrics, maps=maps, stopped=self.stopped
         )
+        self.recorder = OutcomeRecorder(self.book, metrics=self.metrics, stopped=self.stopped)
+        self.counts = PartCounts(self.metrics)
+        self.pipeline = self.pipeline_of(artifact_store)
+        self.worker = Worker(self.delivery_queue, self.pipeline, metrics=self.metrics)
         self.acknowledged: list[int] = []
+
+    def pipeline_of(self, artifacts: Any, artifact_wait: ArtifactWait | None = None) -> Pipeline:
+        scorer = PartScorer(artifacts, artifact_wait=artifact_wait, wall=lambda: 1234.5)
+        return Pipeline(scorer, self.recorder, self.replies, self.counts, topics=self.plant.topics, wall=lambda: 1234.5)
 
     def delivery(self, payload: bytes, channel: str = "frame", number: int = 0) -> Delivery:
         def on_acknowledge() -> None:
@@ -129,11 +135,15 @@ class Hall:
 
     def work(self, *payloads: bytes, channel: str = "frame") -> list[Verdict | DropReceipt]:
         before = len(self.outlet.channel("verdict"))
-        self.worker.work([self.delivery(payload, channel, number) for number, payload in enumerate(payloads)])
+        self.pipeline.work([self.delivery(payload, channel, number) for number, payload in enumerate(payloads)])
         return [from_json(payload, Receipt) for payload in self.outlet.channel("verdict")[before:]]
 
     def sample(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(f"vad_analytics_{name}", labels) or 0.0
+
+
+def counts(*, verdicts: int = 0, drops: int = 0, unreadable: int = 0, dead_letters: int = 0) -> dict[str, int]:
+    return {"verdicts": verdicts, "drops": drops, "unreadable": unreadable, "dead_letters": dead_letters}
 
 
 @pytest.fixture
@@ -182,7 +192,7 @@ def test_a_part_that_comes_ten_times_is_judged_once_and_answered_ten_times_alike
         hall.work(pack(hall.plant.frame(1)))
     assert len(hall.outlet.channel("verdict")) == 10
     assert len(set(hall.outlet.channel("verdict"))) == 1
-    assert records.counts()["inspections"] == 1
+    assert records.counts()["verdicts"] == 1
     assert hall.sample("repeats_total") == 9
     assert hall.sample("verdicts_total", outcome="normal") == 1
 
@@ -192,7 +202,7 @@ def test_a_part_that_comes_twice_in_one_batch_is_answered_twice_alike(hall: Hall
     hall.work(payload, payload, pack(hall.plant.frame(2)))
     first, second, other = hall.outlet.channel("verdict")
     assert first == second != other
-    assert records.counts()["inspections"] == 2
+    assert records.counts()["verdicts"] == 2
 
 
 def test_a_damaged_copy_before_the_whole_one_in_a_batch_does_not_harm_it(hall: Hall) -> None:
@@ -210,9 +220,9 @@ def test_a_damaged_copy_of_a_judged_part_gets_the_parts_verdict(hall: Hall, reco
     assert records.counts()["dead_letters"] == 0
 
 
-def test_a_judged_part_is_answered_even_when_its_artifact_is_gone(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_judged_part_is_answered_even_when_its_artifact_is_gone(hall: Hall) -> None:
     hall.work(pack(hall.plant.frame(1)))
-    monkeypatch.setattr(hall.worker, "_artifacts", None)
+    hall.pipeline = hall.pipeline_of(None)
     hall.work(pack(hall.plant.frame(1)))
     assert len(set(hall.outlet.channel("verdict"))) == 1
 
@@ -228,7 +238,7 @@ def test_poison_is_answered_kept_and_forwarded_and_its_neighbours_are_judged(hal
     assert (verdict.part_id, verdict.sequence, verdict.score) == ("", 0, None)
     assert verdict.reason.startswith("envelope: ")
     assert hall.outlet.channel("unreadable") == [poison]
-    assert records.counts() == {"inspections": 2, "drops": 0, "dead_letters": 1}
+    assert records.counts() == counts(verdicts=2, drops=0, dead_letters=1)
     assert hall.acknowledged == [0, 1, 2]
     assert hall.sample("unreadable_total", code="envelope") == hall.sample("dead_letters_total") == 1
 
@@ -272,7 +282,7 @@ def test_a_drop_is_recorded_and_receipted_the_same_each_time(hall: Hall, records
     assert isinstance(receipt, DropReceipt)
     assert (receipt.inspection_id, receipt.reason) == (drop.inspection_id, "capture_failed")
     assert len(set(hall.outlet.channel("verdict"))) == 1
-    assert records.counts() == {"inspections": 0, "drops": 1, "dead_letters": 0}
+    assert records.counts() == counts(verdicts=0, drops=1, dead_letters=0)
 
 
 def test_a_drop_of_a_judged_part_is_answered_with_its_verdict(hall: Hall, records: Records) -> None:
@@ -313,7 +323,7 @@ def test_a_lost_connection_is_not_waited_for_and_the_repeat_gets_the_recorded_ve
     assert hall.sample("undelivered_total", channel="verdict") == 1
     hall.outlet.connected = True
     assert len(hall.work(pack(hall.plant.frame(1)))) == 1
-    assert hall.diary.count("store") == 2
+    assert hall.diary.count("store") == 1
     assert hall.sample("verdicts_total", outcome="normal") == 1
 
 
@@ -324,7 +334,7 @@ def test_a_message_the_broker_would_not_take_does_not_stop_the_line(hall: Hall) 
 
 
 def test_nothing_is_answered_while_the_records_are_away(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(recorder_module, "FIRST_PAUSE_SECONDS", 0.001)
     hall.book.absences = 3
     hall.work(pack(hall.plant.frame(1)))
     assert hall.diary == ["store", "publish verdict", "acknowledge"]
@@ -347,20 +357,6 @@ def test_a_closed_line_is_worked_off_before_the_worker_ends(hall: Hall) -> None:
     assert hall.acknowledged == list(range(20))
 
 
-def test_a_bug_in_a_detector_is_loud_and_nothing_of_the_batch_is_acknowledged(
-    hall: Hall, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(worker_module, "inspect", fail)
-    hall.delivery_queue.offer(hall.delivery(pack(hall.plant.frame(1))), historical=False)
-    hall.delivery_queue.close()
-    with pytest.raises(ZeroDivisionError):
-        hall.worker.run()
-    assert hall.diary == []
-
-
 def test_every_stage_of_a_part_is_measured(hall: Hall) -> None:
     (verdict,) = hall.work(pack(hall.plant.frame(1)))
     assert isinstance(verdict, Verdict)
@@ -381,14 +377,14 @@ def test_a_picture_of_a_part_that_is_recorded_as_dropped_gets_the_receipt_and_no
     assert isinstance(receipt, DropReceipt)
     assert isinstance(late, DropReceipt)
     assert (late.inspection_id, late.reason) == (frame.inspection_id, "superseded")
-    assert records.counts() == {"inspections": 0, "drops": 1, "dead_letters": 0}
+    assert records.counts() == counts(verdicts=0, drops=1, dead_letters=0)
 
 
 def test_a_drop_of_a_part_that_is_judged_gets_the_verdict(hall: Hall, plant: Any, records: Records) -> None:
     frame = plant.frame(1)
     (verdict,) = hall.work(pack(frame))
     assert hall.work(pack(msgspec.structs.replace(plant.drop(1), inspection_id=frame.inspection_id))) == [verdict]
-    assert records.counts() == {"inspections": 1, "drops": 0, "dead_letters": 0}
+    assert records.counts() == counts(verdicts=1, drops=0, dead_letters=0)
 
 
 def test_a_picture_and_its_drop_in_one_micro_batch_are_one_decision(hall: Hall, plant: Any, records: Records) -> None:
@@ -396,7 +392,7 @@ def test_a_picture_and_its_drop_in_one_micro_batch_are_one_decision(hall: Hall, 
     drop = msgspec.structs.replace(plant.drop(1), inspection_id=frame.inspection_id)
     receipts = hall.work(pack(frame), pack(drop))
     assert [type(receipt) for receipt in receipts] == [DropReceipt, DropReceipt]
-    assert records.counts() == {"inspections": 0, "drops": 1, "dead_letters": 0}
+    assert records.counts() == counts(verdicts=0, drops=1, dead_letters=0)
 
 
 def test_a_worker_whose_verdict_comes_after_another_workers_drop_publishes_the_drops_receipt(
@@ -404,11 +400,11 @@ def test_a_worker_whose_verdict_comes_after_another_workers_drop_publishes_the_d
 ) -> None:
     frame = plant.frame(1, defect=True)
     drop = msgspec.structs.replace(plant.drop(1), inspection_id=frame.inspection_id, reason="superseded")
-    hall.book.overtaken_by = Decisions(dropped=[(drop, 1000.0)])
+    hall.book.overtaken_by = [outcome_of_drop(drop, recorded_at=1000.0)]
     (receipt,) = hall.work(pack(frame))
     assert isinstance(receipt, DropReceipt)
     assert (receipt.inspection_id, receipt.reason) == (frame.inspection_id, "superseded")
-    assert records.counts() == {"inspections": 0, "drops": 1, "dead_letters": 0}
+    assert records.counts() == counts(verdicts=0, drops=1, dead_letters=0)
     assert hall.outlet.channel("map") == []
     assert hall.sample("verdicts_total", outcome="anomalous") == hall.sample("drops_total", reason="superseded") == 0
     assert hall.sample("repeats_total") == 1
@@ -419,9 +415,9 @@ def test_a_worker_whose_drop_comes_after_another_workers_verdict_publishes_the_v
 ) -> None:
     frame = plant.frame(1)
     drop = msgspec.structs.replace(plant.drop(1), inspection_id=frame.inspection_id)
-    hall.book.overtaken_by = Decisions(judged=[verdict_of_another_worker(frame)])
-    assert hall.work(pack(drop)) == [hall.book.overtaken_by.judged[0].verdict]
-    assert records.counts() == {"inspections": 1, "drops": 0, "dead_letters": 0}
+    hall.book.overtaken_by = [outcome_of_verdict(verdict_of_another_worker(frame), recorded_at=1000.0)]
+    assert hall.work(pack(drop)) == [verdict_of_another_worker(frame)]
+    assert records.counts() == counts(verdicts=1, drops=0, dead_letters=0)
     assert hall.sample("drops_total", reason="capture_failed") == 0
 
 
@@ -430,24 +426,24 @@ def test_a_picture_and_its_drop_in_one_batch_get_the_verdict_of_a_worker_that_wa
 ) -> None:
     frame = plant.frame(1)
     drop = msgspec.structs.replace(plant.drop(1), inspection_id=frame.inspection_id)
-    hall.book.overtaken_by = Decisions(judged=[verdict_of_another_worker(frame)])
-    assert hall.work(pack(frame), pack(drop)) == 2 * [hall.book.overtaken_by.judged[0].verdict]
-    assert records.counts() == {"inspections": 1, "drops": 0, "dead_letters": 0}
+    hall.book.overtaken_by = [outcome_of_verdict(verdict_of_another_worker(frame), recorded_at=1000.0)]
+    assert hall.work(pack(frame), pack(drop)) == 2 * [verdict_of_another_worker(frame)]
+    assert records.counts() == counts(verdicts=1, drops=0, dead_letters=0)
 
 
 @pytest.mark.parametrize("channel", ["frame", "backlog"])
 def test_a_message_that_was_called_unreadable_stays_so_when_its_artifact_comes(
-    hall: Hall, plant: Any, records: Records, monkeypatch: pytest.MonkeyPatch, channel: str
+    hall: Hall, plant: Any, records: Records, channel: str
 ) -> None:
     """The verdict may have been lost on its way, or have closed the part: either way it is the only one."""
     payload = pack(plant.frame(1))
-    with monkeypatch.context() as patch:
-        patch.setattr(hall.worker, "_artifacts", NothingCommissioned())
-        (first,) = hall.work(payload)
+    commissioned, hall.pipeline = hall.pipeline, hall.pipeline_of(NothingCommissioned())
+    (first,) = hall.work(payload)
+    hall.pipeline = commissioned
     assert hall.work(payload, channel=channel) == [first]
     assert isinstance(first, Verdict)
     assert first.reason.startswith("artifact: ")
-    assert records.counts() == {"inspections": 0, "drops": 0, "dead_letters": 1}
+    assert records.counts() == counts(unreadable=1, dead_letters=1)
     assert len(set(hall.outlet.channel("verdict"))) == 1
     (other,) = hall.work(pack(plant.frame(2)))
     assert isinstance(other, Verdict)
@@ -455,25 +451,25 @@ def test_a_message_that_was_called_unreadable_stays_so_when_its_artifact_comes(
 
 
 def test_a_part_whose_artifact_another_worker_has_already_is_left_to_be_sent_again(
-    hall: Hall, plant: Any, records: Records, monkeypatch: pytest.MonkeyPatch
+    hall: Hall, plant: Any, artifact_store: Any, records: Records
 ) -> None:
     """Its profile comes from the worker that was quicker; to call it unreadable would be the end of it."""
     now = [100.0]
-    monkeypatch.setattr(hall.worker, "_patience", ArtifactWait(30.0, lambda: now[0]))
-    with monkeypatch.context() as patch:
-        patch.setattr(hall.worker, "_artifacts", NothingCommissioned())
-        assert hall.work(pack(plant.frame(1)), pack(plant.drop(2)))[0].sequence == 2
-        assert hall.acknowledged == [0, 1]
-        assert hall.sample("repeats_total") == hall.sample("dead_letters_total") == 0
+    wait = ArtifactWait(30.0, lambda: now[0])
+    hall.pipeline = hall.pipeline_of(NothingCommissioned(), wait)
+    assert hall.work(pack(plant.frame(1)), pack(plant.drop(2)))[0].sequence == 2
+    assert hall.acknowledged == [0, 1]
+    assert hall.sample("repeats_total") == hall.sample("dead_letters_total") == 0
+    hall.pipeline = hall.pipeline_of(artifact_store, wait)
     (verdict,) = hall.work(pack(plant.frame(1)))
     assert isinstance(verdict, Verdict)
     assert verdict.outcome == "normal"
-    monkeypatch.setattr(hall.worker, "_artifacts", NothingCommissioned())
+    hall.pipeline = hall.pipeline_of(NothingCommissioned(), wait)
     now[0] = 131.0
     (late,) = hall.work(pack(plant.frame(3)))
     assert isinstance(late, Verdict)
     assert late.outcome == "unreadable"
-    assert records.counts() == {"inspections": 1, "drops": 1, "dead_letters": 1}
+    assert records.counts() == counts(verdicts=1, drops=1, unreadable=1, dead_letters=1)
 
 
 def test_patience_remembers_no_more_artifacts_than_it_must() -> None:
@@ -497,8 +493,139 @@ def test_a_drop_that_comes_again_is_counted_once(hall: Hall, plant: Any) -> None
     assert hall.sample("repeats_total") == 2
 
 
-def verdict_of_another_worker(frame: FrameMessage) -> RecordedVerdict:
-    verdict = Verdict(
+def verdict_of_another_worker(frame: FrameMessage) -> Verdict:
+    return Verdict(
         **identity_of(frame), outcome="normal", received_sha256=sha256_of(pack(frame)), score=0.5, judged_at=1000.0
     )
-    return RecordedVerdict(verdict, to_json(verdict))
+
+
+def test_a_drop_of_a_part_that_ended_unreadable_is_answered_with_that_end_under_its_own_digest(
+    hall: Hall, plant: Any, records: Records
+) -> None:
+    """The station knows an unreadable message by its digest: with the frame's it would send the drop for ever."""
+    frame = plant.frame(1, artifact="ab" * 32)
+    hall.work(pack(frame))
+    drop = msgspec.structs.replace(plant.drop(1), inspection_id=frame.inspection_id)
+    for _ in range(2):
+        (answer,) = hall.work(pack(drop))
+        assert isinstance(answer, Verdict)
+        assert (answer.outcome, answer.received_sha256) == ("unreadable", sha256_of(pack(drop)))
+    assert records.counts() == counts(unreadable=1, dead_letters=1)
+
+
+@pytest.mark.parametrize("again", ["frame", "drop"])
+def test_a_part_that_retention_forgot_is_answered_and_not_judged_again(
+    hall: Hall, plant: Any, records: Records, again: str
+) -> None:
+    hall.work(pack(plant.frame(1)), pack(plant.frame(2)))
+    assert records.forget(older_than=5000.0) == 2
+    old = plant.frame(1) if again == "frame" else plant.drop(1)
+    (answer,) = hall.work(pack(old))
+    assert isinstance(answer, Verdict)
+    assert answer.reason.startswith("forgotten: ")
+    assert (answer.inspection_id, answer.received_sha256) == (old.inspection_id, sha256_of(pack(old)))
+    assert records.counts() == counts()
+    assert hall.acknowledged == [0, 1, 0]
+
+
+def test_a_station_that_lost_its_outbox_and_counts_from_1_again_is_judged(
+    hall: Hall, plant: Any, records: Records
+) -> None:
+    hall.work(*(pack(plant.frame(number)) for number in range(8)))
+    records.forget(older_than=5000.0)
+    (verdict,) = hall.work(pack(plant.frame(1, inspection_id="0" * 36, captured_at=100.0)))
+    assert isinstance(verdict, Verdict)
+    assert verdict.outcome == "normal"
+
+
+class FailingDetector:
+    """A detector of the plant that fails on defective parts, in a given way."""
+
+    def __init__(self, detector: Any, failure: Callable[[Any, Any], Any], threshold: Any) -> None:
+        self._detector, self._failure, self._threshold = detector, failure, threshold
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._detector, name)
+
+    def render(self, patch_scores: Any, size: Any) -> Any:
+        return self._failure(self._detector.render(patch_scores, size), self._threshold)
+
+
+class FailingStore:
+    def __init__(self, artifact_store: Any, failure: Callable[[Any, Any], Any]) -> None:
+        self._artifact_store, self._failure = artifact_store, failure
+
+    def find(self, *asked: Any) -> Any:
+        found = self._artifact_store.find(*asked)
+        names = ("fingerprint", "codec", "input_size", "reader", "calibration", "map_range", "normal_quantiles")
+        copied = {name: getattr(found, name) for name in names}
+        return SimpleNamespace(
+            **copied, detector=FailingDetector(found.detector, self._failure, found.calibration.threshold)
+        )
+
+
+def raises_an_error(rendering: Any, threshold: float) -> Any:
+    if rendering.scores.max() > threshold:
+        raise ZeroDivisionError
+    return rendering
+
+
+def scores_nothing_finite(rendering: Any, threshold: float) -> Any:
+    scores = np.where(rendering.scores > threshold, np.nan, rendering.scores)
+    return Rendering(maps=rendering.maps, scores=scores)
+
+
+def draws_an_infinite_map(rendering: Any, threshold: float) -> Any:
+    maps = rendering.maps.copy()
+    maps[rendering.scores > threshold, 0, 0] = np.inf
+    return Rendering(maps=maps, scores=rendering.scores)
+
+
+@pytest.mark.parametrize("failure", [raises_an_error, scores_nothing_finite, draws_an_infinite_map])
+def test_a_part_that_breaks_the_scoring_ends_alone(
+    hall: Hall, plant: Any, artifact_store: Any, records: Records, failure: Callable[[Any, Any], Any]
+) -> None:
+    hall.pipeline = hall.pipeline_of(FailingStore(artifact_store, failure))
+    bad = pack(plant.frame(2, defect=True))
+    receipts = hall.work(pack(plant.frame(1)), bad, pack(plant.frame(3)), pack(plant.drop(4)))
+    assert [getattr(each, "outcome", "dropped") for each in receipts] == ["normal", "unreadable", "normal", "dropped"]
+    assert isinstance(receipts[1], Verdict)
+    assert receipts[1].reason.startswith("internal: ")
+    assert (receipts[1].part_id, receipts[1].received_sha256) == ("part-2", sha256_of(bad))
+    assert records.counts() == counts(verdicts=2, drops=1, unreadable=1, dead_letters=1)
+    assert hall.outlet.channel("unreadable") == [bad]
+    assert hall.acknowledged == [0, 1, 2, 3]
+    assert hall.sample("unreadable_total", code="internal") == 1
+    assert hall.work(bad) == [receipts[1]]
+
+
+def test_a_codec_that_breaks_on_a_payload_ends_that_part_alone(
+    hall: Hall, plant: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = scoring_module.admit
+
+    def fail_at_2(frame: Any, **rest: Any) -> Any:
+        if frame.message.sequence == 2:
+            raise MemoryError
+        return original(frame, **rest)
+
+    monkeypatch.setattr(scoring_module, "admit", fail_at_2)
+    receipts = hall.work(*(pack(plant.frame(number)) for number in (1, 2, 3)))
+    assert [each.outcome for each in receipts if isinstance(each, Verdict)] == ["normal", "unreadable", "normal"]
+
+
+def test_a_map_that_cannot_be_drawn_stops_nothing(hall: Hall, plant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("encoder error")
+
+    monkeypatch.setattr("analytics_service.inspection.reply_publisher.map_message", fail)
+    receipts = hall.work(pack(plant.frame(1, defect=True)), pack(plant.frame(2)))
+    assert [each.outcome for each in receipts if isinstance(each, Verdict)] == ["anomalous", "normal"]
+    assert hall.sample("undelivered_total", channel="map") == 1
+
+
+def test_recording_is_measured_apart_from_the_verdicts_time(hall: Hall, plant: Any) -> None:
+    (verdict,) = hall.work(pack(plant.frame(1)))
+    assert hall.sample("record_seconds_count") == 1
+    assert isinstance(verdict, Verdict)
+    assert "record" not in verdict.stages

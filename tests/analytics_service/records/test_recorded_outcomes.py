@@ -1,4 +1,4 @@
-"""A part ends once: a verdict and a drop of it contend for one row, whoever decides, and however old the database."""
+"""A part ends once: a verdict and a drop of it contend for one row, whoever decides."""
 
 import multiprocessing
 import threading
@@ -10,15 +10,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sql
 
-from analytics_service.audit.reconciliation import books_of
-from analytics_service.records import migration
-from analytics_service.records import recorded_outcomes as admission
 from analytics_service.records import records as records_module
-from analytics_service.records.decisions import Decisions, RecordedOutcomes, RecordedVerdict, drop_row, judged_row
+from analytics_service.records.engine import engine_of, open_engine
+from analytics_service.records.outcomes import PartOutcome, Stored, outcome_of_drop, outcome_of_verdict, row_of_outcome
 from analytics_service.records.records import Records
-from analytics_service.records.tables import DROPS, ENDS, INSPECTIONS, METADATA, engine_of, open_engine
+from analytics_service.records.tables import OUTCOMES, SCHEMA, create_tables
 from patchline.wire.errors import MisconfiguredError, UnavailableError
-from patchline.wire.messages import DropMessage, Verdict, to_json
+from patchline.wire.messages import DropMessage, Verdict
 
 STATION = "plant/line1/cam1"
 ROUNDS, PARTS = 20, 6
@@ -29,7 +27,7 @@ def id_of(number: int) -> str:
     return str(uuid.UUID(int=number))
 
 
-def judged(number: int, *, score: float = 1.5, at: float = 100.0) -> RecordedVerdict:
+def judged(number: int, *, score: float = 1.5, at: float = 100.0) -> PartOutcome:
     verdict = Verdict(
         inspection_id=id_of(number),
         station=STATION,
@@ -42,23 +40,24 @@ def judged(number: int, *, score: float = 1.5, at: float = 100.0) -> RecordedVer
         score=score,
         judged_at=at,
     )
-    return RecordedVerdict(verdict, to_json(verdict))
+    return outcome_of_verdict(verdict, recorded_at=at)
 
 
-def drop(number: int) -> DropMessage:
-    return DropMessage(
+def drop(number: int, *, reason: str = "superseded", at: float = 100.0) -> PartOutcome:
+    message = DropMessage(
         inspection_id=id_of(number),
         station=STATION,
         boot_id="boot",
         sequence=number,
         part_id=f"part-{number}",
         captured_at=1.0,
-        reason="superseded",
+        reason=reason,  # type: ignore[arg-type]
     )
+    return outcome_of_drop(message, recorded_at=at)
 
 
-def dropped(*numbers: int, at: float = 100.0) -> Decisions:
-    return Decisions(dropped=[(drop(number), at) for number in numbers])
+def bodies(stored: Stored) -> dict[str, bytes]:
+    return {name: outcome.body for name, outcome in stored.outcomes.items()}
 
 
 @pytest.fixture
@@ -68,53 +67,44 @@ def records(url: str) -> Iterator[Records]:
     records.close()
 
 
-def recorded(url: str, table: sql.Table) -> set[str]:
+def recorded(url: str, kind: str) -> set[str]:
     engine = open_engine(url)
     with engine.connect() as connection:
-        found = set(connection.execute(sql.select(table.c.inspection_id)).scalars())
+        query = sql.select(OUTCOMES.c.inspection_id).where(OUTCOMES.c.kind == kind)
+        found = set(connection.execute(query).scalars())
     engine.dispose()
     return found
 
 
 def test_a_drop_of_a_judged_part_leaves_the_verdict_standing(records: Records) -> None:
-    records.store(Decisions(judged=[judged(1)]))
-    standing = records.store(dropped(1, 2))
-    assert standing == RecordedOutcomes(
-        {id_of(1): judged(1).encoded}, {id_of(2): "superseded"}, fresh=frozenset({id_of(2)})
-    )
-    assert records.counts() == {"inspections": 1, "drops": 1, "dead_letters": 0}
+    records.store([judged(1)])
+    stored = records.store([drop(1), drop(2)])
+    assert bodies(stored) == {id_of(1): judged(1).body, id_of(2): drop(2).body}
+    assert stored.fresh == {id_of(2)}
+    assert (records.counts()["verdicts"], records.counts()["drops"]) == (1, 1)
 
 
 def test_a_verdict_on_a_dropped_part_leaves_the_drop_standing(records: Records) -> None:
-    records.store(dropped(1))
-    standing = records.store(Decisions(judged=[judged(1), judged(2)]))
-    assert standing == RecordedOutcomes(
-        {id_of(2): judged(2).encoded}, {id_of(1): "superseded"}, fresh=frozenset({id_of(2)})
-    )
-    assert records.counts() == {"inspections": 1, "drops": 1, "dead_letters": 0}
+    records.store([drop(1)])
+    stored = records.store([judged(1), judged(2)])
+    assert bodies(stored) == {id_of(1): drop(1).body, id_of(2): judged(2).body}
+    assert stored.fresh == {id_of(2)}
+    assert (records.counts()["verdicts"], records.counts()["drops"]) == (1, 1)
 
 
 def test_the_reason_that_was_recorded_first_stands(records: Records) -> None:
-    records.store(dropped(1))
-    later = Decisions(dropped=[(DropMessage(**{**fields(drop(1)), "reason": "too_large"}), 200.0)])
-    assert records.store(later).dropped == {id_of(1): "superseded"}
-
-
-def fields(message: DropMessage) -> dict[str, Any]:
-    return {name: getattr(message, name) for name in message.__struct_fields__}
+    records.store([drop(1)])
+    assert bodies(records.store([drop(1, reason="too_large")])) == {id_of(1): drop(1).body}
 
 
 def contend(url: str, kind: str, barrier: Barrier, told: Any) -> None:
     """One worker of a race: it decides the same parts as the other, at the same moment, as one of the two kinds."""
     records = Records(url)
-    ends: dict[str, object] = {}
+    ends: dict[str, bytes] = {}
     for start in range(0, ROUNDS * PARTS, PARTS):
-        numbers = range(start, start + PARTS)
-        mine = dropped(*numbers) if kind == "drops" else Decisions(judged=[judged(number) for number in numbers])
+        mine = [(drop if kind == "drops" else judged)(number) for number in range(start, start + PARTS)]
         barrier.wait(PATIENCE_SECONDS)
-        standing = records.store(mine)
-        ends |= standing.verdicts
-        ends |= standing.dropped
+        ends |= bodies(records.store(mine))
     records.close()
     told.put(ends)
 
@@ -134,57 +124,53 @@ def test_two_processes_that_decide_a_part_at_once_record_one_end_and_are_told_th
         worker.join(PATIENCE_SECONDS)
     assert first == second
     assert len(first) == ROUNDS * PARTS
-    verdicts, drops = recorded(url, INSPECTIONS), recorded(url, DROPS)
-    assert not verdicts & drops
-    assert verdicts | drops == recorded(url, ENDS) == set(first)
-    assert {each for each, end in first.items() if isinstance(end, bytes)} == verdicts
+    verdicts, drops = recorded(url, "verdict"), recorded(url, "drop")
+    assert verdicts | drops == set(first)
+    assert {each for each, body in first.items() if b'"kind":"verdict"' in body} == verdicts
 
 
 @pytest.mark.parametrize("commits", [True, False])
-def test_an_end_that_another_worker_is_about_to_record_is_waited_for(
+def test_an_outcome_that_another_worker_is_about_to_record_is_waited_for(
     records: Records, url: str, monkeypatch: pytest.MonkeyPatch, commits: bool
 ) -> None:
-    """The other worker is between its admission and its commit; should it fail there, our end is the part's."""
-    admitted, go_on = threading.Event(), threading.Event()
-    original = admission.record_ends
+    """The other worker is between its insert and its commit; should it fail there, our outcome is the part's."""
+    inserted, go_on = threading.Event(), threading.Event()
+    original = records_module._outcomes_of
 
-    def slow(*arguments: Any) -> RecordedOutcomes:
-        standing = original(*arguments)
+    def slow(*arguments: Any) -> Any:
         if threading.current_thread() is other:
-            admitted.set()
+            inserted.set()
             assert go_on.wait(PATIENCE_SECONDS)
             if not commits:
                 raise UnavailableError("the worker is no more")
-        return standing
+        return original(*arguments)
 
     def store_a_drop() -> None:
         second = Records(url)
         try:
-            second.store(dropped(1))
+            second.store([drop(1)])
         except UnavailableError:
             assert not commits
         finally:
             second.close()
 
-    monkeypatch.setattr(records_module, "record_ends", slow)
+    monkeypatch.setattr(records_module, "_outcomes_of", slow)
     other = threading.Thread(target=store_a_drop)
-    ours: list[RecordedOutcomes] = []
-    us = threading.Thread(target=lambda: ours.append(records.store(Decisions(judged=[judged(1)]))))
+    ours: list[Stored] = []
+    us = threading.Thread(target=lambda: ours.append(records.store([judged(1)])))
     other.start()
-    assert admitted.wait(PATIENCE_SECONDS)
+    assert inserted.wait(PATIENCE_SECONDS)
     us.start()
     go_on.set()
     other.join(PATIENCE_SECONDS)
     us.join(PATIENCE_SECONDS)
-    if commits:
-        assert ours == [RecordedOutcomes(dropped={id_of(1): "superseded"})]
-    else:
-        assert ours == [RecordedOutcomes({id_of(1): judged(1).encoded}, fresh=frozenset({id_of(1)}))]
-    assert records.counts()["inspections"] + records.counts()["drops"] == 1
+    (stored,) = ours
+    assert bodies(stored) == {id_of(1): (drop(1) if commits else judged(1)).body}
+    assert bool(stored.fresh) is not commits
 
 
 def test_workers_that_hold_each_others_parts_do_not_wait_for_ever(url: str) -> None:
-    """The same parts in opposite orders, half of them told as drops: every worker admits them in one order."""
+    """The same parts in opposite orders, half of them told as drops: every worker inserts them in one order."""
     Records(url).close()
     errors: list[UnavailableError] = []
 
@@ -192,8 +178,7 @@ def test_workers_that_hold_each_others_parts_do_not_wait_for_ever(url: str) -> N
         records = Records(url)
         for start in range(0, 200, 20):
             numbers = list(range(start, start + 20))[:: (-1) ** worker]
-            mine = dropped(*numbers[::2])
-            mine.judged.extend(judged(number) for number in numbers[1::2])
+            mine = [*(drop(number) for number in numbers[::2]), *(judged(number) for number in numbers[1::2])]
             try:
                 records.store(mine)
             except UnavailableError as error:
@@ -206,69 +191,10 @@ def test_workers_that_hold_each_others_parts_do_not_wait_for_ever(url: str) -> N
     for thread in threads:
         thread.join()
     assert errors == []
-    assert not recorded(url, INSPECTIONS) & recorded(url, DROPS)
-    assert len(recorded(url, ENDS)) == 200
+    assert len(recorded(url, "verdict") | recorded(url, "drop")) == 200
 
 
-def test_an_end_is_forgotten_with_what_it_stands_for(records: Records, url: str) -> None:
-    records.store(Decisions(judged=[judged(1, at=50.0), judged(2)], dropped=[(drop(3), 50.0), (drop(4), 100.0)]))
-    assert records.forget(older_than=75.0) == 2
-    assert recorded(url, ENDS) == {id_of(2), id_of(4)} == recorded(url, INSPECTIONS) | recorded(url, DROPS)
-    again = records.store(Decisions(judged=[judged(3, at=100.0)]))
-    assert again.verdicts == {id_of(3): judged(3).encoded}
-
-
-def test_an_end_that_is_forgotten_while_it_is_looked_at_is_tried_again(
-    records: Records, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(admission, "_admit", lambda *_: frozenset())
-    with pytest.raises(UnavailableError, match="forgotten"):
-        records.store(Decisions(judged=[judged(1)]))
-
-
-def old_database(url: str) -> sql.Engine:
-    """The tables as they were before ends were admitted, with a part that stands in both of them."""
-    engine = open_engine(url)
-    METADATA.create_all(engine, tables=[table for table in METADATA.sorted_tables if table is not ENDS])
-    with engine.begin() as connection:
-        connection.execute(sql.insert(INSPECTIONS), [judged_row(judged(number)) for number in (1, 2)])
-        connection.execute(sql.insert(DROPS), [drop_row(drop(number), 90.0) for number in (2, 3)])
-    return engine
-
-
-def test_what_an_older_patchline_recorded_is_taken_over(url: str) -> None:
-    old_database(url).dispose()
-    records = Records(url)
-    standing = records.store(Decisions(judged=[judged(3, score=9.0)], dropped=[(drop(1), 200.0), (drop(2), 200.0)]))
-    assert standing == RecordedOutcomes(
-        {id_of(1): judged(1).encoded, id_of(2): judged(2).encoded}, {id_of(3): "superseded"}
-    )
-    (books,) = books_of(records)
-    assert (dict(books.judged), dict(books.dropped), books.repeated) == ({"normal": 2}, {"superseded": 1}, 0)
-    assert records.forget(older_than=150.0) == 3
-    assert records.counts() == {"inspections": 0, "drops": 0, "dead_letters": 0}
-    assert recorded(url, ENDS) == set()
-    records.close()
-
-
-def test_a_take_over_that_is_cut_short_is_done_at_the_next_start(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = old_database(url)
-
-    def fail(connection: sql.Connection) -> None:
-        connection.exec_driver_sql("SELECT 1 FROM nowhere")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(migration, "_admit_what_was_recorded", fail)
-        with pytest.raises((MisconfiguredError, UnavailableError), match="nowhere"):
-            Records(url)
-    assert "ends" not in sql.inspect(engine).get_table_names()
-    engine.dispose()
-    Records(url).close()
-    assert recorded(url, ENDS) == {id_of(1), id_of(2), id_of(3)}
-
-
-def test_workers_that_start_at_once_on_an_old_database_take_it_over_once(url: str) -> None:
-    old_database(url).dispose()
+def test_workers_that_start_at_once_on_an_empty_database_make_the_tables_once(url: str) -> None:
     errors: list[BaseException] = []
 
     def start() -> None:
@@ -283,30 +209,48 @@ def test_workers_that_start_at_once_on_an_old_database_take_it_over_once(url: st
     for thread in threads:
         thread.join()
     assert errors == []
-    assert recorded(url, ENDS) == {id_of(1), id_of(2), id_of(3)}
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        assert connection.execute(sql.select(SCHEMA.c.version)).scalars().all() == [1]
+    engine.dispose()
 
 
-def test_a_row_of_an_older_patchline_that_still_runs_stands_and_is_forgotten(records: Records, url: str) -> None:
-    """In the midst of an upgrade: that one records without admitting."""
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE dead_letters (received_sha256 VARCHAR(64))",
+        "CREATE TABLE outcomes (something VARCHAR(8))",
+        "CREATE TABLE records_schema (version INTEGER)",
+    ],
+)
+def test_a_database_with_other_tables_of_these_names_is_refused_and_left_alone(url: str, statement: str) -> None:
     engine = open_engine(url)
     with engine.begin() as connection:
-        connection.execute(sql.insert(INSPECTIONS), [judged_row(judged(number)) for number in (1, 2)])
+        connection.exec_driver_sql(statement)
+    before = sql.inspect(engine).get_table_names()
+    with pytest.raises(MisconfiguredError, match="another form"):
+        Records(url)
+    assert sql.inspect(engine).get_table_names() == before
     engine.dispose()
-    assert records.store(Decisions(judged=[judged(1, score=9.0)])).verdicts == {id_of(1): judged(1).encoded}
-    records.forget(older_than=150.0)
-    assert records.counts()["inspections"] == 0
+
+
+def test_records_of_a_later_version_are_refused(records: Records, url: str) -> None:
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sql.update(SCHEMA).values(version=2))
+    engine.dispose()
+    with pytest.raises(MisconfiguredError, match="another form: 2; this version writes form 1"):
+        Records(url)
 
 
 def test_a_database_user_that_may_make_no_tables_is_told_what_to_do(postgresql: str) -> None:
-    url = postgresql
-    engine = open_engine(url)
-    old_database(url).dispose()
+    engine = open_engine(postgresql)
     name = f"reader_{uuid.uuid4().hex[:8]}"
     with engine.begin() as connection:
         connection.exec_driver_sql(f"CREATE ROLE {name} LOGIN PASSWORD '{name}'")
         connection.exec_driver_sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     try:
-        theirs = sql.make_url(url).set(username=name, password=name).render_as_string(hide_password=False)
+        theirs = sql.make_url(postgresql).set(username=name, password=name).render_as_string(hide_password=False)
         with pytest.raises(MisconfiguredError, match="let the database's user make tables"):
             Records(theirs)
     finally:
@@ -316,18 +260,19 @@ def test_a_database_user_that_may_make_no_tables_is_told_what_to_do(postgresql: 
 
 
 def test_a_worker_that_is_frozen_in_the_middle_of_a_decision_does_not_stop_the_others(
-    monkeypatch: pytest.MonkeyPatch, postgresql: str
+    postgresql: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It holds its part's row: the database gives it up, and the part is decided by whoever gets it then."""
-    monkeypatch.setattr("analytics_service.records.tables.IDLE_IN_TRANSACTION_SECONDS", 1)
+    monkeypatch.setattr("analytics_service.records.engine.IDLE_IN_TRANSACTION_SECONDS", 1)
     engine = open_engine(postgresql)
+    create_tables(engine)
     records = Records(postgresql)
     frozen = engine.connect()
     try:
-        frozen.execute(sql.insert(ENDS).values(inspection_id=id_of(1), kind="drops", at=1.0))
-        assert records.store(Decisions(judged=[judged(1)])).verdicts == {id_of(1): judged(1).encoded}
+        frozen.execute(sql.insert(OUTCOMES).values(row_of_outcome(drop(1))))
+        assert bodies(records.store([judged(1)])) == {id_of(1): judged(1).body}
         with pytest.raises(sql.exc.DBAPIError, match="idle-in-transaction"):
-            frozen.execute(sql.select(ENDS))
+            frozen.execute(sql.select(OUTCOMES))
     finally:
         frozen.invalidate()
         frozen.close()

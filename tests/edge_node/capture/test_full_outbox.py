@@ -7,11 +7,10 @@ import pytest
 
 from edge_node.capture.full_outbox import DowngradeCodec, DropOldest, StopCapture
 from edge_node.control.active_encoder import ActiveEncoder
-from edge_node.delivery.publisher import Progress
+from edge_node.delivery.ticket import Progress
 from edge_node.metrics import EdgeMetrics
-from edge_node.outbox.drops import drop_message
 from edge_node.outbox.outbox import Outbox
-from edge_node.outbox.rows import Closing, Row
+from edge_node.outbox.rows import Closing, Row, drop_message
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.messages import DropMessage, EdgeMessage, unpack
 

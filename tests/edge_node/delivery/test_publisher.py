@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from edge_node.delivery.publisher import Publisher
-from edge_node.delivery.retry_schedule import RetrySchedule, SchedulePolicy
+from edge_node.delivery.retry_schedule import RetrySchedule
+from edge_node.delivery.ticket import SchedulePolicy
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.outbox import Outbox
 from edge_node.outbox.rows import Row
@@ -163,8 +164,8 @@ def test_what_is_damaged_on_the_disk_becomes_a_drop(
     scene: Scene, make_trigger: Any, eventually: Any, tmp_path: Path
 ) -> None:
     scene.keep(make_trigger, b"a whole message")
-    segment = next(tmp_path.glob("*.segment"))
-    segment.write_bytes(segment.read_bytes().replace(b"whole", b"whale"))
+    with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as connection, connection:
+        connection.execute("UPDATE messages SET body = ?", (b"a whale message",))
     scene.publisher.connected("frame")
     eventually(lambda: scene.live.sent)
     drop: DropMessage = unpack(scene.live.sent[0][1], DropMessage)
@@ -178,7 +179,7 @@ def test_a_drop_that_is_damaged_on_the_disk_is_told_anew(
     row = scene.outbox.reserve(make_trigger())
     scene.outbox.append(row, b"a whole drop", "drop", stages={})
     with closing(sqlite3.connect(tmp_path / "outbox.sqlite")) as connection, connection:
-        connection.execute("UPDATE inspections SET message = ?", (b"a whale drop",))
+        connection.execute("UPDATE messages SET body = ?", (b"a whale drop",))
     scene.publisher.kept(row)
     scene.publisher.connected("frame")
     eventually(lambda: scene.live.sent)

@@ -5,7 +5,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_node.delivery.retry_schedule import CHANNELS, RetrySchedule, SchedulePolicy
+from edge_node.delivery.retry_schedule import RetrySchedule
+from edge_node.delivery.ticket import CHANNELS, SchedulePolicy
 
 BOTH = frozenset(CHANNELS)
 OLD = float("-inf")
@@ -16,7 +17,7 @@ def a_schedule(**policy: float) -> RetrySchedule:
 
 
 def send(schedule: RetrySchedule, now: float) -> str | None:
-    ticket = schedule.next(now, BOTH)
+    ticket = schedule.take(now, BOTH)
     if ticket is None:
         return None
     schedule.sent(ticket, 1000, now)
@@ -102,10 +103,12 @@ def test_a_live_part_that_grew_old_goes_by_the_backlog() -> None:
     schedule.add("part", 1, captured=100.0, now=100.0)
     assert schedule.backlog == 0
     send(schedule, 100.0)
-    ticket = schedule.next(102.1, BOTH)
+    ticket = schedule.take(102.1, BOTH)
     assert ticket is not None
     assert (ticket.channel, schedule.backlog) == ("frame", 0)
-    ticket = schedule.next(102.5, BOTH)
+    schedule.not_sent(ticket, 102.1)
+    schedule.resume("frame")
+    ticket = schedule.take(102.5, BOTH)
     assert ticket is not None
     assert (ticket.channel, schedule.backlog) == ("backlog", 1)
 
@@ -154,28 +157,28 @@ def test_a_refusal_pauses_its_channel_without_spinning_and_a_birth_ends_the_paus
     schedule.add("part", 1, captured=0.0, now=0.0)
     now = 0.0
     for _ in range(10):
-        ticket = schedule.next(now, BOTH)
+        ticket = schedule.take(now, BOTH)
         assert ticket is not None
         schedule.sent(ticket, 1000, now)
         schedule.refused("part", now)
-        assert schedule.next(now, BOTH) is None
+        assert schedule.take(now, BOTH) is None
         wait = schedule.wait(now, BOTH)
         assert wait is not None
         assert wait > 0.1
         now += wait
-    ticket = schedule.next(now, BOTH)
+    ticket = schedule.take(now, BOTH)
     assert ticket is not None
     schedule.sent(ticket, 1000, now)
     schedule.refused("part", now)
     schedule.all_due(now)
-    assert schedule.next(now, BOTH) is not None
+    assert schedule.take(now, BOTH) is not None
 
 
 def test_two_refusals_at_once_are_one_pause() -> None:
     schedule = a_schedule(live_seconds=1000)
     for number in range(2):
         schedule.add(f"part-{number}", number, captured=0.0, now=0.0)
-        ticket = schedule.next(0.0, BOTH)
+        ticket = schedule.take(0.0, BOTH)
         assert ticket is not None
         schedule.sent(ticket, 1000, 0.0)
     for number in range(2):
@@ -187,7 +190,7 @@ def test_two_refusals_at_once_are_one_pause() -> None:
 
 def refuse(schedule: RetrySchedule, now: float) -> float:
     """Send the next message, which the broker refuses; how long the channel then rests."""
-    ticket = schedule.next(now, BOTH)
+    ticket = schedule.take(now, BOTH)
     assert ticket is not None
     schedule.sent(ticket, 1000, now)
     schedule.refused(ticket.inspection_id, now)
@@ -216,13 +219,13 @@ def test_pauses_grow_to_their_bound_and_begin_anew_when_the_broker_accepts() -> 
 def test_what_the_link_did_not_take_was_not_sent_and_its_channel_rests() -> None:
     schedule = a_schedule(live_seconds=1000)
     schedule.add("part", 1, captured=0.0, now=0.0)
-    ticket = schedule.next(0.0, BOTH)
+    ticket = schedule.take(0.0, BOTH)
     assert ticket is not None
     schedule.sent(ticket, 1000, 0.0)
     schedule.not_sent(ticket, 0.0)
     assert ticket.sends == 0
-    assert schedule.next(0.0, BOTH) is None
-    assert schedule.next(1.0, BOTH) is ticket
+    assert schedule.take(0.0, BOTH) is None
+    assert schedule.take(1.0, BOTH) is ticket
 
 
 def test_a_refusal_of_what_is_not_on_its_way_is_nobodys() -> None:
@@ -261,9 +264,9 @@ def test_damage_is_repaired_at_once_and_repeated_damage_with_patience() -> None:
 def test_an_unconnected_channel_is_left_alone() -> None:
     schedule = a_schedule()
     schedule.add("old", 1, OLD, now=0.0)
-    assert schedule.next(0.0, {"frame"}) is None
+    assert schedule.take(0.0, {"frame"}) is None
     assert schedule.wait(0.0, {"frame"}) is None
-    assert schedule.next(0.0, BOTH) is not None
+    assert schedule.take(0.0, BOTH) is not None
 
 
 events = st.lists(
@@ -283,7 +286,7 @@ def play(schedule: RetrySchedule, event: str, number: int, now: float, still_ope
             schedule.add(name, number, now, now)
             still_open.add(name)
         case "send" | "refuse" | "lose":
-            ticket = schedule.next(now, BOTH)
+            ticket = schedule.take(now, BOTH)
             if ticket is None:
                 return
             schedule.sent(ticket, 100, now)
@@ -320,7 +323,7 @@ def test_whatever_happens_every_open_part_is_sent_again_in_the_end(history: list
 def test_an_answer_over_an_outage_does_not_make_resends_patient() -> None:
     schedule = a_schedule(live_seconds=100, first_resend_seconds=2)
     schedule.add("slow", 1, captured=0.0, now=0.0)
-    ticket = schedule.next(0.0, BOTH)
+    ticket = schedule.take(0.0, BOTH)
     assert ticket is not None
     schedule.sent(ticket, 1000, 0.0)
     schedule.all_due(1.0)

@@ -9,15 +9,15 @@ import msgspec
 import pytest
 
 from edge_node.delivery.publisher import Publisher
-from edge_node.delivery.retry_schedule import RetrySchedule, SchedulePolicy
+from edge_node.delivery.retry_schedule import RetrySchedule
+from edge_node.delivery.ticket import SchedulePolicy
 from edge_node.delivery.verdict_handler import VerdictHandler
 from edge_node.gate.gate_controller import GateController, GatePolicy
 from edge_node.gate.gates.log import LogGate
 from edge_node.metrics import EdgeMetrics
-from edge_node.outbox.drops import drop_message
 from edge_node.outbox.journal import JournalLine, read_journal
 from edge_node.outbox.outbox import Outbox
-from edge_node.outbox.rows import Row
+from edge_node.outbox.rows import Row, drop_message
 from patchline.mqtt.delivery import Delivery
 from patchline.wire.errors import UnavailableError, UnreadableError
 from patchline.wire.messages import DropReceipt, Outcome, Verdict, sha256_of, to_json
@@ -102,7 +102,7 @@ def test_a_verdict_closes_its_row_and_its_stages_add_up(desk: Desk, row: Row) ->
 
 
 def test_what_the_uplink_took_of_the_transmission_is_told_once_the_broker_acknowledged(desk: Desk, row: Row) -> None:
-    ticket = desk.schedule.ticket(row.inspection_id)
+    ticket = desk.schedule.take(1e9, {"frame", "backlog"})
     assert ticket is not None
     desk.schedule.sent(ticket, 100, 0.25)
     desk.schedule.accepted(row.inspection_id, 0.625)
@@ -150,7 +150,7 @@ def test_an_unreadable_message_is_known_by_its_digest(desk: Desk, row: Row) -> N
 
 
 def test_a_digest_that_is_not_ours_sends_the_row_again(desk: Desk, row: Row) -> None:
-    ticket = desk.schedule.next(1e9, {"frame", "backlog"})
+    ticket = desk.schedule.take(1e9, {"frame", "backlog"})
     assert ticket is not None
     desk.schedule.sent(ticket, 1, 0.0)
     desk.schedule.accepted(row.inspection_id, 0.0)

@@ -1,7 +1,9 @@
 """`patchline audit`: what is judged, dropped, waiting, told at the edge, or lost."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -9,12 +11,12 @@ from uuid import uuid4
 import pytest
 from typer.testing import CliRunner
 
-from analytics_service.records.decisions import Decisions, RecordedVerdict
+from analytics_service.records.outcomes import outcome_of_drop, outcome_of_verdict
 from analytics_service.records.records import Records
 from edge_node.outbox.outbox import Outbox
 from edge_node.outbox.rows import Closing, Row, Trigger
 from patchline.cli.app import app
-from patchline.wire.messages import DropMessage, Verdict, to_json
+from patchline.wire.messages import DropMessage, Verdict
 
 STATION = "plant/line1/cam1"
 
@@ -44,10 +46,10 @@ class Line:
             "captured_at": 1.0,
         }
         if reason:
-            self.records.store(Decisions(dropped=[(DropMessage(**identity, reason=reason), at)]))  # type: ignore[arg-type]
+            self.records.store([outcome_of_drop(DropMessage(**identity, reason=reason), recorded_at=at)])  # type: ignore[arg-type]
             return
         verdict = Verdict(**identity, outcome="normal", received_sha256="0" * 64, judged_at=at)
-        self.records.store(Decisions(judged=[RecordedVerdict(verdict, to_json(verdict))]))
+        self.records.store([outcome_of_verdict(verdict, recorded_at=at)])
 
     def close(self, row: Row, outcome: str = "normal") -> None:
         self.outbox.confirm(row.inspection_id, Closing(outcome=outcome))
@@ -111,7 +113,8 @@ def test_with_the_outbox_even_the_last_part_cannot_be_lost_unseen(line: Line, au
     rows = [line.part() for _ in range(3)]
     line.decide(rows[0])
     line.close(rows[0])
-    line.outbox._connection.execute("DELETE FROM inspections WHERE sequence = 3")
+    with closing(sqlite3.connect(line.path)) as connection, connection:
+        connection.execute("DELETE FROM inspections WHERE sequence = 3")
     assert audit().exit_code == 0
     done = audit("--edge-journal", str(line.path), "--json")
     assert done.exit_code == 1

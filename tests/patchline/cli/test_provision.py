@@ -50,6 +50,15 @@ def test_the_list_says_who_has_what_and_for_how_long(run: Run, site: Path) -> No
     assert "valid" in lines["broker"]
 
 
+def test_after_an_addition_the_broker_must_read_its_access_list_again(run: Run, site: Path) -> None:
+    added = run("--out", site, "--station", "line-1/side")
+    assert f"{site}/stations/line-1/side   to its machine" in added.output
+    assert f"{site}/broker/site.acl" in added.output
+    assert "kill -HUP" in added.output
+    assert "kill -HUP" in run("renew", "broker", "--out", site).output
+    assert "kill -HUP" not in run("renew", "north/line-1/top", "--out", site).output
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

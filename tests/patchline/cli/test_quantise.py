@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from edge_node.encoding.backbones import EdgeBackbones, is_at_hand
-from patchline.artifacts.engines import EngineCache, read_weights
+from patchline.artifacts.engines import EngineCache, edge_backbone
 from patchline.cli.weights import app
 from patchline.vision.backbones import BACKBONES, store
 from patchline.wire.errors import EXIT_MISCONFIGURED, UnavailableError
@@ -74,9 +74,9 @@ def test_the_int8_form_is_printed_beside_the_float_one_and_used_by_name(
     assert key.sha256 != plain.sha256
     batch = np.random.default_rng(1).standard_normal((1, 3, 64, 64)).astype(np.float32)
     assert not np.array_equal(engine.run(batch)["stride8"], exact.run(batch)["stride8"])
-    sent = read_weights(key)
+    named, sent = edge_backbone(key)
     assert sent is not None
-    assert hashlib.sha256(sent).hexdigest() == key.sha256
+    assert hashlib.sha256(sent).hexdigest() == key.sha256 == named.sha256
 
     rung = ProfileCodec(codec="features", artifact="a", backbone=NAME, backbone_sha256=key.sha256)
     assert is_at_hand(AssetReference(name="backbone", sha256=key.sha256, size=len(sent)))

@@ -1,7 +1,8 @@
 import pytest
 
-from patchline.mqtt.settings import LinkSettings, Subscription, Will, check_filter, check_topic
+from patchline.mqtt.settings import LinkSettings, Subscription, Will
 from patchline.wire.errors import MisconfiguredError
+from patchline.wire.topics import check_filter, check_topic
 
 
 @pytest.mark.parametrize("topic", ["a", "vad/v1/north/press-2/top/frame", "/", "a//b", "größe", "é" * 32_000])

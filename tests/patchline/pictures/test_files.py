@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from patchline.pictures.files import Sample, open_mask, open_picture, read_category
-from patchline.pictures.labels import GOOD
-from patchline.wire.errors import MisconfiguredError, UnreadableError
+from patchline.pictures.files import GOOD, Sample, list_pictures, open_mask, open_picture, read_category
+from patchline.wire.errors import MisconfiguredError, UnavailableError, UnreadableError
 
 RGB = np.random.default_rng(5).integers(0, 255, (20, 30, 3), dtype=np.uint8)
 
@@ -278,3 +277,17 @@ def test_every_real_category_is_read_whole() -> None:
             mask = open_mask(sample, (pixels.shape[0], pixels.shape[1]))
             assert pixels.ndim == 3
             assert mask is None or mask.any() == (sample.label != GOOD)
+
+
+def test_pictures_are_listed_by_name_without_hidden_files_folders_and_other_files(tmp_path: Path) -> None:
+    for name in ("b.png", "A.JPG", "c.tiff", ".hidden.png", "._b.png", "notes.txt"):
+        (tmp_path / name).write_bytes(b"-")
+    (tmp_path / "folder.png").mkdir()
+    assert [path.name for path in list_pictures(tmp_path)] == ["A.JPG", "b.png", "c.tiff"]
+
+
+@pytest.mark.parametrize("name", ["gone", "a file"])
+def test_a_folder_that_cannot_be_listed_is_unavailable(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a file").write_bytes(b"-")
+    with pytest.raises(UnavailableError, match=name):
+        list_pictures(tmp_path / name)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from edge_node.capture.sources.synthetic import SyntheticSource
-from patchline.pictures.files import open_picture
-from patchline.pictures.labels import GOOD
+from patchline.pictures.files import GOOD, open_picture
 from patchline.replay.demo import DemoOptions, prepare
 from patchline.wire.errors import MisconfiguredError
 

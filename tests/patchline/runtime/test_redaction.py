@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from analytics_service.records.tables import open_engine
+from analytics_service.records.engine import open_engine
 from analytics_service.settings import read_settings
 from edge_node.gate.gates.http import HttpGate
 from edge_node.settings import EdgeSettings

@@ -12,8 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from patchline.pictures.files import Category, open_mask, open_picture
-from patchline.pictures.labels import GOOD
+from patchline.pictures.files import GOOD, Category, open_mask, open_picture
 from patchline.vision.backbones import BACKBONES
 from patchline.vision.backbones.onnx_engine import OnnxEngine
 from patchline.vision.backbones.store import find

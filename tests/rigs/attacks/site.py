@@ -15,7 +15,7 @@ from typing import Self
 from broker_config.authority import Authority, utc_now
 from broker_config.provision import provision, revoke
 from broker_config.site import Site, authority_folder, folder_of
-from broker_config.wishes import Wish
+from broker_config.site_options import SiteOptions
 from patchline.mqtt.settings import LinkSettings, Protocol, TlsSettings
 from patchline.pictures.products import PRODUCTS
 from patchline.pictures.products.category import write_category
@@ -144,8 +144,8 @@ class SiteUnderAttack:
 
     def _provision(self) -> Site:
         stations = tuple(str(each) for each in (TOP, SIDE, STOLEN))
-        wish = Wish(name="plant", hosts=("127.0.0.1",), stations=stations, port=self.port, listen="127.0.0.1")
-        made = provision(self.keys, wish, now=utc_now())
+        options = SiteOptions(name="plant", hosts=("127.0.0.1",), stations=stations, port=self.port, listen="127.0.0.1")
+        made = provision(self.keys, options, now=utc_now())
         revoke(self.keys, str(STOLEN), now=utc_now())
         return made.site
 

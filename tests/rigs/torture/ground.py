@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from patchline.commissioning.commission import Request, commission
-from patchline.pictures.labels import GOOD
+from patchline.pictures.files import GOOD
 from patchline.pictures.products import PRODUCTS
 from patchline.pictures.products.line import Line
 from patchline.replay.shared_bank import share

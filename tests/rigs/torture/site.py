@@ -9,7 +9,7 @@ from broker_config import private_files
 from broker_config.authority import Authority, utc_now
 from broker_config.provision import provision, renew
 from broker_config.site import BROKER, Site, authority_folder, folder_of
-from broker_config.wishes import Wish
+from broker_config.site_options import SiteOptions
 from patchline.mqtt.settings import TlsSettings
 from patchline.replay.broker import Broker
 from tests.rigs.torture.ground import OTHER, STATION
@@ -68,14 +68,14 @@ class TortureSite:
 def make(folder: Path, broker: Broker) -> TortureSite:
     """Provision a site for the torture's stations, and let the broker guard it."""
     keys = folder / "site"
-    wish = Wish(
+    options = SiteOptions(
         name=STATION.site,
         hosts=("127.0.0.1",),
         stations=(str(STATION), str(OTHER)),
         port=broker.port,
         listen="127.0.0.1",
     )
-    made = provision(keys, wish, now=utc_now())
+    made = provision(keys, options, now=utc_now())
     configuration = keys / "broker" / "mosquitto.conf"
     if os.geteuid() == 0:  # else Mosquitto would become a user who cannot see this folder
         configuration.write_text(configuration.read_text(encoding="utf-8") + "\nuser root\n", encoding="utf-8")

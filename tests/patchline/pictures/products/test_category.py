@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from patchline.pictures.files import open_mask, open_picture, read_category
-from patchline.pictures.labels import GOOD
+from patchline.pictures.files import GOOD, open_mask, open_picture, read_category
 from patchline.pictures.products import PRODUCTS
 from patchline.pictures.products.category import write_category
 from patchline.wire.errors import MisconfiguredError

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from patchline.pictures.labels import GOOD
+from patchline.pictures.files import GOOD
 from patchline.pictures.products import PRODUCTS
 from patchline.pictures.products.line import Line
 from patchline.pictures.products.plant import NOTICEABLE

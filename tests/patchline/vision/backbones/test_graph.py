@@ -1,19 +1,21 @@
-"""Cutting ONNX graphs without an ONNX package."""
+"""Cutting ONNX graphs at their taps."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchline.vision.backbones.graph import cut, outputs
+from patchline.vision.backbones.graph import cut
 from patchline.vision.backbones.onnx_engine import OnnxEngine
 from patchline.wire.errors import MisconfiguredError
+
+onnx = pytest.importorskip("onnx", reason="the onnx package is not installed")
 
 EVERY_TAP = ("tap1", "tap2", "tap3")
 
 
-def test_outputs_are_named_in_order(chain_model: bytes) -> None:
-    assert outputs(chain_model) == EVERY_TAP
+def outputs(model: bytes) -> tuple[str, ...]:
+    return tuple(output.name for output in onnx.load_from_string(model).graph.output)
 
 
 @pytest.mark.parametrize("taps", [("tap1",), ("tap2",), ("tap3",), ("tap3", "tap1"), EVERY_TAP])
@@ -51,8 +53,6 @@ def test_an_unknown_tap_is_refused_and_the_known_ones_named(chain_model: bytes) 
 def test_junk_is_refused_as_no_model(junk: bytes) -> None:
     with pytest.raises(MisconfiguredError):
         cut(junk, ("tap1",))
-    with pytest.raises(MisconfiguredError):
-        outputs(b"\xff" + junk)
 
 
 @given(data=st.data())
@@ -67,9 +67,7 @@ def test_a_damaged_model_is_refused_or_cut_but_never_a_crash(chain_model: bytes,
         assert str(error)  # noqa: PT017 - either outcome is right, a crash is not
 
 
-@pytest.mark.torch
 def test_a_cut_model_satisfies_onnx_own_checker(chain_model: bytes) -> None:
-    onnx = pytest.importorskip("onnx", reason="the torch extra is not installed")
     model = onnx.load_from_string(cut(chain_model, ("tap2",)))
     onnx.checker.check_model(model, full_check=True)
     assert len(model.graph.node) == 2

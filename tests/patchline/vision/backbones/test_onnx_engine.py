@@ -44,7 +44,7 @@ def test_the_input_is_not_changed(chain_model: bytes) -> None:
 
 
 def test_a_file_that_is_no_model_is_refused_by_its_name() -> None:
-    with pytest.raises(MisconfiguredError, match=r"not an ONNX model.*weights/b\.onnx"):
+    with pytest.raises(MisconfiguredError, match=r"cannot be loaded.*weights/b\.onnx"):
         OnnxEngine(b"junk", ("tap1",), where="weights/b.onnx")
 
 

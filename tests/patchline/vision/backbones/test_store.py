@@ -91,7 +91,7 @@ def test_an_export_is_found_by_its_taps_and_carries_its_origin(places: dict[str,
     checkpoint.write_bytes(b"weights")
     path = store.save_export(OTHER, spec(), ["a", "c"], checkpoint=checkpoint, folder=places["cache"])
     assert path == places["cache"] / "tiny.a+c.onnx"
-    assert store.find(spec(), ["c"]) == store.StoredBackbone(path, hashlib.sha256(OTHER).hexdigest())
+    assert store.find(spec(), ["c"]) == store.StoredBackbone(path, hashlib.sha256(OTHER).hexdigest(), ("a", "c"))
     assert store.find(spec()).path == places["first"] / "tiny.onnx"
     assert store.find_by_sha256(spec(), hashlib.sha256(OTHER).hexdigest()) == store.find(spec(), ["c"])
     assert store.find_by_sha256(spec(), "0" * 64) is None

@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 
 from patchline.vision.backbones import BACKBONES, store, torch_export
 from patchline.vision.backbones.onnx_engine import OnnxEngine
-from patchline.vision.backbones.onnx_reader import read_graph
 from patchline.wire.errors import MisconfiguredError
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="the torch extra is not installed")
 
 from patchline.vision.backbones import torch_models  # noqa: E402 - needs torch
-from patchline.vision.backbones.onnx_network import OnnxNetwork  # noqa: E402 - needs torch
+from patchline.vision.backbones.onnx_network import OnnxNetwork, read_graph  # noqa: E402 - needs torch
 from patchline.vision.backbones.torch_engine import TorchEngine  # noqa: E402 - needs torch
 
 Write = Callable[..., bytes]

@@ -1,6 +1,6 @@
-"""The codec that sends only a picture's departure from what is normal at each place; see `codec` for the whole of it.
+"""The codec that sends only a picture's departure from what is normal at each place.
 
-`spectrum` turns feature maps into nearly independent coefficients (`edge_transform` is the same, faster), `classes`
-says how large each one usually is, `tables` how often each value then occurs, `order` what is sent in which order, and
-`lanes` makes bits of it.
+`spectrum` turns feature maps into nearly independent coefficients (`edge_transform` does the same, faster), `tables`
+says how often each value occurs, `order` what is sent in which order, `rate` chooses the step that fits, and `entropy`
+codes the symbols. `picture` puts them together for one picture, `fitting` learns the tables, `codec` is the whole.
 """

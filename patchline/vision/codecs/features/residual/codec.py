@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from patchline.vision.codecs.features.form import PictureMaps, TensorForms, values_of, wrong_tensor
 from patchline.vision.codecs.features.protocol import Shapes
-from patchline.vision.codecs.features.residual.classes import CLASSES, usual_sizes
 from patchline.vision.codecs.features.residual.edge_transform import EdgeTransform
-from patchline.vision.codecs.features.residual.fitting import SEARCHES, search
-from patchline.vision.codecs.features.residual.lanes import WHOLE
+from patchline.vision.codecs.features.residual.entropy import WHOLE
+from patchline.vision.codecs.features.residual.fitting import SEARCHES, search, usual_sizes
 from patchline.vision.codecs.features.residual.picture import PictureCoder, Statistics
 from patchline.vision.codecs.features.residual.spectrum import Decorrelation, Spectrum, principal_axes
 from patchline.vision.codecs.features.residual.tables import (
+    CLASSES,
     COMMON,
     EXACT,
     MASKS,

@@ -5,29 +5,48 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from patchline.vision.codecs.features.residual.classes import CLASSES, Classes, classes_of
-from patchline.vision.codecs.features.residual.order import Masks, Order, masks_of, order_at
+from patchline.vision.codecs.features.residual.order import Indices, Masks, Order, masks_of, order_at
 from patchline.vision.codecs.features.residual.picture import PictureCoder, Statistics
-from patchline.vision.codecs.features.residual.pieces import Indices
-from patchline.vision.codecs.features.residual.symbols import symbols_of
+from patchline.vision.codecs.features.residual.spectrum import Band
 from patchline.vision.codecs.features.residual.tables import (
+    CLASSES,
     EXACT,
     MASKS,
     SYMBOLS,
+    Classes,
     Quantiser,
     Table,
+    classes_of,
     quantised,
     quantiser_of,
+    symbols_of,
     tables_of,
 )
 from patchline.vision.pixels.arrays import Floats
 
 SEARCHES = 10
+_PRIOR_PICTURES = 8
 _SEARCHED_PICTURES = 48
 _SHARE_THAT_FITS = 0.9
 _NO_LIMIT = 1 << 30
 _FINEST, _COARSEST = 1 / 1024, 16.0
 """Steps tried, in the largest of the usual sizes of coefficients."""
+
+
+def usual_sizes(bands: list[Band], coefficients: Floats) -> NDArray[np.float64]:
+    """The standard deviation of each coefficient, `(size,)`, from those of normal pictures, `(N, size)`.
+
+    Few pictures say little of one coefficient. So what all frequencies of its channel and all channels of its frequency
+    say together, as if they were independent, counts like eight pictures more.
+    """
+    squares: NDArray[np.float64] = np.square(coefficients).mean(axis=0, dtype=np.float64)
+    count, parts, start = len(coefficients), [], 0
+    for band in bands:
+        own = squares[start : start + band.places.size].reshape(band.places.shape)
+        expected = np.outer(own.mean(axis=1), own.mean(axis=0)) / max(float(own.mean()), 1e-30)
+        parts.append((count * own + _PRIOR_PICTURES * expected).ravel() / (count + _PRIOR_PICTURES))
+        start += band.places.size
+    return np.sqrt(np.concatenate(parts))
 
 
 def search(

@@ -11,22 +11,33 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from patchline.vision.codecs.features.residual.classes import CLASSES, PER_OCTAVE, Classes
-from patchline.vision.codecs.features.residual.forecast import Forecast, bounds, bytes_of_one, shares_left
-from patchline.vision.codecs.features.residual.gains import GAINS, Scale, moved_classes
-from patchline.vision.codecs.features.residual.order import QUAD, Order, order_at, sequence_of
-from patchline.vision.codecs.features.residual.pieces import Indices
-from patchline.vision.codecs.features.residual.stream import Laid, Stream
-from patchline.vision.codecs.features.residual.symbols import plain_bit_count, plain_bits, symbols_of, values_of
+from patchline.vision.codecs.features.residual.entropy import Laid, Stream
+from patchline.vision.codecs.features.residual.order import QUAD, Indices, Order, order_at, sequence_of
+from patchline.vision.codecs.features.residual.rate import (
+    GAINS,
+    Forecast,
+    Scale,
+    bounds,
+    bytes_of_one,
+    moved_classes,
+    shares_left,
+)
 from patchline.vision.codecs.features.residual.tables import (
+    CLASSES,
     COMMON,
     EXACT,
     FLAGS,
     GROUPED,
+    PER_OCTAVE,
     VALUES,
+    Classes,
     Quantiser,
     occurrence_of,
+    plain_bit_count,
+    plain_bits,
     quantised,
+    symbols_of,
+    values_of,
 )
 from patchline.vision.pixels.arrays import Floats
 

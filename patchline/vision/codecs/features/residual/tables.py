@@ -1,4 +1,8 @@
-"""How often each value occurs, by class; from that the bits, the quantiser's thresholds and what a value stands for.
+"""How often each value occurs, by class, and from that the tables, the quantiser and what a value stands for.
+
+A coefficient's class says how large it usually is, in steps of a sixth of an octave. A value is a symbol of a small
+alphabet; symbols from `EXACT` on stand for octaves: the k-th begins at `EXACT << k`, and `4 + k` plain bits say where
+in it a value lies (exponential Golomb codes; Teuhola, 1978).
 
 The quantiser is uniform with one step for all coefficients, as reverse water-filling asks (Cover and Thomas, 2006,
 section 10.3.3: every component gets the same distortion, or nothing where its variance is below it). Its thresholds
@@ -12,9 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from patchline.vision.codecs.features.residual.classes import CLASSES, size_of_class
-from patchline.vision.codecs.features.residual.lanes import WHOLE
+from patchline.vision.codecs.features.residual.entropy import WHOLE
 
+CLASSES = 64
+PER_OCTAVE = 6
+"""Classes, and levels of the step, to a factor of two: a level up moves every coefficient one class down."""
+OCTAVES_BELOW = 4.5
+"""How far below the step the lowest class lies: 22 times smaller, a value other than zero is one in ten thousand."""
 SYMBOLS = 24
 EXACT = 16
 """Values below are symbols of their own; each symbol above stands for an octave and is followed by plain bits."""
@@ -34,7 +42,31 @@ _ONES = np.array([mask.bit_count() for mask in range(MASKS)], dtype=np.float64)
 _RAREST = 1 / WHOLE
 _FIRST_THRESHOLD, _FIRST_ROUNDING = 0.6, 0.4
 
+_FIRST_BITS = 4
+_WIDTH = 16
+
+Bits = NDArray[np.uint8]
+Values = NDArray[np.integer]
+
+_EVERY_VALUE = np.arange(LARGEST + 1)
+_OCTAVES = np.log2(np.maximum(_EVERY_VALUE, EXACT)).astype(np.uint8) - np.uint8(_FIRST_BITS)
+_SYMBOLS = np.where(_EVERY_VALUE < EXACT, _EVERY_VALUE, EXACT + _OCTAVES).astype(np.uint8)
+EXTRA_BITS = np.maximum(np.arange(SYMBOLS) - EXACT + _FIRST_BITS, 0) * (np.arange(SYMBOLS) >= EXACT)
+"""How many plain bits go with each symbol, beside the sign."""
 Table = NDArray[np.float64]
+Classes = NDArray[np.uint8]
+
+
+def classes_of(sizes: NDArray[np.float64], step: float) -> Classes:
+    """The class of each coefficient at a step."""
+    octaves = np.log2(np.maximum(sizes / step, 1e-9)) + OCTAVES_BELOW
+    return np.clip(np.floor(octaves * PER_OCTAVE), 0, CLASSES - 1).astype(np.uint8)
+
+
+def size_of_class() -> NDArray[np.float64]:
+    """The standard deviation in the middle of each class, in steps."""
+    sizes: NDArray[np.float64] = np.exp2((np.arange(CLASSES) + 0.5) / PER_OCTAVE - OCTAVES_BELOW)
+    return sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +176,42 @@ def quantiser_of(counts: Table, sums: Table) -> Quantiser:
     thresholds = np.clip((first**2 + LAGRANGIAN * extra) / (2 * first), 0.5, 1.6)
     roundings = np.clip(0.5 - LAGRANGIAN * (bits[:, 2] - bits[:, 1]) / 2, 0.2, 0.5)
     return Quantiser(*(array.astype(np.float32) for array in (thresholds, roundings, centroids)))
+
+
+def symbols_of(values: Values) -> NDArray[np.uint8]:
+    """The symbol of each value, 0 to `LARGEST`."""
+    symbols: NDArray[np.uint8] = _SYMBOLS[values]
+    return symbols
+
+
+def plain_bits(negative: NDArray[np.bool_], values: Values) -> Bits:
+    """Signs, then the places of large values in their octaves, octave by octave, one bit a number."""
+    signs = negative.view(np.uint8)
+    large = values[(values >= EXACT).nonzero()[0]]
+    if not len(large):
+        return signs
+    octaves = _OCTAVES[large]
+    by_octave = octaves.argsort(kind="stable")
+    large, octaves = large[by_octave], octaves[by_octave]
+    digits = np.unpackbits((large - (EXACT << octaves.astype(np.intp))).astype(">u2").view(np.uint8))
+    used = np.arange(_WIDTH) >= _WIDTH - _FIRST_BITS - octaves.astype(np.intp)[:, None]
+    return np.concatenate([signs, digits.reshape(used.shape)[used]])
+
+
+def plain_bit_count(symbols: NDArray[np.uint8]) -> int:
+    """How many plain bits go with symbols, none of which is 0."""
+    return len(symbols) + int(np.bincount(symbols, minlength=SYMBOLS) @ EXTRA_BITS)
+
+
+def values_of(symbols: NDArray[np.uint8], bits: Bits) -> tuple[NDArray[np.bool_], NDArray[np.uint16]]:
+    """Which values are negative, and their magnitudes, from symbols other than 0 and exactly their plain bits."""
+    count = len(symbols)
+    values, at = symbols.astype(np.uint16), count
+    for octave in range(int(symbols.max(initial=0)) - EXACT + 1):
+        large = np.flatnonzero(symbols == EXACT + octave)
+        width = _FIRST_BITS + octave
+        digits = np.zeros((len(large), _WIDTH), dtype=np.uint8)
+        digits[:, _WIDTH - width :] = bits[at : at + len(large) * width].reshape(-1, width)
+        values[large] = (EXACT << octave) + np.packbits(digits, axis=1).view(">u2")[:, 0].astype(np.uint16)
+        at += len(large) * width
+    return bits[:count].astype(np.bool_), values

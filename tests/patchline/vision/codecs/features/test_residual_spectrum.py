@@ -3,10 +3,11 @@ import pytest
 
 from patchline.vision.codecs.features.form import values_of
 from patchline.vision.codecs.features.protocol import Shapes
-from patchline.vision.codecs.features.residual.classes import CLASSES, classes_of, usual_sizes
 from patchline.vision.codecs.features.residual.edge_transform import EdgeTransform
+from patchline.vision.codecs.features.residual.fitting import usual_sizes
 from patchline.vision.codecs.features.residual.order import GROUP, QUAD, RARE_BELOW, bits_of, masks_of, order_at
 from patchline.vision.codecs.features.residual.spectrum import Decorrelation, Spectrum, principal_axes
+from patchline.vision.codecs.features.residual.tables import CLASSES, classes_of
 from patchline.vision.nearest.embedding import concatenate
 from patchline.vision.pixels.arrays import FeatureMaps
 

@@ -1,4 +1,4 @@
-"""What a site should have, held against what there is before anything is written."""
+"""Options for a new site, or for more in an existing one; they are checked before anything is written."""
 
 import ipaddress
 import re
@@ -25,16 +25,16 @@ _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What a site should have; for a site that exists, what it should have besides.
+class SiteOptions:
+    """What a new site has, or what is added to an existing one.
 
     Attributes:
         name: The site; the first level of its stations.
         hosts: Names and addresses of the broker.
         stations: `line/station`, or `site/line/station`, of each.
-        clients: Name -> role of everybody else.
-        broker_folder: Where `broker/` will lie on the broker's machine; where it lies now when empty.
-        data_folder: Where the broker keeps what it retains; `data` in its folder when empty.
+        clients: Name -> role of all other clients.
+        broker_folder: Where `broker/` will be on the broker's machine; where it is now if empty.
+        data_folder: Where the broker keeps retained messages; `data` in its folder if empty.
     """
 
     name: str = ""
@@ -49,66 +49,68 @@ class Wish:
     data_folder: str = ""
 
 
-def new_site(folder: Path, wish: Wish) -> Site:
-    """The site of a first wish.
+def new_site(folder: Path, options: SiteOptions) -> Site:
+    """A new site.
 
     Args:
         folder: Where it will be kept.
-        wish: Names it, its broker, and whatever else.
+        options: At least its name and its broker.
 
     Raises:
-        MisconfiguredError: Its name or its broker is missing, or something is wrong.
+        MisconfiguredError: Its name or its broker is missing, or an option is wrong.
     """
-    if not wish.name or not wish.hosts:
+    if not options.name or not options.hosts:
         raise MisconfiguredError(
             "there is no site here yet, and a new one needs a name and a broker",
             where=str(folder),
             remedy="give --site and --broker-host",
         )
-    Station(wish.name, "line", "station")
-    Topics(wish.prefix)
-    broker = str(wish.broker_folder or (folder / "broker").resolve())
+    Station(options.name, "line", "station")
+    Topics(options.prefix)
+    broker = str(options.broker_folder or (folder / "broker").resolve())
     site = Site(
-        name=wish.name,
-        hosts=checked_hosts(wish.hosts),
-        port=wish.port,
-        listen=wish.listen,
-        prefix=wish.prefix,
+        name=options.name,
+        hosts=checked_hosts(options.hosts),
+        port=options.port,
+        listen=options.listen,
+        prefix=options.prefix,
         broker_folder=broker,
-        data_folder=wish.data_folder or f"{broker}/data",
-        days=wish.days,
+        data_folder=options.data_folder or f"{broker}/data",
+        days=options.days,
         clients=dict(DEFAULT_CLIENTS),
     )
-    return more_of(site, wish)
+    return extended(site, options)
 
 
-def more_of(site: Site, wish: Wish) -> Site:
-    """A site with what a wish adds to it.
+def extended(site: Site, options: SiteOptions) -> Site:
+    """A site with the stations and clients of the options added.
 
     Raises:
-        MisconfiguredError: The wish contradicts the site, or something in it is wrong.
+        MisconfiguredError: The options contradict the site, or one is wrong.
     """
-    if wish.name and wish.name != site.name:
+    if options.name and options.name != site.name:
         raise MisconfiguredError(
-            f"this folder is of site {site.name!r}, not {wish.name!r}", where="--out", remedy="give each site a folder"
+            f"this folder is of site {site.name!r}, not {options.name!r}",
+            where="--out",
+            remedy="give each site a folder",
         )
-    if wish.hosts and wish.hosts != site.hosts:
+    if options.hosts and options.hosts != site.hosts:
         raise MisconfiguredError(
             f"the site's broker is {', '.join(site.hosts)}",
             where="--broker-host",
             remedy="to change it: patchline provision renew broker --broker-host HOST",
         )
-    stations = [_station(site, text) for text in wish.stations]
-    clients = {_client(name): role for name, role in wish.clients.items()}
+    stations = [_station(site, text) for text in options.stations]
+    clients = {_client(name): role for name, role in options.clients.items()}
     changed = [name for name, role in clients.items() if site.clients.get(name, role) != role]
     if changed:
         raise MisconfiguredError(f"{changed[0]} has another role already", where="--client", remedy="choose a new name")
-    folder = wish.broker_folder or site.broker_folder
+    folder = options.broker_folder or site.broker_folder
     beside = site.data_folder == f"{site.broker_folder}/data"
     return msgspec.structs.replace(
         site,
         broker_folder=folder,
-        data_folder=wish.data_folder or (f"{folder}/data" if beside else site.data_folder),
+        data_folder=options.data_folder or (f"{folder}/data" if beside else site.data_folder),
         stations=tuple(dict.fromkeys([*site.stations, *stations])),
         clients=site.clients | clients,
     )
@@ -142,7 +144,7 @@ def _client(name: str) -> str:
 
 
 def checked_hosts(hosts: Iterable[str]) -> tuple[str, ...]:
-    """Each host once, in order.
+    """The hosts without repetitions, in order.
 
     Raises:
         MisconfiguredError: One is neither a name nor an address.

@@ -3,12 +3,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchline.vision.codecs.features.residual.classes import CLASSES
-from patchline.vision.codecs.features.residual.forecast import LEVELS, Forecast, bounds, bytes_of_one, shares_left
-from patchline.vision.codecs.features.residual.gains import GAINS, Scale, moved_classes
 from patchline.vision.codecs.features.residual.order import order_at, sequence_of
 from patchline.vision.codecs.features.residual.picture import PictureCoder, Statistics
-from patchline.vision.codecs.features.residual.tables import MASKS, SYMBOLS, Quantiser, occurrence_of, tables_of
+from patchline.vision.codecs.features.residual.rate import (
+    GAINS,
+    LEVELS,
+    Forecast,
+    Scale,
+    bounds,
+    bytes_of_one,
+    moved_classes,
+    shares_left,
+)
+from patchline.vision.codecs.features.residual.tables import (
+    CLASSES,
+    MASKS,
+    SYMBOLS,
+    Quantiser,
+    occurrence_of,
+    tables_of,
+)
 
 TABLES = tables_of(np.zeros((CLASSES, SYMBOLS)), *np.zeros((3, CLASSES, MASKS)))
 SIZES = [900, 1500, 600]

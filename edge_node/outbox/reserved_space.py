@@ -1,29 +1,24 @@
-"""Disk space kept aside, so that an outbox on a full disk can still be emptied."""
+"""Disk space that is kept free for the outbox, so that it can be emptied when the disk is full."""
 
 import contextlib
 import os
 from pathlib import Path
 
 
-class Ballast:
-    """A file that only takes up room. SQLite needs room even to delete; on a full disk, throwing it off makes some.
+class ReservedSpace:
+    """A file that only takes up space. SQLite needs space even to delete rows; removing this file gives it some.
 
     Args:
         path: The file.
-        size_bytes: How much room it takes.
+        size_bytes: How much space it takes.
     """
 
     def __init__(self, path: Path, size_bytes: int) -> None:
         self._path, self._size_bytes = path, size_bytes
         self._held = False
 
-    @property
-    def held(self) -> bool:
-        """Whether the room is kept aside."""
-        return self._held
-
     def hold(self) -> bool:
-        """Keep the room aside, if there is as much; whether it is."""
+        """Reserve the space if the disk has that much; return whether it is reserved."""
         if self._held:
             return True
         try:
@@ -36,7 +31,7 @@ class Ballast:
         return True
 
     def release(self) -> bool:
-        """Give the room back; whether there was any."""
+        """Give the space back; return whether it was reserved."""
         was_held, self._held = self._held, False
         with contextlib.suppress(OSError):
             self._path.unlink()

@@ -1,4 +1,4 @@
-"""The settings files of a site's broker, services and stations, as `patchline provision` writes them."""
+"""The settings files that `patchline provision` writes for the broker, services and stations of a site."""
 
 import json
 from importlib.resources import files

@@ -1,0 +1,285 @@
+"""The open file of the outbox: one thread writes at a time, every step is one durable transaction.
+
+The write-ahead log is copied into the file (a checkpoint) by a thread of its own. It copies nearly everything while
+others go on writing; only the last part needs them to wait. A full disk, a file that is gone and a damaged file are
+handled here.
+"""
+
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from copy import copy
+from pathlib import Path
+from typing import TypeVar
+
+from edge_node.outbox import database, steps
+from edge_node.outbox.database import DamagedError, DiskError, translated
+from edge_node.outbox.reserved_space import ReservedSpace
+from edge_node.outbox.steps import Totals
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+Work = Callable[[sqlite3.Connection, Totals], T]
+
+_RESERVED_BYTES = 4 * 1024 * 1024
+_CHECKPOINT_BYTES = 32 * 1024 * 1024
+"""How much is written between two checkpoints. Fewer checkpoints write less and keep the gate waiting less often."""
+_STEP_BYTES = 16 * 1024
+"""About what a step writes beside its message."""
+
+
+class _Turn:
+    """Lets one thread in at a time; urgent ones first."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._taken = False
+        self._urgent = 0
+
+    @contextmanager
+    def __call__(self, *, urgent: bool = False) -> Iterator[None]:
+        with self._changed:
+            self._urgent += urgent
+            self._changed.wait_for(lambda: not self._taken and (urgent or not self._urgent))
+            self._urgent -= urgent
+            self._taken = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken = False
+                self._changed.notify_all()
+
+
+class _File:
+    """The connections to one file, and where that file was when they were made."""
+
+    def __init__(self, path: Path, station: str, last: int) -> None:
+        self._path = path
+        self.writer = database.connect(path, station, last=last)
+        try:
+            with translated(path):
+                self.totals = steps.totals_of(self.writer)
+                self.reader = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+                self.descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except BaseException:
+            self.writer.close()
+            raise
+        self._inodes = {found: inode for found in self._parts() if (inode := _inode(found)) is not None}
+
+    def is_in_place(self) -> bool:
+        """Whether nobody deleted or replaced the file or its write-ahead log."""
+        return all(_inode(part) == inode for part, inode in self._inodes.items())
+
+    def allocate(self) -> None:
+        """Make sure that a later checkpoint finds the disk space it needs, for it cannot be refused then."""
+        (pages,), (size,) = (self.writer.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
+        missing = pages * size - os.fstat(self.descriptor).st_size
+        if missing > 0:
+            os.posix_fallocate(self.descriptor, pages * size - missing, missing)
+
+    def checkpoint(self, mode: str) -> None:
+        """Copy what can be copied of the write-ahead log."""
+        with translated(self._path):
+            self.writer.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+
+    def checkpoint_beside_others(self) -> None:
+        """Copy most of the write-ahead log while others write, and let the disk finish that."""
+        with translated(self._path), closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
+            for _ in range(2):
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                os.fsync(self.descriptor)
+
+    def close(self) -> None:
+        """Close the connections; the descriptor last, for closing it gives up SQLite's locks."""
+        with suppress(sqlite3.Error):
+            self.reader.close()
+        with suppress(sqlite3.Error):
+            self.writer.close()
+        os.close(self.descriptor)
+
+    def _parts(self) -> list[Path]:
+        return [self._path.with_name(self._path.name + suffix) for suffix in ("", "-wal", "-shm")]
+
+
+class Store:
+    """Reads and writes the file. Safe to use from every thread.
+
+    Args:
+        path: The file.
+        station: Its owner.
+
+    Attributes:
+        set_aside: How many damaged files were set aside.
+
+    Raises:
+        MisconfiguredError: The file is another station's, of another patchline, or no outbox.
+        UnavailableError: The disk is full or failing.
+    """
+
+    def __init__(self, path: Path, station: str) -> None:
+        self._path, self._station = path, station
+        self._turn, self._reading = _Turn(), threading.Lock()
+        self._space = ReservedSpace(path.with_name(path.name + ".reserved"), _RESERVED_BYTES)
+        self.set_aside = 0
+        try:
+            self._file = self._opened()
+        except DamagedError as error:
+            if not database.is_ours(path):
+                raise
+            self._file = self._begin_anew(error, 0)
+        self._written = 0
+        self._due, self._closed = threading.Event(), False
+        self._thread = threading.Thread(target=self._checkpoints, name="outbox checkpoints", daemon=True)
+        self._thread.start()
+
+    @property
+    def totals(self) -> Totals:
+        """All open rows, added up."""
+        return self._file.totals
+
+    def is_in_place(self) -> bool:
+        """Whether the file is still where it was opened."""
+        return self._file.is_in_place()
+
+    def write(self, work: Work[T], *, size: int = 0, essential: bool = False, urgent: bool = False) -> T:
+        """Do a step that is on the disk when this returns, and undone when it raises.
+
+        Args:
+            work: The step.
+            size: Bytes of its message.
+            essential: It may use the reserved space of a full disk, because it empties the outbox or records a drop.
+            urgent: Other steps wait for it.
+
+        Raises:
+            UnavailableError: The disk is full or failing, or the file was deleted or replaced.
+        """
+        with self._turn(urgent=urgent):
+            try:
+                outcome = self._insist(work, essential=essential)
+            except DamagedError as error:
+                self._replace_file(error)
+                outcome = self._insist(work, essential=essential)
+            self._written += size + _STEP_BYTES
+        if self._written > _CHECKPOINT_BYTES:
+            self._due.set()
+        return outcome
+
+    def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Read what is committed, while others write.
+
+        Raises:
+            UnavailableError: The disk is failing.
+        """
+        try:
+            return self._query(self._file, query)
+        except DamagedError as error:
+            damaged, failure = self._file, error
+        with self._turn(urgent=True):
+            if self._file is damaged:
+                self._replace_file(failure)
+            return self._query(self._file, query)
+
+    def close(self) -> None:
+        """Close the file; repeating it does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._due.set()
+            self._thread.join()
+            with self._turn(), self._reading:
+                self._file.close()
+
+    def _query(self, file: _File, query: Callable[[sqlite3.Connection], T]) -> T:
+        with self._reading, translated(self._path):
+            return query(file.reader)
+
+    def _insist(self, work: Work[T], *, essential: bool) -> T:
+        """Do a step; on a full disk reuse the write-ahead log's space first, then, if essential, the reserved one."""
+        if not essential and not self._space.hold():
+            self._file.checkpoint("TRUNCATE")
+            if not self._space.hold():
+                raise DiskError(f"the disk of the outbox {self._path} is full")
+        try:
+            return self._transact(work)
+        except DiskError:
+            with suppress(DiskError):
+                self._file.checkpoint("RESTART")
+        try:
+            return self._transact(work)
+        except DiskError:
+            if not essential or not self._space.release():
+                raise
+        _log.warning("the disk of the outbox %s is full: nothing is captured until it is emptied", self._path)
+        return self._transact(work)
+
+    def _transact(self, work: Work[T]) -> T:
+        self._look_for_file()
+        file, totals = self._file, copy(self._file.totals)
+        with translated(self._path):
+            file.writer.execute("BEGIN IMMEDIATE")
+            try:
+                outcome = work(file.writer, totals)
+                file.allocate()
+                file.writer.execute("COMMIT")
+            except BaseException:
+                if file.writer.in_transaction:
+                    file.writer.execute("ROLLBACK")
+                raise
+        file.totals = totals
+        self._look_for_file()
+        return outcome
+
+    def _look_for_file(self) -> None:
+        if not self._file.is_in_place():
+            raise DiskError(f"the outbox {self._path} was deleted or replaced while the edge node runs; restart it")
+
+    def _opened(self, last: int = 0) -> _File:
+        """Open the file; its disk may have been full already when the last boot ended."""
+        try:
+            return _File(self._path, self._station, last)
+        except DiskError:
+            self._space.release()
+            return _File(self._path, self._station, last)
+
+    def _replace_file(self, error: DamagedError) -> None:
+        """Set the damaged file aside; nobody else writes or reads."""
+        self._look_for_file()
+        old = self._file
+        with self._reading:
+            self._file = self._begin_anew(error, old.totals.last)
+            old.close()
+
+    def _begin_anew(self, error: DamagedError, last: int) -> _File:
+        aside = database.set_aside(self._path)
+        last = max(last, database.last_number_in(aside))
+        _log.error("%s; it is set aside as %s, numbers go on after %d", error, aside.name, last)
+        file = self._opened(last)
+        file.totals.lost_to = last
+        self.set_aside += 1
+        return file
+
+    def _checkpoints(self) -> None:
+        while True:
+            self._due.wait()
+            self._due.clear()
+            if self._closed:
+                return
+            try:
+                self._file.checkpoint_beside_others()
+                with self._turn():
+                    self._written = 0
+                    self._file.checkpoint("PASSIVE")
+            except (DiskError, DamagedError) as error:
+                _log.warning("outbox %s: no checkpoint now: %s", self._path, error)
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return None
