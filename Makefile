@@ -7,7 +7,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
 PYTEST_FLAGS ?= --numprocesses $(WORKERS) --dist worksteal
 TORTURE_SECONDS ?= 3600
 
-.PHONY: help demo test test-slow test-torch check format torture clean mosquitto postgresql
+.PHONY: help demo test test-slow test-torch check docs format torture clean mosquitto postgresql
 
 help:
 	@echo "make demo        a simulated line, end to end, with a report at the end"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-torch  the tests that need the torch extra, which it installs"
 	@echo "make check       formatting, lint, types and import rules, without tests"
 	@echo "make torture     every known fault on real lines for TORTURE_SECONDS; reconciliation after each round"
+	@echo "make docs        the documents as a website in build/docs; fails on a broken link"
 	@echo "make format      let ruff write the formatting"
 
 $(VENV)/made:
@@ -61,6 +62,9 @@ test-torch: $(VENV)/test-ready mosquitto
 
 torture: $(VENV)/test-ready mosquitto
 	$(BIN)/python -m tests.rigs.torture --seconds $(TORTURE_SECONDS) --json runs/torture.json --evidence runs/torture
+
+docs: $(VENV)/test-ready
+	$(BIN)/mkdocs build --strict
 
 format: $(VENV)/test-ready
 	$(BIN)/ruff format .

@@ -13,13 +13,13 @@ _HEAD = """\
 # Metrics
 
 Made from the code by `python -m dashboards.write`; do not edit. Edge nodes answer `/metrics` on `metrics.port`, the
-service on `metrics_port`; both are off (0) and on loopback unless told otherwise. At the same port:
+service on `metrics_port`; both are off (0) and on loopback unless set otherwise. At the same port:
 
 | | 200 | 503, one reason a line |
 |---|---|---|
-| `/healthz` | every loop is there, and none has been at one task for a minute | only a restart could help |
+| `/healthz` | every thread runs, and none has been at one task for a minute | a restart may help |
 | `/readyz` of an edge node | connected, has a profile, not paused, takes pictures | what is missing |
-| `/readyz` of the service | both links up, records obey, artifacts loaded | what is missing |
+| `/readyz` of the service | both links up, records usable, artifacts loaded | what is missing |
 
 `process_*` (processor, memory, files) are the client library's. Labels are bounded: stations and codecs are those
 that artifacts were made for. Give each edge node's scrape target the label `station`, as

@@ -67,8 +67,8 @@ class EdgeMetrics:
         self.repeated_triggers = counter("repeated_triggers", "Trigger messages that came again and are no second part")
         self.missed_triggers = counter("missed_triggers", "Triggers of the clock that were due while nothing captured")
         self.stray_pictures = counter("stray_pictures", "Files of a watched folder that belong to no trigger")
-        self.gate_actions = counter("gate_actions", "What the gate was told", ("action", "grounds"))
-        self.gate_failures = counter("gate_failures", "Commands the gate did not obey")
+        self.gate_actions = counter("gate_actions", "Commands given to the gate", ("action", "grounds"))
+        self.gate_failures = counter("gate_failures", "Commands on which the gate failed to act")
         self.deadline = gauge("gate_deadline_seconds", "From capture to the moment the gate acts, verdict or not")
         self.brightness = histogram(
             "picture_brightness_ratio", "Mean grey level of a picture: 0 black, 1 white", (), _SHARES

@@ -18,14 +18,33 @@ README = (ROOT / "README.md").read_text()
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("name", [*CODECS, *FEATURE_CODECS, *DETECTORS, *BACKBONES, *SOURCES, *GATES, *VERBS])
 def test_the_readme_names_everything_a_user_can_choose(name: str) -> None:
     assert re.search(rf"`{re.escape(name)}[`:]", README), f"{name} is missing in README.md"
 
 
+@pytest.mark.parametrize("name", [*CODECS, *FEATURE_CODECS])
+def test_the_page_of_codecs_names_every_codec(name: str) -> None:
+    assert re.search(rf"`{re.escape(name)}[`:]", page("reference/codecs.md"))
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_the_page_of_detectors_names_every_detector(name: str) -> None:
+    assert f"`{name}`" in page("reference/detectors.md")
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_the_page_of_the_command_line_names_every_command(name: str) -> None:
+    assert f"`patchline {name}`" in page("reference/command-line.md")
+
+
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_the_wire_page_names_every_channel(channel: str) -> None:
-    assert f"`{channel}`" in (ROOT / "docs/reference/wire.md").read_text()
+    assert f"`{channel}`" in page("reference/wire.md")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -1,0 +1,161 @@
+"""The documents and the first lines of docstrings use plain English and the terms of `docs/reference/terms.md`."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), ROOT / "examples/README.md", *(ROOT / "docs").rglob("*.md")])
+PACKAGES = ("patchline", "edge_node", "analytics_service", "operator_console", "plant_bridges", "broker_config")
+
+MOST_WORDS = 38
+PRIVATE_WORDS = re.compile(
+    r"\b(crew|surplus|shelf|kinship|broom|passage|workbench|(?<!dead )letters|rungs?|books|told|obeys?|obeyed|mends?|"
+    r"anew|conscience|whoever|nobody)\b",
+    re.IGNORECASE,
+)
+"""Words that this project once used in a sense of its own; `docs/reference/terms.md` has the standard terms."""
+
+OLD_DOCUMENTS = {
+    "docs/explanation/decisions/0007-outbox-in-sqlite.md",
+}
+"""Records of decisions that are being replaced; they are not rewritten before."""
+
+OLD_MODULES = {
+    "analytics_service/announcements.py",
+    "analytics_service/audit/auditor.py",
+    "analytics_service/broker_metrics.py",
+    "analytics_service/connections.py",
+    "analytics_service/inspection/delivery_queue.py",
+    "analytics_service/inspection/intake.py",
+    "analytics_service/inspection/recorder.py",
+    "analytics_service/inspection/reply_publisher.py",
+    "analytics_service/inspection/score_monitor.py",
+    "analytics_service/inspection/worker.py",
+    "analytics_service/models/store_watcher.py",
+    "analytics_service/records/outcomes.py",
+    "analytics_service/records/retention.py",
+    "broker_config/private_files.py",
+    "broker_config/provision.py",
+    "edge_node/app.py",
+    "edge_node/capture/capture_loop.py",
+    "edge_node/capture/full_outbox.py",
+    "edge_node/capture/sources/triggers.py",
+    "edge_node/capture/trigger_overflow.py",
+    "edge_node/control/active_encoder.py",
+    "edge_node/control/profile_updates.py",
+    "edge_node/delivery/retry_schedule.py",
+    "edge_node/encoding/backbones.py",
+    "edge_node/encoding/feature_encoder.py",
+    "edge_node/encoding/image_encoder.py",
+    "edge_node/gate/gate_controller.py",
+    "edge_node/gate/gates/http.py",
+    "edge_node/gate/gates/protocol.py",
+    "edge_node/metrics.py",
+    "edge_node/outbox/outbox.py",
+    "edge_node/outbox/store.py",
+    "edge_node/settings.py",
+    "patchline/artifacts/engines.py",
+    "patchline/artifacts/tuning.py",
+    "patchline/bench/detectors/device_timing.py",
+    "patchline/bench/detectors/rows.py",
+    "patchline/bench/transmission/rows.py",
+    "patchline/bench/transmission/wire.py",
+    "patchline/cli/accounts.py",
+    "patchline/cli/errors.py",
+    "patchline/cli/replay.py",
+    "patchline/cli/run_line.py",
+    "patchline/commissioning/codec_pass.py",
+    "patchline/commissioning/commission.py",
+    "patchline/commissioning/commissioned.py",
+    "patchline/commissioning/normal_pictures.py",
+    "patchline/commissioning/pipeline.py",
+    "patchline/replay/accuracy.py",
+    "patchline/replay/broker.py",
+    "patchline/replay/chaos_proxy.py",
+    "patchline/replay/demo.py",
+    "patchline/replay/distribution.py",
+    "patchline/replay/embedded_broker.py",
+    "patchline/replay/ledger.py",
+    "patchline/replay/line.py",
+    "patchline/replay/part_pictures.py",
+    "patchline/replay/reconciliation.py",
+    "patchline/replay/report/wording.py",
+    "patchline/replay/results.py",
+    "patchline/replay/scenario.py",
+    "patchline/runtime/endpoints.py",
+    "patchline/runtime/settings_file.py",
+    "patchline/runtime/signing.py",
+    "patchline/vision/codecs/features/tiles.py",
+    "patchline/vision/codecs/image/lossy.py",
+    "patchline/vision/codecs/lookup.py",
+    "patchline/vision/detectors/protocol.py",
+    "patchline/vision/gpu/nearest.py",
+    "patchline/wire/messages.py",
+}
+"""Modules whose docstrings still use a private word in a first line. Remove a module here when it is rewritten."""
+
+
+def sentences(markdown: str) -> Iterator[str]:
+    """The sentences of a page without its code; a table's cell and a list's item end a sentence."""
+    text = re.sub(r"^\s*```.*?^\s*```\s*$", "\n\n", markdown, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "\n\n", text, flags=re.DOTALL)
+    text = re.sub(r"`[^`]*`", "CODE", text)
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"^\s*(?:[-*#>]+|\d+\.)\s+", "\n\n", text, flags=re.MULTILINE)
+    text = re.sub(r"\|", "\n\n", text)
+    for paragraph in re.split(r"\n\s*\n", text):
+        joined = " ".join(paragraph.replace("*", "").split())
+        yield from re.split(r"(?<=[.?!])\s+(?=[A-Z0-9(\"'])", joined)
+
+
+def first_lines(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            docstring = ast.get_docstring(node)
+            if docstring:
+                yield docstring.partition("\n")[0]
+
+
+def modules() -> list[Path]:
+    return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def modules_with_private_words() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for path in modules():
+        lines = [line for line in first_lines(path) if PRIVATE_WORDS.search(re.sub(r"`[^`]*`", "", line))]
+        if lines:
+            found[str(path.relative_to(ROOT))] = lines
+    return found
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_sentence_of_a_document_is_short(document: Path) -> None:
+    if str(document.relative_to(ROOT)) in OLD_DOCUMENTS:
+        pytest.skip("this decision is being replaced")
+    long = [one for one in sentences(document.read_text(encoding="utf-8")) if len(one.split()) > MOST_WORDS]
+    assert long == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_document_has_no_private_words(document: Path) -> None:
+    if str(document.relative_to(ROOT)) in OLD_DOCUMENTS:
+        pytest.skip("this decision is being replaced")
+    found = [one for one in sentences(document.read_text(encoding="utf-8")) if PRIVATE_WORDS.search(one)]
+    assert found == []
+
+
+def test_the_first_line_of_a_docstring_has_no_private_words() -> None:
+    found = modules_with_private_words()
+    assert {name: lines for name, lines in found.items() if name not in OLD_MODULES} == {}
+
+
+def test_the_check_finds_a_long_sentence_and_a_private_word() -> None:
+    page = "# Title\n\nShort one. Word " + "word " * 38 + "end.\n\n- The crew is here.\n\n```sh run\nnobody\n```\n"
+    found = list(sentences(page))
+    assert [one for one in found if len(one.split()) > MOST_WORDS] == ["Word " + "word " * 38 + "end."]
+    assert [one for one in found if PRIVATE_WORDS.search(one)] == ["The crew is here."]
