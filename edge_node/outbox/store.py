@@ -228,7 +228,7 @@ class Store:
                     self._file.checkpoint_beside_others()
                     self._urgent_done.clear()
                     self._urgent_done.wait(_QUIET_WAIT_SECONDS)
-                    with self._turn():
+                    with self._turn(urgent=True):
                         self._file.checkpoint("PASSIVE")
             except (UnavailableError, MisconfiguredError) as error:
                 _log.warning("outbox %s: no checkpoint now: %s", self._path, error)
