@@ -17,7 +17,8 @@ from edge_node.control.status_publisher import StatusPublisher
 from edge_node.delivery.inbox import Inbox
 from edge_node.delivery.service_presence import ServicePresence
 from edge_node.delivery.verdict_handler import VerdictHandler
-from edge_node.gate.gate_controller import GateController, GatePolicy
+from edge_node.gate.gate_controller import GateController
+from edge_node.gate.gate_policy import GatePolicy
 from edge_node.gate.gates.log import LogGate
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.outbox import Outbox
@@ -212,7 +213,7 @@ def test_no_bytes_close_a_row(open_outbox: Any, make_trigger: Any) -> None:
     outbox: Outbox = open_outbox()
     row = outbox.reserve(make_trigger())
     births: Any = Births()
-    keeper = GateController(LogGate(), outbox, STATION, GatePolicy(), EdgeMetrics())
+    keeper = GateController(LogGate(LogGate.Settings(), births), outbox, STATION, GatePolicy(), EdgeMetrics())
     receipts = VerdictHandler(outbox, births, keeper, station=STATION, boot_id="boot", metrics=EdgeMetrics())
     for payload in (b"", b"null", b"{}", b'{"kind": "verdict"}', row.inspection_id.encode(), b"[" * 5000):
         with pytest.raises(UnreadableError):

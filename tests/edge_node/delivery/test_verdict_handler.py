@@ -11,7 +11,8 @@ import pytest
 from edge_node.delivery.publisher import Publisher
 from edge_node.delivery.retry_schedule import RetrySchedule, SchedulePolicy
 from edge_node.delivery.verdict_handler import VerdictHandler
-from edge_node.gate.gate_controller import GateController, GatePolicy
+from edge_node.gate.gate_controller import GateController
+from edge_node.gate.gate_policy import GatePolicy
 from edge_node.gate.gates.log import LogGate
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.drops import drop_message
@@ -37,7 +38,9 @@ class Desk:
         self.publisher = Publisher(
             outbox, self.schedule, topics=topics, station=station, metrics=self.metrics, open_backlog=_no_backlog
         )
-        self.keeper = GateController(LogGate(), outbox, STATION, GatePolicy(), self.metrics, clock=lambda: 0.0)
+        self.keeper = GateController(
+            LogGate(LogGate.Settings(), None), outbox, STATION, GatePolicy(), self.metrics, clock=lambda: 0.0
+        )
         self._receipts = VerdictHandler(
             outbox, self.publisher, self.keeper, station=STATION, boot_id="boot", metrics=self.metrics
         )
