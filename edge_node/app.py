@@ -121,6 +121,8 @@ def _recover(node: Node) -> list[Row]:
     """What earlier boots left is the backlog; the rows of numbers that never got a picture."""
     node.gate_controller.settle_closed()
     rows = node.outbox.pending()
+    if node.capture.messages is not None:
+        node.capture.messages.remember(rows)
     for row in rows:
         node.gate_controller.settle(row, node.clock_id)
         if row.kind != "reserved":

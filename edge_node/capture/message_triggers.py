@@ -4,8 +4,8 @@ import logging
 import queue
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Sequence
 from functools import partial
 from uuid import uuid4
 
@@ -14,7 +14,7 @@ from edge_node.capture.sources.protocol import Arrival
 from edge_node.capture.trigger_message import read_trigger
 from edge_node.gate.gate_controller import GateController
 from edge_node.metrics import EdgeMetrics
-from edge_node.outbox.rows import Trigger
+from edge_node.outbox.rows import Row, Trigger
 from patchline.mqtt.delivery import Delivery
 from patchline.wire.messages import sha256_of
 
@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2
 _LIMIT = 1024
 _REMEMBERED = 4096
+_LAST_OF_EARLIER_BOOT = 64
 _OLDEST_SECONDS = 86_400.0
 
 
@@ -55,6 +56,12 @@ class MessageTriggers:
         self._metrics, self._stop = metrics, stop
         self._waiting: queue.Queue[Arrival] = queue.Queue(maxsize=limit)
         self._known: OrderedDict[str, None] = OrderedDict()
+        self._numbered: Counter[str] = Counter()
+
+    def remember(self, rows: Sequence[Row]) -> None:
+        """The last parts that an earlier boot numbered; it may have ended before it acknowledged their triggers."""
+        for row in rows[-_LAST_OF_EARLIER_BOOT:]:
+            self._numbered["" if row.part_id == str(row.sequence) else row.part_id] += 1
 
     def receive(self, delivery: Delivery) -> None:
         """Take a trigger message; returns at once. After the stop, messages are left to the broker."""
@@ -84,14 +91,14 @@ class MessageTriggers:
         if fault:
             _log.warning("a trigger cannot be read, its part is taken without an id: %s", fault)
             self._metrics.unreadable.labels("trigger").inc()
-        if self._is_repeat(message.trigger_id, delivery):
+        if self._is_repeat(message.part_id, message.trigger_id, delivery):
             _log.info("a trigger was sent again and is no second part")
             self._metrics.repeated_triggers.inc()
             delivery.acknowledge()
             return
         received_at = delivery.received_at or time.monotonic()
         arrived = self._clock.dated(received_at)
-        trigger = _trigger(message.part_id, arrived, message.triggered_at)  # type: ignore[arg-type]
+        trigger = _trigger(message.part_id, arrived, message.triggered_at)
         self._gate_controller.expect(trigger)
         done = delivery.acknowledge if arrived == received_at else partial(self._finish_old, delivery)
         try:
@@ -105,12 +112,15 @@ class MessageTriggers:
         delivery.acknowledge()
         self._clock.dealt_with()
 
-    def _is_repeat(self, trigger_id: str | int | None, delivery: Delivery) -> bool:
+    def _is_repeat(self, part_id: str | None, trigger_id: str | None, delivery: Delivery) -> bool:
         """Whether this trigger was taken before: by its id, or as the broker's repetition of the same message."""
         keys = [f"digest {sha256_of(delivery.payload)}"]
         if trigger_id is not None:
             keys.append(f"id {trigger_id}")
         repeat = keys[-1] in self._known and (trigger_id is not None or delivery.duplicate)
+        if not repeat and delivery.duplicate and self._numbered[part_id or ""] > 0:
+            self._numbered[part_id or ""] -= 1
+            repeat = True
         for key in keys:
             self._known[key] = None
             self._known.move_to_end(key)

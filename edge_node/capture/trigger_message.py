@@ -9,13 +9,21 @@ _MAX_ID = 256
 
 
 class TriggerMessage(msgspec.Struct, frozen=True):
-    """A trigger as the plant sends it: JSON, or the part id as plain text, or nothing.
+    """A trigger.
 
     Attributes:
         part_id: What the plant calls the part.
         trigger_id: Names this trigger; a second message with the same one is a repeat.
-        triggered_at: The plant's time: Unix seconds, or a date and time with its zone.
+        triggered_at: The plant's time in Unix seconds.
     """
+
+    part_id: str | None = None
+    trigger_id: str | None = None
+    triggered_at: float | None = None
+
+
+class _Sent(msgspec.Struct, frozen=True):
+    """The JSON that the plant sends; a time is Unix seconds, or a date and time with its zone."""
 
     part_id: str | int | None = None
     trigger_id: str | int | None = None
@@ -29,7 +37,7 @@ def printable(text: str, limit: int = _MAX_ID) -> str:
 
 
 def read_trigger(payload: bytes) -> tuple[TriggerMessage, str]:
-    """What a message says, and what is wrong with it.
+    """What a message says (JSON, or the part id as plain text, or nothing), and what is wrong with it.
 
     Returns:
         The message, without the ids that cannot be read; and the fault for the log, or an empty text.
@@ -38,7 +46,7 @@ def read_trigger(payload: bytes) -> tuple[TriggerMessage, str]:
         return TriggerMessage(), f"{len(payload)} bytes are over the limit of {_MAX_BYTES}"
     try:
         text = payload.decode().strip()
-        message = msgspec.json.decode(text, type=TriggerMessage) if text.startswith("{") else TriggerMessage(text)
+        message = msgspec.json.decode(text, type=_Sent) if text.startswith("{") else _Sent(text)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return TriggerMessage(), str(error)
     at = message.triggered_at

@@ -135,7 +135,7 @@ class AssetReference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProfileCodec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One rung of a station's ladder: a codec, and the artifact that judges what it encodes."""
+    """A codec of a station's ladder, and the artifact that judges what it encodes."""
 
     codec: ShortText
     artifact: Sha256
@@ -145,7 +145,7 @@ class ProfileCodec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a station encodes (channel `profile`, msgpack, retained). The first rung of the ladder is the one to use.
+    """How a station encodes (channel `profile`, msgpack, retained). The first codec of the ladder is the one to use.
 
     Fields at their defaults are left out: a profile cached before a field was added keeps its fingerprint, and an edge
     that does not know a field which is set refuses the profile instead of encoding otherwise than it was told.

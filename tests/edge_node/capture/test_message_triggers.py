@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from edge_node.capture.arrival_clock import ArrivalClock
@@ -129,6 +130,17 @@ def test_a_repeat_by_trigger_id_or_by_the_broker_is_no_second_part(
     plant.send(second, duplicate=duplicate)
     assert plant.counted("repeated_triggers") == 2 - parts
     assert len(plant.waiting()) == parts
+
+
+def test_what_an_earlier_boot_numbered_and_could_not_acknowledge_is_no_second_part(open_outbox: Any) -> None:
+    plant, outbox = Plant(), open_outbox()
+    for part_id in ("A", None):
+        outbox.reserve(msgspec.structs.replace(make("A"), part_id=part_id))
+    plant.messages.remember(outbox.pending())
+    for payload, duplicate in ((b"A", True), (b"", True), (b"A", False), (b"B", True), (b"", False)):
+        plant.send(payload, duplicate=duplicate)
+    assert [arrival.trigger.part_id for arrival in plant.waiting()] == ["A", "B", None]
+    assert plant.counted("repeated_triggers") == 2
 
 
 def test_a_retained_trigger_is_none_and_neither_is_a_message_on_another_topic() -> None:
