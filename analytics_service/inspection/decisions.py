@@ -1,7 +1,7 @@
 """What a batch decides about its messages, what is recorded of it, and what each message is answered."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from analytics_service.inspection.inspector import Finding
@@ -174,15 +174,4 @@ def _mark_of(opened: Opened, recalled: Recalled | Stored) -> RecordedOutcome | N
 
 def _plain(outcome: PartOutcome) -> PartOutcome:
     """The same outcome with nothing in its row that its station chose freely."""
-    return PartOutcome(
-        inspection_id=outcome.inspection_id,
-        station=outcome.station,
-        sequence=outcome.sequence,
-        part_id="",
-        captured_at=outcome.captured_at,
-        kind=outcome.kind,
-        result=outcome.result,
-        body=outcome.body,
-        recorded_at=outcome.recorded_at,
-        detail="internal",
-    )
+    return replace(outcome, part_id="", detail="internal")

@@ -129,11 +129,7 @@ class Stored:
 def outcome_of_verdict(verdict: Verdict, *, recorded_at: float) -> PartOutcome:
     """The outcome of a part that was judged, or that could not be."""
     return PartOutcome(
-        inspection_id=verdict.inspection_id,
-        station=verdict.station,
-        sequence=verdict.sequence,
-        part_id=verdict.part_id,
-        captured_at=verdict.captured_at,
+        **_part_of(verdict),
         kind="unreadable" if verdict.outcome == "unreadable" else "verdict",
         result=verdict.outcome,
         body=to_json(verdict),
@@ -156,11 +152,7 @@ def outcome_of_drop(drop: DropMessage, *, recorded_at: float) -> PartOutcome:
         reason=drop.reason,
     )
     return PartOutcome(
-        inspection_id=drop.inspection_id,
-        station=drop.station,
-        sequence=drop.sequence,
-        part_id=drop.part_id,
-        captured_at=drop.captured_at,
+        **_part_of(drop),
         kind="drop",
         result=drop.reason,
         body=to_json(receipt),
@@ -195,6 +187,11 @@ def dead_letter_of(
         recorded_at=verdict.judged_at,
         ends_part=ends_part,
     )
+
+
+def _part_of(message: Verdict | DropMessage) -> dict[str, Any]:
+    fields = ("inspection_id", "station", "sequence", "part_id", "captured_at")
+    return {name: getattr(message, name) for name in fields}
 
 
 def row_of_outcome(outcome: PartOutcome) -> dict[str, Any]:
