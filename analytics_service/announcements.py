@@ -1,14 +1,17 @@
-"""What the service says unasked, and what edge nodes ask of it: its birth, their profiles, and codecs' assets."""
+"""Publishes the service's status and the stations' profiles, and sends ranges of assets to edge nodes that ask."""
 
 import logging
-import queue
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from patchline.mqtt.delivery import Acknowledged, Delivery
 from patchline.mqtt.settings import Will
+from patchline.runtime.backoff import Backoff
+from patchline.runtime.loops import run_loop, until_available
+from patchline.runtime.unique_queue import UniqueQueue
+from patchline.runtime.watchdog import Watchdog
 from patchline.wire.errors import MisconfiguredError, UnavailableError, UnreadableError
 from patchline.wire.messages import (
     CONTENT_TYPE_ASSET,
@@ -16,6 +19,7 @@ from patchline.wire.messages import (
     CONTENT_TYPE_PROFILE,
     MAX_ASSET_CHUNK_BYTES,
     AssetChunk,
+    AssetRange,
     EdgeStatus,
     Profile,
     ServiceStatus,
@@ -28,8 +32,10 @@ from patchline.wire.topics import SERVICE_LINE, Station, Topics
 log = logging.getLogger(__name__)
 
 ACKNOWLEDGEMENT_SECONDS = 30.0
-PAUSE_SECONDS = 0.05
+FULL_LINK = Backoff(first_seconds=0.05, longest_seconds=0.5)
 MAX_WAITING_JOBS = 1000
+POLL_SECONDS = 1.0
+_WHOLE = 2**63 - 1
 
 
 class NoticePublisher(Protocol):
@@ -63,33 +69,51 @@ class Library(Protocol):
         """The file of an asset that some profile offers, or None."""
 
 
-class Announcements:
-    """Publishes profiles, assets and the service's state; one thread runs `run`.
+class Job(NamedTuple):
+    """A range of an asset that a station asks for; the profiles and the birth where the station is empty."""
 
-    One message at a time is on its way, so that a large asset never takes the link from the verdicts.
+    station: str = ""
+    wanted: AssetRange | None = None
+
+
+ANNOUNCEMENT = Job()
+
+
+class Announcements:
+    """Publishes profiles, ranges of assets and the service's state; one thread runs `run`.
+
+    One message at a time is on its way, and an edge node asks for one range at a time, so that verdicts do not wait.
 
     Args:
         notices: The link.
         library: Profiles and assets.
+        topics: The topic tree.
         birth: The service's state while it is online.
         topic: Where that state is published, retained.
+        watchdog: Told of each job.
     """
 
     def __init__(
-        self, notices: NoticePublisher, *, library: Library, topics: Topics, birth: ServiceStatus, topic: str
+        self,
+        notices: NoticePublisher,
+        *,
+        library: Library,
+        topics: Topics,
+        birth: ServiceStatus,
+        topic: str,
+        watchdog: Watchdog,
     ) -> None:
         self._notices, self._library, self._topics = notices, library, topics
-        self._birth, self._topic = birth, topic
-        self._jobs: queue.Queue[tuple[str, str] | None] = queue.Queue(MAX_WAITING_JOBS)
-        self._wanted: set[tuple[str, str]] = set()
+        self._birth, self._topic, self._watchdog = birth, topic, watchdog
+        self._jobs: UniqueQueue[Job] = UniqueQueue(MAX_WAITING_JOBS + 1)
         self._stopped = threading.Event()
 
     def announce(self) -> None:
-        """The link is up: tell everybody. Returns at once."""
-        self._ask(("", ""))
+        """Have the profiles and the birth published soon: the link is up, or a profile changed. Returns at once."""
+        self._jobs.put(ANNOUNCEMENT)
 
     def on_status(self, delivery: Delivery) -> None:
-        """Note which assets an edge node misses. Returns at once."""
+        """Note which ranges an edge node asks this service for. Returns at once."""
         try:
             station, _ = self._topics.parse(delivery.topic)
             if station.line == SERVICE_LINE:
@@ -98,41 +122,29 @@ class Announcements:
         except UnreadableError as error:
             log.debug("ignored a status on %s: %s", delivery.topic, error)
             return
-        for sha256 in status.missing_assets:
-            self._ask((str(station), sha256))
+        if status.asked_service not in {"", self._birth.name}:
+            return
+        wanted = status.missing_ranges
+        if wanted is None:
+            wanted = tuple(AssetRange(sha256=sha256, offset=0, size=_WHOLE) for sha256 in status.missing_assets)
+        for one in wanted:
+            if len(self._jobs) >= MAX_WAITING_JOBS or not self._jobs.put(Job(str(station), one)):
+                log.warning("too many requests wait; %s has to ask again", station)
 
     def run(self) -> None:
         """Publish what is asked for until `stop`."""
-        while (job := self._jobs.get()) is not None:
-            self._wanted.discard(job)
-            station, sha256 = job
-            try:
-                if sha256:
-                    self._send_asset(Station.parse(station), sha256)
-                else:
-                    self._announce()
-            except UnavailableError as error:
-                # Every connection begins with an announcement, and an edge node asks again for what it misses.
-                log.debug("left unsaid: %s", error)
+        run_loop("announcements", self._step, self._stopped, watchdog=self._watchdog)
 
     def stop(self) -> None:
-        """Say that the service is going offline, and end `run`."""
+        """Publish that the service goes offline, and end `run`."""
         self._stopped.set()
         try:
             self._publish(self._topic, to_json(self._death()), content_type=CONTENT_TYPE_JSON, retain=True)
         except UnavailableError as error:
             log.debug("left without a goodbye: %s", error)
-        self._wanted.clear()
-        while True:
-            try:
-                self._jobs.put_nowait(None)
-            except queue.Full:
-                self._jobs.get_nowait()
-            else:
-                return
 
     def will(self) -> Will:
-        """What the broker says for us if we go without a goodbye."""
+        """What the broker publishes for us if the connection ends without a goodbye."""
         return Will(topic=self._topic, payload=to_json(self._death()), content_type=CONTENT_TYPE_JSON)
 
     def _death(self) -> ServiceStatus:
@@ -140,62 +152,79 @@ class Announcements:
             name=self._birth.name, online=False, instance=self._birth.instance, version=self._birth.version
         )
 
-    def _ask(self, job: tuple[str, str]) -> None:
-        if job in self._wanted:
+    def _step(self) -> None:
+        job = self._jobs.take(POLL_SECONDS)
+        if job is None or self._stopped.is_set():
             return
         try:
-            self._jobs.put_nowait(job)
-        except queue.Full:
-            log.warning("too many requests wait; %s will have to ask again", job[0] or "the announcement")
-        else:
-            self._wanted.add(job)
+            if job.wanted is None:
+                self._announce()
+            else:
+                self._send(Station.parse(job.station), job.wanted)
+        except UnavailableError as error:
+            # Each connection begins with an announcement, and an edge node asks again for what did not come.
+            log.debug("not published: %s", error)
+            if job == ANNOUNCEMENT and self._notices.connected:
+                self._jobs.put(job)
+                raise
 
     def _announce(self) -> None:
-        """Profiles first, then the birth: whoever waited for the service encodes with the right one at once."""
-        for station, profile in self._library.profiles.items():
+        """Profiles first, then the birth: an edge node that waited for the service encodes with the right one."""
+        profiles = self._library.profiles
+        for station, profile in profiles.items():
             topic = self._topics.of(Station.parse(station), "profile")
             self._publish(topic, pack(profile), content_type=CONTENT_TYPE_PROFILE, retain=True)
         self._publish(self._topic, to_json(self._birth), content_type=CONTENT_TYPE_JSON, retain=True)
-        log.info("online with %d profiles", len(self._library.profiles))
+        log.info("online with %d profiles", len(profiles))
 
-    def _send_asset(self, station: Station, sha256: str) -> None:
-        path = self._library.asset(sha256)
+    def _send(self, station: Station, wanted: AssetRange) -> None:
+        path = self._library.asset(wanted.sha256)
         if path is None:
-            log.warning("%s misses asset %s, which no profile offers", station, sha256[:12])
+            log.warning("%s misses asset %s, which no profile offers", station, wanted.sha256[:12])
             return
         try:
-            self._send_file(station, sha256, path)
+            self._send_range(station, wanted, path)
         except OSError as error:
             # It was there when the folder was opened; one station's missing file must not end everybody's service.
-            log.warning("%s misses asset %s, which cannot be read: %s", station, sha256[:12], error)
+            log.warning("%s misses asset %s, which cannot be read: %s", station, wanted.sha256[:12], error)
 
-    def _send_file(self, station: Station, sha256: str, path: Path) -> None:
+    def _send_range(self, station: Station, wanted: AssetRange, path: Path) -> None:
         size = path.stat().st_size
+        end = min(size, wanted.offset + wanted.size)
         with path.open("rb") as file:
-            for offset in range(0, max(size, 1), MAX_ASSET_CHUNK_BYTES):
-                chunk = AssetChunk(sha256=sha256, size=size, offset=offset, data=file.read(MAX_ASSET_CHUNK_BYTES))
+            file.seek(min(wanted.offset, size))
+            for offset in range(wanted.offset, max(end, wanted.offset + 1), MAX_ASSET_CHUNK_BYTES):
+                data = file.read(min(MAX_ASSET_CHUNK_BYTES, max(end - offset, 0)))
+                chunk = AssetChunk(sha256=wanted.sha256, size=size, offset=offset, data=data)
                 self._publish(self._topics.of(station, "asset"), pack(chunk), content_type=CONTENT_TYPE_ASSET)
-        log.info("sent asset %s of %d bytes to %s", sha256[:12], size, station)
+        if end == size:
+            log.info("sent the end of asset %s of %d bytes to %s", wanted.sha256[:12], size, station)
 
     def _publish(self, topic: str, payload: bytes, *, content_type: str, retain: bool = False) -> None:
         """Publish one message and wait until the broker has it.
 
         Raises:
-            UnavailableError: The connection is gone.
+            UnavailableError: The connection is gone, or the broker does not acknowledge.
         """
         settled = threading.Event()
-        while True:
+
+        def offer() -> bool:
+            """Whether the link took it; a link that is full is tried again, one that is gone is not."""
             try:
                 self._notices.publish(
                     topic, payload, retain=retain, content_type=content_type, on_done=lambda _: settled.set()
                 )
             except UnavailableError:
-                if not self._notices.connected or self._stopped.wait(PAUSE_SECONDS):
+                if self._notices.connected:
                     raise
-            except MisconfiguredError as error:
-                log.warning("cannot publish %s: %s", topic, error)
-                return
-            else:
-                break
+                return False
+            return True
+
+        try:
+            if not until_available(f"publication on {topic}", offer, self._stopped, backoff=FULL_LINK):
+                raise UnavailableError("the connection is gone")
+        except MisconfiguredError as error:
+            log.warning("cannot publish %s: %s", topic, error)
+            return
         if not settled.wait(ACKNOWLEDGEMENT_SECONDS):
             raise UnavailableError(f"the broker did not acknowledge {topic}")

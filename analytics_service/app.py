@@ -104,8 +104,14 @@ def run(settings: Settings) -> None:
     threads = ThreadGroup(on_failure=over.set)
     recorder = OutcomeRecorder(records, metrics=metrics, stopped=stopped)
     worker = _worker(checked, artifact_store, delivery_queue, recorder=recorder, replies=replies, metrics=metrics)
-    publication = _publication(checked, artifact_store, outlet)
-    auditor = Auditor(records, topics=checked.topics, shown=metrics, grace_seconds=settings.records.grace_seconds)
+    publication = _publication(checked, artifact_store, outlet, metrics)
+    auditor = Auditor(
+        records,
+        topics=checked.topics,
+        shown=metrics,
+        grace_seconds=settings.records.grace_seconds,
+        stations=lambda: artifact_store.profiles,
+    )
     connections = _connections(
         checked, delivery_queue, outlet=outlet, metrics=metrics, publication=publication, auditor=auditor
     )
@@ -190,7 +196,9 @@ def _arrival_seconds(settings: Settings) -> float:
     return 4.0 * settings.reload_seconds + 10.0
 
 
-def _publication(checked: Checked, artifact_store: CurrentArtifacts, outlet: LiveReplies) -> Announcements:
+def _publication(
+    checked: Checked, artifact_store: CurrentArtifacts, outlet: LiveReplies, metrics: Metrics
+) -> Announcements:
     name = checked.settings.name
     return Announcements(
         outlet,
@@ -198,6 +206,7 @@ def _publication(checked: Checked, artifact_store: CurrentArtifacts, outlet: Liv
         topics=checked.topics,
         birth=ServiceStatus(name=name, online=True, instance=uuid.uuid4().hex, version=program_version()),
         topic=checked.topics.service_status(checked.site, name),
+        watchdog=metrics.watchdog,
     )
 
 

@@ -25,6 +25,9 @@ def describe(artifact_store: ArtifactStore | CurrentArtifacts, metrics: Metrics)
         metrics.artifact_info.labels(
             header.station, header.codec, shelved.fingerprint[:12], header.backbone.name, header.detector
         ).set(1)
+    metrics.files_set_aside.set(len(artifact_store.set_aside))
+    for path, error in artifact_store.set_aside.items():
+        log.error("%s is set aside, the other files are used: %s", path, error)
     log.info("judging with %d artifacts", len(artifact_store.artifacts))
 
 

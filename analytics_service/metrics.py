@@ -41,6 +41,7 @@ _SERIES: dict[str, _Series | _Distribution] = {
     "unreadable": _Series(Counter, "Messages that could not be read or scored, by cause", ("code",)),
     "dead_letters": _Series(Counter, "Unreadable messages kept for repair"),
     "drops": _Series(Counter, "Parts produced but never to be judged, by reason", ("reason",)),
+    "withheld": _Series(Counter, "Copies of one message that came too often to be answered"),
     "refused": _Series(Counter, "Deliveries turned away because the line was full"),
     "undelivered": _Series(Counter, "Publications the broker did not accept, by channel", ("channel",)),
     "records_errors": _Series(Counter, "Times the records were away and had to be tried again"),
@@ -74,6 +75,7 @@ _SERIES: dict[str, _Series | _Distribution] = {
         "1 for every artifact that can be asked to judge",
         ("station", "codec", "artifact", "backbone", "detector"),
     ),
+    "files_set_aside": _Series(Gauge, "Artifacts and profiles that cannot be used; the log names them"),
     "unaccounted_parts": _Series(
         Gauge,
         "Numbers missing between two on record, neither judged, dropped, nor known to wait at the edge",
@@ -109,6 +111,7 @@ class Metrics:
     unreadable: Counter
     dead_letters: Counter
     drops: Counter
+    withheld: Counter
     refused: Counter
     undelivered: Counter
     records_errors: Counter
@@ -126,6 +129,7 @@ class Metrics:
     connected: Gauge
     certificate_expiry_seconds: Gauge
     artifact_info: Gauge
+    files_set_aside: Gauge
     unaccounted_parts: Gauge
 
     def __init__(self, registry: CollectorRegistry) -> None:

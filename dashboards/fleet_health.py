@@ -98,7 +98,10 @@ UP = Row(
         Panel(
             title="Artifacts that can judge",
             kind="table",
-            queries=[Query("vad_analytics_artifact_info", "{{artifact}}")],
+            queries=[
+                Query("vad_analytics_artifact_info", "{{artifact}}"),
+                Query("vad_analytics_files_set_aside", "files set aside"),
+            ],
             unit="none",
             description="Memory banks the service has loaded, replaced ones in older/ included.",
             width=12,
@@ -161,6 +164,7 @@ SERVICE = Row(
             queries=increases(
                 {
                     "came again": "repeats",
+                    "withheld in a loop": "withheld",
                     "turned away": "refused",
                     "not accepted by the broker": "undelivered",
                     "records away": "records_errors",

@@ -101,9 +101,11 @@ PARTS = Row(
                     "{{action}} ({{grounds}})",
                 ),
                 Query(f"sum(increase(vad_edge_gate_failures_total{OF}[5m]))", "failures, 5 min"),
+                Query(f"sum(increase(vad_edge_missed_triggers_total{OF}[5m]))", "missed triggers, 5 min"),
             ],
             unit="short",
-            description="`deadline`: no verdict in time, the default was taken. A failure: the gate did not obey.",
+            description="`deadline`: no verdict in time, the default was taken. `missed`: too late to act. A failure: "
+            "the gate did not obey. A missed trigger: the clock told a part while nothing captured.",
             stacked=True,
         ),
         Panel(
@@ -176,6 +178,9 @@ LINK = Row(
                 Query(f"sum(increase(vad_edge_unreadable_deliveries_total{OF}[5m])) or vector(0)", "not understood"),
                 Query(f"sum(increase(vad_edge_duplicate_receipts_total{OF}[5m]))", "verdicts for closed parts"),
                 Query(f"sum(increase(vad_edge_inbox_overflows_total{OF}[5m]))", "left to their sender"),
+                Query(f"vad_edge_outbox_set_aside{OF}", "outbox files set aside {{station}}"),
+                Query(f"sum(increase(vad_edge_repeated_triggers_total{OF}[5m]))", "triggers that came again"),
+                Query(f"sum(increase(vad_edge_stray_pictures_total{OF}[5m]))", "pictures of no part"),
             ],
             unit="short",
             description="Each is dealt with; many of them tell of a bad link. Zero is good.",

@@ -7,21 +7,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from edge_node.assembly import Node, Stops, assemble, build_source, build_triggers, look_at_gate, verify_key_of
+from edge_node.assembly import Node, Stops, assemble, verify_key_of
+from edge_node.capture_assembly import build_source
 from edge_node.connections import link_settings
 from edge_node.control.active_encoder import ActiveEncoder
+from edge_node.delivery.inbox import LANES
+from edge_node.gate.gates import GATES
+from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.database import look_at
 from edge_node.outbox.rows import Row
 from edge_node.settings import EdgeSettings
 from patchline.mqtt.certificate_expiry import warn, warn_until
 from patchline.mqtt.tls import context_of
 from patchline.runtime.endpoints import Health, serve
+from patchline.runtime.loops import Failures
 from patchline.runtime.thread_group import ThreadGroup, stopped_by_signals
-from patchline.wire.errors import EXIT_UNAVAILABLE
+from patchline.wire.errors import EXIT_UNAVAILABLE, UnavailableError
 
 _log = logging.getLogger(__name__)
 
-_MAY_END = frozenset({"capture"})
+_MAY_END = frozenset({"capture", "triggers"})
 """A source may have an end; the verdicts on its parts are still waited for."""
 _POLL_SECONDS = 0.1
 _FAREWELL_SECONDS = 2.0
@@ -34,10 +39,11 @@ def check(settings: EdgeSettings) -> None:
 
     Raises:
         MisconfiguredError: A setting, or a file it names, is wrong.
+        UnavailableError: The camera gives no picture.
     """
-    build_source(settings, build_triggers(settings, threading.Event()))
+    build_source(settings, EdgeMetrics(), threading.Event()).check()
     verify_key_of(settings)
-    look_at_gate(settings)
+    GATES[settings.gate.kind].check(settings.gate)
     look_at(settings.outbox.path, settings.station)
     link = link_settings(settings, max_inflight=settings.broker.max_inflight)
     if link.tls is not None:
@@ -71,7 +77,9 @@ def run(settings: EdgeSettings, stops: Stops | None = None) -> int:
                 thread_group.join()
                 node.gate_controller.finish()
     finally:
-        node.link.stop(_FAREWELL_SECONDS)
+        node.capture.source.stop()
+        for link in (*node.plant_links, node.link):
+            link.stop(_FAREWELL_SECONDS)
         node.outbox.close()
         _log.info("station %s stopped", settings.station)
     thread_group.raise_failure()
@@ -82,18 +90,25 @@ def _work(node: Node, settings: EdgeSettings, stops: Stops, thread_group: Thread
     node.profile_updates.boot()
     unfinished = _recover(node)
     node.link.start()
-    thread_group.start("inbox", partial(node.inbox.run, stops.rest))
+    for lane in LANES:
+        thread_group.start(f"inbox of {lane}", partial(node.inbox.run, stops.rest, lane))
+    for link in node.plant_links:
+        link.start()
     tls = link_settings(settings, max_inflight=settings.broker.max_inflight).tls
     if tls is not None:
         warn(tls, _log.warning)
         node.metrics.watch_certificates(tls)
         thread_group.start("certificates", partial(warn_until, stops.rest, tls, _log.warning))
-    thread_group.start("announcer", partial(node.status_publisher.run, node.link, stops.rest))
-    thread_group.start("gatekeeper", partial(node.gate_controller.run, stops.rest))
+    thread_group.start(
+        "status publisher", partial(node.status_publisher.run, node.link, stops.rest, node.metrics.watchdog)
+    )
+    thread_group.start("gate", partial(node.gate_controller.run, stops.rest))
     thread_group.start("publisher", partial(node.publisher.run, stops.rest))
-    if node.trigger_overflow is not None:
-        thread_group.start("surplus", partial(node.trigger_overflow.run, stops.rest))
-    capture = thread_group.start("capture", partial(node.capture.run, unfinished))
+    if node.capture.messages is not None:
+        thread_group.start("arrival clock", partial(node.capture.arrival_clock.run, stops.rest))
+    node.capture.source.start()
+    capture = thread_group.start("capture", partial(node.capture.loop.run, unfinished))
+    thread_group.start("triggers", node.capture.triggers.run)
     _log.info("station %s runs, boot %s", settings.station, node.boot_id)
     code = _supervise(node, settings, stops, capture)
     stops.capture.set()
@@ -119,6 +134,7 @@ def _supervise(node: Node, settings: EdgeSettings, stops: Stops, capture: thread
     """Wait until the station is stopped or finished; the exit code."""
     profile = _ProfileWait(settings.station, node.active_encoder, settings.profile.wait_seconds)
     ended: float | None = None
+    outbox = Failures("the look at the outbox")
     while not stops.capture.wait(_POLL_SECONDS):
         if profile.is_over():
             return EXIT_UNAVAILABLE
@@ -130,7 +146,7 @@ def _supervise(node: Node, settings: EdgeSettings, stops: Stops, capture: thread
             _log.info("the source has ended, no more parts come%s", "" if settings.finish_when_drained else _STAYS)
         if not settings.finish_when_drained:
             continue
-        waiting = _open(node)
+        waiting = _open(node, outbox)
         if not waiting:
             _log.info("source ended, every inspection is closed")
             return 0
@@ -166,14 +182,22 @@ class _ProfileWait:
         return True
 
 
-def _open(node: Node) -> int:
-    return max(node.outbox.state.rows, node.gate_controller.watching)
+def _open(node: Node, outbox: Failures) -> int:
+    """How many parts are open; at least one while the outbox cannot be read."""
+    try:
+        rows = node.outbox.state.rows
+    except UnavailableError as error:
+        outbox.failed(error)
+        rows = 1
+    else:
+        outbox.succeeded()
+    return max(rows, node.gate_controller.watching)
 
 
 def _drain(node: Node, seconds: float) -> None:
     """Let verdicts on their way arrive; what stays open is in the outbox for the next boot."""
-    deadline = time.monotonic() + seconds
-    while _open(node) and node.link.wait_connected(0) and time.monotonic() < deadline:
+    deadline, outbox = time.monotonic() + seconds, Failures("the look at the outbox")
+    while _open(node, outbox) and node.link.wait_connected(0) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
 
 
@@ -193,12 +217,14 @@ def health_of(node: Node, thread_group: ThreadGroup) -> Health:
     def ready() -> list[str]:
         against = {
             "not connected to the broker": not node.link.wait_connected(0),
+            "not connected for triggers or gate commands": not all(link.wait_connected(0) for link in node.plant_links),
             "no profile yet, neither cached nor published": node.active_encoder.encoder is None,
             "paused by a command": node.active_encoder.paused,
             "the outbox takes no pictures": node.metrics.capture_is_blocked,
             "the outbox file was deleted or replaced": not node.outbox.is_in_place,
         }
-        return [*alive(), *(reason for reason, holds in against.items() if holds)]
+        camera = (node.capture.source.problem(), node.capture.exposures.problem())
+        return [*alive(), *(reason for reason, holds in against.items() if holds), *filter(None, camera)]
 
     return Health(alive=alive, ready=ready)
 

@@ -4,17 +4,14 @@ import random
 import threading
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 from uuid import uuid4
 
-from edge_node.capture.capture_loop import Capture
-from edge_node.capture.full_outbox import DowngradeCodec, DropOldest, Overflow, StopCapture
-from edge_node.capture.sources import SOURCES
-from edge_node.capture.sources.protocol import Source
-from edge_node.capture.sources.triggers import MessageTriggers, Takt, Triggers
-from edge_node.capture.trigger_overflow import TriggerOverflow
-from edge_node.connections import backlog_link, live_link
+from edge_node.capture.full_outbox import DropOldest
+from edge_node.capture.recorder import PartRecorder, never
+from edge_node.capture_assembly import CaptureParts, capture_parts
+from edge_node.connections import backlog_link, gate_link, live_link, trigger_link
 from edge_node.control.active_encoder import ActiveEncoder
+from edge_node.control.command_handler import CommandHandler
 from edge_node.control.profile_cache import ProfileCache
 from edge_node.control.profile_updates import ProfileUpdates
 from edge_node.control.status_publisher import StatusPublisher
@@ -26,17 +23,21 @@ from edge_node.delivery.ticket import SchedulePolicy
 from edge_node.delivery.verdict_handler import VerdictHandler
 from edge_node.encoding.backbones import EdgeBackbones, is_at_hand
 from edge_node.encoding.feature_encoder import FeatureEncoders
-from edge_node.gate.gate_controller import GateController, GatePolicy
-from edge_node.gate.gates import GATES, gpio
-from edge_node.gate.gates.protocol import Gate
+from edge_node.gate.gate_controller import GateController
+from edge_node.gate.gate_policy import GatePolicy
+from edge_node.gate.gates import GATES
+from edge_node.gate.gates.protocol import topic_of
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.outbox import Outbox
 from edge_node.outbox.rows import clock_id
-from edge_node.settings import EdgeSettings, GateTable
+from edge_node.settings import EdgeSettings
 from patchline.mqtt.link import Link
 from patchline.runtime.signing import VerifyKey
 from patchline.runtime.version import program_version
 from patchline.wire.topics import Station, Topics
+
+_FEWEST_JOURNAL_LINES = 1000
+"""Gate decisions on parts that are closed already are kept in the journal, however little of it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,8 @@ class Node:
     link: Link
     gate_controller: GateController
     profile_updates: ProfileUpdates
-    capture: Capture
-    trigger_overflow: TriggerOverflow | None
+    capture: CaptureParts
+    plant_links: tuple[Link, ...]
 
 
 def assemble(settings: EdgeSettings, stops: Stops) -> Node:
@@ -79,8 +80,6 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
         UnavailableError: The outbox's disk is full or failing.
     """
     station, boot_id, clock = settings.station, str(uuid4()), clock_id()
-    triggers = build_triggers(settings, stops.capture)
-    source = build_source(settings, triggers)
     metrics = EdgeMetrics()
     metrics.deadline.set(settings.gate.deadline_seconds)
     outbox = _outbox(settings, boot_id, clock)
@@ -89,8 +88,9 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
     active_encoder = ActiveEncoder(
         FeatureEncoders(EdgeBackbones(threads=settings.backbone_threads, fetched=cache.asset), cache.asset)
     )
-    status_publisher = _status_publisher(settings, boot_id, active_encoder, cache, outbox)
     publisher = _publisher(settings, outbox, metrics)
+    services = ServicePresence(publisher)
+    status_publisher = _status_publisher(settings, boot_id, active_encoder, cache, outbox=outbox, services=services)
     inbox = Inbox(metrics)
     link = live_link(
         settings,
@@ -101,25 +101,30 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
         metrics=metrics,
     )
     publisher.attach(link)
-    gate_controller = GateController(build_gate(settings, link), outbox, station, _gate_policy(settings), metrics)
-    capture = Capture(
-        source,
-        outbox=outbox,
-        active_encoder=active_encoder,
-        gate_controller=gate_controller,
-        publisher=publisher,
+    links = [gate_link(settings)] if topic_of(settings.gate) is not None else []
+    gate = GATES[settings.gate.kind](settings.gate, links[0] if links else link)
+    gate_controller = GateController(gate, outbox, station, _gate_policy(settings), metrics)
+    recorder = PartRecorder(
+        outbox,
+        publisher,
         station=station,
         metrics=metrics,
         stop=stops.capture,
-        overflow=_overflow(
-            settings,
-            outbox,
-            publisher,
-            active_encoder=active_encoder,
-            status_publisher=status_publisher,
-            metrics=metrics,
-        ),
+        make_room=DropOldest(outbox, publisher, station, metrics).make_room
+        if settings.outbox.when_full == "drop_oldest"
+        else never,
     )
+    capture = capture_parts(
+        settings,
+        recorder=recorder,
+        gate_controller=gate_controller,
+        active_encoder=active_encoder,
+        metrics=metrics,
+        stop=stops.capture,
+    )
+    if capture.messages is not None and settings.trigger.topic is not None:
+        receive = capture.messages.receive
+        links.append(trigger_link(settings, settings.trigger.topic, on_trigger=receive, clock=capture.arrival_clock))
     node = Node(
         boot_id=boot_id,
         clock_id=clock,
@@ -133,46 +138,10 @@ def assemble(settings: EdgeSettings, stops: Stops) -> Node:
         gate_controller=gate_controller,
         profile_updates=ProfileUpdates(station, active_encoder, cache, status_publisher, metrics),
         capture=capture,
-        trigger_overflow=TriggerOverflow(triggers, capture.supersede, metrics)
-        if isinstance(triggers, MessageTriggers)
-        else None,
+        plant_links=tuple(links),
     )
-    _route(node, settings)
+    _route(node, settings, services)
     return node
-
-
-def build_triggers(settings: EdgeSettings, stop: threading.Event) -> Triggers:
-    """What tells the source that a part is there."""
-    if settings.trigger.topic:
-        return MessageTriggers(stop)
-    return Takt(settings.trigger.takt_seconds, stop, delay_seconds=settings.trigger.delay_seconds)
-
-
-def build_source(settings: EdgeSettings, triggers: Triggers) -> Source:
-    """The source of pictures; raises `MisconfiguredError` when what it names is not there."""
-    arguments = {name: value for name, value in settings.source if name != "kind"}
-    return SOURCES[settings.source.kind](triggers=triggers, **arguments)
-
-
-def build_gate(settings: EdgeSettings, link: Link) -> Gate:
-    """The gate; raises `MisconfiguredError` when it cannot be used."""
-    arguments = _gate_arguments(settings)
-    if settings.gate.kind == "mqtt":
-        arguments["link"] = link
-    return GATES[settings.gate.kind](**arguments)
-
-
-def look_at_gate(settings: EdgeSettings) -> None:
-    """Raise `MisconfiguredError` when the gate cannot be used; a pin that a running station holds is left alone."""
-    if settings.gate.kind == "gpio":
-        gpio.library()
-    elif settings.gate.kind == "http":
-        GATES["http"](**_gate_arguments(settings))
-
-
-def _gate_arguments(settings: EdgeSettings) -> dict[str, Any]:
-    shared = {"kind", *GateTable.model_fields}
-    return {name: value for name, value in settings.gate if name not in shared}
 
 
 def verify_key_of(settings: EdgeSettings) -> VerifyKey | None:
@@ -198,30 +167,18 @@ def _outbox(settings: EdgeSettings, boot_id: str, clock: str) -> Outbox:
         boot_id=boot_id,
         clock_id=clock,
         budget_bytes=settings.outbox.budget_bytes,
-        journal_lines=settings.outbox.journal_lines,
+        journal_lines=max(_FEWEST_JOURNAL_LINES, settings.outbox.journal_lines),
     )
 
 
-def _overflow(
-    settings: EdgeSettings,
-    outbox: Outbox,
-    publisher: Publisher,
-    *,
-    active_encoder: ActiveEncoder,
-    status_publisher: StatusPublisher,
-    metrics: EdgeMetrics,
-) -> Overflow:
-    match settings.outbox.when_full:
-        case "stop_capture":
-            return StopCapture()
-        case "drop_oldest":
-            return DropOldest(outbox, publisher, settings.station, metrics)
-        case "downgrade_codec":
-            return DowngradeCodec(outbox, active_encoder, status_publisher, settings.station, metrics)
-
-
 def _status_publisher(
-    settings: EdgeSettings, boot_id: str, active_encoder: ActiveEncoder, cache: ProfileCache, outbox: Outbox
+    settings: EdgeSettings,
+    boot_id: str,
+    active_encoder: ActiveEncoder,
+    cache: ProfileCache,
+    *,
+    outbox: Outbox,
+    services: ServicePresence,
 ) -> StatusPublisher:
     return StatusPublisher(
         Station.parse(settings.station),
@@ -231,6 +188,7 @@ def _status_publisher(
         active_encoder=active_encoder,
         cache=cache,
         outbox=outbox,
+        services=lambda: services.names,
     )
 
 
@@ -253,10 +211,11 @@ def _publisher(settings: EdgeSettings, outbox: Outbox, metrics: EdgeMetrics) -> 
 
 
 def _gate_policy(settings: EdgeSettings) -> GatePolicy:
-    return GatePolicy(settings.gate.deadline_seconds, settings.gate.default, settings.gate.uncalibrated)
+    gate = settings.gate
+    return GatePolicy(gate.deadline_seconds, gate.default, gate.uncalibrated, gate.tolerance_seconds)
 
 
-def _route(node: Node, settings: EdgeSettings) -> None:
+def _route(node: Node, settings: EdgeSettings, services: ServicePresence) -> None:
     """Say who reads which topic."""
     receipts = VerdictHandler(
         node.outbox,
@@ -267,9 +226,8 @@ def _route(node: Node, settings: EdgeSettings) -> None:
         metrics=node.metrics,
     )
     node.inbox.on("verdict", receipts.receive)
-    node.inbox.on("status", ServicePresence(node.publisher).receive)
-    node.inbox.on("profile", node.profile_updates.receive_profile)
-    node.inbox.on("asset", node.profile_updates.receive_asset)
-    node.inbox.on("command", node.profile_updates.receive_command)
-    if node.trigger_overflow is not None and settings.trigger.topic:
-        node.inbox.on(settings.trigger.topic, node.trigger_overflow.receive)
+    node.inbox.on("status", services.receive)
+    node.inbox.on("profile", node.profile_updates.receive_profile, "profiles")
+    node.inbox.on("asset", node.profile_updates.receive_asset, "profiles")
+    commands = CommandHandler(node.active_encoder, node.status_publisher, node.metrics)
+    node.inbox.on("command", commands.receive, "commands")

@@ -1,7 +1,10 @@
-"""The station's two links: one for what is live, one for the backlog while there is one."""
+"""The station's links: one each for live parts, the backlog, gate commands and triggers."""
 
 import logging
+from collections.abc import Callable
+from dataclasses import replace
 
+from edge_node.capture.arrival_clock import ArrivalClock
 from edge_node.control.status_publisher import StatusPublisher, last_will
 from edge_node.delivery.inbox import Inbox
 from edge_node.delivery.publisher import Publisher
@@ -17,6 +20,9 @@ _log = logging.getLogger(__name__)
 
 UNSENT_BYTES = 16_384
 """What the kernel may hold of a link beyond what the network takes, so that frames do not delay other links."""
+_PLANT_WINDOW = 32
+_TRIGGER_SESSION_SECONDS = 600
+"""How long the broker keeps triggers for a station that is away."""
 
 
 def link_settings(settings: EdgeSettings, *, suffix: str = "", max_inflight: int) -> LinkSettings:
@@ -70,18 +76,16 @@ def live_link(
     return Link(
         link_settings(settings, max_inflight=settings.broker.max_inflight),
         will=last_will(station, topics, boot_id),
-        subscriptions=_downlinks(settings, station, topics),
+        subscriptions=_downlinks(station, topics),
         on_delivery=inbox.put,
         on_connected=connected,
         on_disconnected=disconnected,
     )
 
 
-def _downlinks(settings: EdgeSettings, station: Station, topics: Topics) -> list[Subscription]:
+def _downlinks(station: Station, topics: Topics) -> list[Subscription]:
     filters = [topics.of(station, channel) for channel in read_by("station")]
     filters.append(topics.service_status(station.site))
-    if settings.trigger.topic:
-        filters.append(settings.trigger.topic)
     return [Subscription(topic_filter) for topic_filter in filters]
 
 
@@ -92,4 +96,39 @@ def backlog_link(settings: EdgeSettings, publisher: Publisher) -> Link:
         on_delivery=Delivery.acknowledge,
         on_connected=lambda _: publisher.connected("backlog"),
         on_disconnected=lambda _: publisher.disconnected("backlog"),
+    )
+
+
+def gate_link(settings: EdgeSettings) -> Link:
+    """The link for gate commands, which never wait for frames; nothing comes down by it."""
+    return Link(
+        link_settings(settings, suffix="-gate", max_inflight=_PLANT_WINDOW),
+        on_delivery=Delivery.acknowledge,
+        on_connected=lambda _: None,
+        on_disconnected=lambda reason: _log.debug("the link to the gate of %s is down: %s", settings.station, reason),
+    )
+
+
+def trigger_link(
+    settings: EdgeSettings, topic: str, *, on_trigger: Callable[[Delivery], None], clock: ArrivalClock
+) -> Link:
+    """The link for trigger messages.
+
+    Its session outlasts a connection: triggers that are not acknowledged come again after a restart of this program.
+    """
+
+    def disconnected(reason: str) -> None:
+        _log.debug("the link for triggers of %s is down: %s", settings.station, reason)
+        clock.disconnected()
+
+    return Link(
+        replace(
+            link_settings(settings, suffix="-trigger", max_inflight=_PLANT_WINDOW),
+            clean_start=False,
+            session_expiry_seconds=_TRIGGER_SESSION_SECONDS,
+        ),
+        subscriptions=[Subscription(topic)],
+        on_delivery=on_trigger,
+        on_connected=lambda connection: clock.connected(session_kept=connection.session_present),
+        on_disconnected=disconnected,
     )

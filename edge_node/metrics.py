@@ -24,11 +24,23 @@ _SHARES = (0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95,
 _FOCUS = tuple(2.0**power for power in range(17))
 
 
+class Flag:
+    """A state of the program that is also exported; the program reads it here, never from the series."""
+
+    def __init__(self) -> None:
+        self.value = False
+
+    def set(self, value: float) -> None:
+        """Note the state."""
+        self.value = bool(value)
+
+
 class EdgeMetrics:
     """The series of one edge node, in a registry of their own.
 
     Attributes:
-        pulse: Where the node's loops note what they are at; not a series, but read at the same door.
+        watchdog: Where the node's loops note what they do; not a series.
+        blocked: Whether the outbox takes no pictures.
     """
 
     def __init__(self) -> None:
@@ -52,6 +64,9 @@ class EdgeMetrics:
         self.unreadable = counter("unreadable_deliveries", "Deliveries that could not be understood", ("channel",))
         self.overflows = counter("inbox_overflows", "Deliveries left to their sender, triggers lost, as too many wait")
         self.inbox = gauge("inbox_deliveries", "Deliveries that wait to be handled")
+        self.repeated_triggers = counter("repeated_triggers", "Trigger messages that came again and are no second part")
+        self.missed_triggers = counter("missed_triggers", "Triggers of the clock that were due while nothing captured")
+        self.stray_pictures = counter("stray_pictures", "Files of a watched folder that belong to no trigger")
         self.gate_actions = counter("gate_actions", "Commands given to the gate", ("action", "grounds"))
         self.gate_failures = counter("gate_failures", "Commands on which the gate failed to act")
         self.deadline = gauge("gate_deadline_seconds", "From capture to the moment the gate acts, verdict or not")
@@ -65,7 +80,10 @@ class EdgeMetrics:
             "picture_focus", "Sharpness: variance of a picture's Laplacian, squared grey levels", (), _FOCUS
         )
         self.connected = gauge("connected", "Whether the live connection is up")
-        self.blocked = gauge("capture_blocked", "Whether the outbox, full or failing, takes no pictures")
+        self.blocked = Flag()
+        gauge("capture_blocked", "Whether the outbox, full or failing, takes no pictures").set_function(
+            lambda: self.blocked.value
+        )
         self.paused = gauge("paused", "Whether a command stopped the capture")
         self.certificates = gauge(
             "certificate_expiry_seconds", "Until a certificate the link depends on expires", ("certificate",)
@@ -90,6 +108,9 @@ class EdgeMetrics:
         self._gauge("outbox_rows", "Inspections that wait").set_function(lambda: state().rows)
         self._gauge("outbox_bytes", "Bytes of messages that wait").set_function(lambda: state().bytes)
         self._gauge("outbox_budget_bytes", "Bytes frames may use").set_function(lambda: state().budget_bytes)
+        self._gauge("outbox_set_aside", "Damaged outbox files set aside since the start").set_function(
+            lambda: state().set_aside
+        )
         self._gauge("outbox_oldest_age_seconds", "Age of the oldest inspection that waits").set_function(
             lambda: _age_seconds(state())
         )
@@ -107,7 +128,7 @@ class EdgeMetrics:
     @property
     def capture_is_blocked(self) -> bool:
         """Whether the outbox took no picture the last time it was asked."""
-        return any(sample.value for family in self.blocked.collect() for sample in family.samples)
+        return self.blocked.value
 
     def observe_picture(self, health: PictureHealth) -> None:
         """Note what a picture says of its camera."""

@@ -3,22 +3,26 @@
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self, Union
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from edge_node.capture.sources import SOURCES
+from edge_node.capture.sources.protocol import SourceSettings
+from edge_node.gate.gates import GATES
+from edge_node.gate.gates.log import LogGate
+from edge_node.gate.gates.protocol import GateSettings, topic_of
 from patchline.mqtt.settings import check_host
 from patchline.runtime.settings_file import explained
-from patchline.wire.errors import MisconfiguredError
-from patchline.wire.topics import DEFAULT_PREFIX, Station, Topics
+from patchline.wire.errors import MisconfiguredError, UnreadableError
+from patchline.wire.topics import DEFAULT_PREFIX, Station, Topics, check_topic
 
+_TAKT_SECONDS = 1.0
 ENV_PREFIX = "PATCHLINE_EDGE_"
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(gt=0, le=1)]
-Action = Literal["accept", "reject"]
 
 
 def _checked(reader: Callable[[str], object], text: str) -> str:
@@ -28,6 +32,21 @@ def _checked(reader: Callable[[str], object], text: str) -> str:
     except MisconfiguredError as error:
         raise ValueError(str(error)) from error
     return text
+
+
+def _check_plant_topic(name: str, topic: str, prefix: str) -> None:
+    try:
+        check_topic(topic)
+    except MisconfiguredError as error:
+        raise ValueError(f"{name}: {error}") from error
+    try:
+        Topics(prefix).parse(topic)
+    except UnreadableError:
+        pass
+    else:
+        raise ValueError(f"{name} {topic!r} is one of patchline's own channels; use a topic of the plant's")
+    if topic.startswith("$"):
+        raise ValueError(f"{name} {topic!r} is a topic of the broker; use one that does not begin with $")
 
 
 class _Table(BaseModel):
@@ -72,9 +91,8 @@ class OutboxTable(_Table):
 
     path: Path = Field(Path("outbox.sqlite"), description="the file; one for each station")
     budget_bytes: int = Field(1024**3, ge=1024**2, description="bytes of pictures kept at most")
-    when_full: Literal["stop_capture", "drop_oldest", "downgrade_codec"] = Field(
-        "stop_capture",
-        description="what gives way beyond that: new pictures, the oldest ones, or, from three quarters on, their size",
+    when_full: Literal["stop_capture", "drop_oldest"] = Field(
+        "stop_capture", description="which pictures are dropped beyond that: new ones, or the oldest"
     )
     journal_lines: int = Field(100_000, ge=0, description="closed inspections to remember")
 
@@ -92,98 +110,40 @@ class SendTable(_Table):
     )
 
 
-class GateTable(_Table):
-    """What moves a part off the line, and when."""
-
-    deadline_seconds: Positive = Field(2.0, description="from capture to the moment the part reaches the gate")
-    default: Action = Field("reject", description="what happens to a part without a verdict by then")
-    uncalibrated: Action = Field("accept", description="what happens to a part whose score has no threshold")
-
-
-class LogGateTable(GateTable):
-    """A gate that only logs."""
-
-    kind: Literal["log"] = Field("log", description="which gate")
-
-
-class MqttGateTable(GateTable):
-    """A gate that reads commands from a topic."""
-
-    kind: Literal["mqtt"] = Field(description="which gate")
-    topic: str = Field(min_length=1, description="where commands are published")
-
-
-class HttpGateTable(GateTable):
-    """A gate that takes commands over HTTP."""
-
-    kind: Literal["http"] = Field(description="which gate")
-    url: str = Field(description="where commands are posted")
-    timeout_seconds: Positive = Field(0.5, description="when to give up on it")
-
-
-class GpioGateTable(GateTable):
-    """A gate on a pin of this board."""
-
-    kind: Literal["gpio"] = Field(description="which gate")
-    pin: int = Field(ge=0, description="pin in Broadcom's numbering")
-    pulse_seconds: Positive = Field(0.1, description="how long the pin is on for a reject")
-
-
-Gate = Annotated[LogGateTable | MqttGateTable | HttpGateTable | GpioGateTable, Field(discriminator="kind")]
-
-
-class FolderTable(_Table):
-    """Pictures of a folder."""
-
-    kind: Literal["folder"] = Field(description="which source")
-    directory: Path = Field(
-        description="the folder; each start takes all its pictures, by name; a part is called after its file"
-    )
-    watch: bool = Field(False, description="wait for new pictures instead of ending")
-
-
-class ReplayTable(_Table):
-    """A planned run."""
-
-    kind: Literal["replay"] = Field(description="which source")
-    plan: Path = Field(description='JSON lines of {"path", "part_id"}')
-    seed: int | None = Field(None, description="shuffles the plan; its own order unless given")
-
-
-class SyntheticTable(_Table):
-    """Drawn parts."""
-
-    kind: Literal["synthetic"] = Field(description="which source")
-    product: str = Field(description="which product is drawn")
-    size: tuple[int, int] = Field((256, 256), description="height and width of the drawing")
-    seed: int = Field(0, description="part n of a seed is always the same picture")
-    parts: int | None = Field(None, ge=1, description="how many parts; endless unless given")
-    defect_share: float = Field(0.1, ge=0, le=1, description="share of defective parts")
-    defect_sizes: tuple[Share, Share] = Field(
-        (0.10, 0.24), description="smallest and largest defect as a share of the picture's side"
-    )
-    defect_contrasts: tuple[Share, Share] = Field((0.75, 1.0), description="faintest and strongest a defect stands out")
-
-
-class CameraTable(_Table):
-    """A camera that OpenCV opens."""
-
-    kind: Literal["camera"] = Field(description="which source")
-    device: str = Field("0", description="number, path or address of the camera")
-    stale_frames: int = Field(
-        0, ge=0, description="pictures to skip because the driver kept them from before the trigger"
-    )
-
-
-Source = Annotated[FolderTable | ReplayTable | SyntheticTable | CameraTable, Field(discriminator="kind")]
+# The tables of sources and gates are those of the registered classes.
+_SOURCE_TABLES = tuple(source.Settings for source in SOURCES.values())
+_GATE_TABLES = tuple(gate.Settings for gate in GATES.values())
+if TYPE_CHECKING:
+    Source = SourceSettings
+    Gate = GateSettings
+else:
+    Source = Annotated[Union[_SOURCE_TABLES], Field(discriminator="kind")]  # noqa: UP007
+    Gate = Annotated[Union[_GATE_TABLES], Field(discriminator="kind")]  # noqa: UP007
 
 
 class TriggerTable(_Table):
     """When a part stands before the camera."""
 
     topic: str | None = Field(None, description="MQTT topic that tells each part; the clock does unless given")
-    takt_seconds: NotNegative = Field(1.0, description="from one part to the next, when the clock tells")
+    takt_seconds: NotNegative | None = Field(
+        None, description="from one part to the next; 1 second unless given, when the clock tells"
+    )
     delay_seconds: NotNegative = Field(0.0, description="before the first part, when the clock tells")
+    max_age_seconds: Positive | None = Field(
+        None,
+        description="how old a trigger may be when its picture is taken; the takt unless given, or the gate's deadline "
+        "where no takt is set",
+    )
+
+    @property
+    def clock_seconds(self) -> float:
+        """From one trigger of the clock to the next."""
+        return _TAKT_SECONDS if self.takt_seconds is None else self.takt_seconds
+
+    @field_validator("topic")
+    @classmethod
+    def _is_a_topic(cls, topic: str | None) -> str | None:
+        return topic if topic is None else _checked(check_topic, topic)
 
 
 class ProfileTable(_Table):
@@ -224,7 +184,7 @@ class EdgeSettings(BaseSettings):
     broker: BrokerTable = Field(BrokerTable(), description="the MQTT broker")
     outbox: OutboxTable = Field(OutboxTable(), description="what is kept until its verdict returns")
     send: SendTable = Field(SendTable(), description="how messages are sent again")
-    gate: Gate = Field(LogGateTable(), description="what moves a part off the line")
+    gate: Gate = Field(LogGate.Settings(), description="what moves a part off the line")
     profile: ProfileTable = Field(ProfileTable(), description="how the station learns to encode")
     metrics: MetricsTable = Field(MetricsTable(), description="Prometheus")
     backbone_threads: int = Field(
@@ -245,6 +205,26 @@ class EdgeSettings(BaseSettings):
     @classmethod
     def _is_a_prefix(cls, text: str) -> str:
         return _checked(Topics, text)
+
+    @model_validator(mode="after")
+    def _topics_are_the_plants(self) -> Self:
+        """The topics of the plant are none of ours, and no two of them are the same."""
+        gate_topic = topic_of(self.gate)
+        for name, topic in (("trigger.topic", self.trigger.topic), ("gate.topic", gate_topic)):
+            if topic is not None:
+                _check_plant_topic(name, topic, self.prefix)
+        if gate_topic is not None and gate_topic == self.trigger.topic:
+            raise ValueError(f"gate.topic and trigger.topic are both {gate_topic!r}: each command would be a trigger")
+        return self
+
+    @property
+    def max_age_seconds(self) -> float:
+        """How old a trigger may be when its picture is taken."""
+        trigger = self.trigger
+        if trigger.max_age_seconds is not None:
+            return trigger.max_age_seconds
+        takt = trigger.clock_seconds if trigger.topic is None else trigger.takt_seconds
+        return takt or self.gate.deadline_seconds
 
     @classmethod
     def settings_customise_sources(

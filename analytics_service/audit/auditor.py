@@ -2,11 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from analytics_service.audit.reconciliation import Gap, forgotten, gaps_of, limits_of, stations_of
+from analytics_service.audit.changes import Limits, limits_of, touched
+from analytics_service.audit.reconciliation import Gap, gaps_of
 from analytics_service.records.records import Records
 from patchline.mqtt.delivery import Delivery
 from patchline.runtime.loops import run_loop
@@ -21,7 +23,7 @@ except ModuleNotFoundError as missing:  # pragma: no cover - the base install ha
     raise missing_extra("sqlalchemy", "analytics") from missing
 
 INTERVAL_SECONDS = 15.0
-GAPS_AT_ONCE = 100
+GAPS_AT_ONCE = 200
 """Known gaps that are looked at again in one look."""
 
 
@@ -51,6 +53,7 @@ class Auditor:
         topics: The topic tree.
         shown: Told the figure of every station.
         grace_seconds: How old a gap must be to count: a part may be on its way, or judged after its successors.
+        stations: Those that are served: names that anybody sends do not become series. All by default.
         wall: Seconds since the epoch.
     """
 
@@ -61,12 +64,14 @@ class Auditor:
         topics: Topics,
         shown: Shown,
         grace_seconds: float,
+        stations: Callable[[], Collection[str]] | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._records, self._topics, self._shown = records, topics, shown
-        self._grace_seconds, self._wall = grace_seconds, wall
+        self._grace_seconds, self._stations, self._wall = grace_seconds, stations, wall
         self._audited: dict[str, _Audited] = {}
         self._waiting: dict[str, int] = {}
+        self._turn = 0
 
     def on_status(self, delivery: Delivery) -> None:
         """Note how many parts an edge node still holds; a last will, which cannot know, leaves the figure alone."""
@@ -77,7 +82,7 @@ class Auditor:
             status: EdgeStatus = from_json(delivery.payload, EdgeStatus)
         except UnreadableError:
             return
-        if status.online or status.version:
+        if self._is_served(str(station)) and (status.online or status.version):
             self._waiting[str(station)] = status.outbox_rows
 
     def run(self, stopped: threading.Event, watchdog: Watchdog, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
@@ -92,32 +97,51 @@ class Auditor:
         """
         now = self._wall()
         with self._records.reading() as connection:
-            missing = {station: self._missing(connection, station, now) for station in stations_of(connection)}
+            limits = [each for each in limits_of(connection) if self._is_served(each.station)]
+            known = self._again(connection, {each.station: each.forgotten for each in limits})
+            for each in limits:
+                found = [*known.get(each.station, []), *self._new(connection, each)]
+                # A worker's clock that ran ahead must not hide a gap until ours has caught up with it.
+                gaps = [replace(gap, since=min(gap.since, now)) for gap in found]
+                self._audited[each.station] = _Audited(each.lowest, each.highest, gaps)
+        missing = {each.station: self._missing(each.station, now - self._grace_seconds) for each in limits}
         for station, parts in missing.items():
             self._shown.show_unaccounted(station, parts)
         return missing
 
-    def _missing(self, connection: sql.Connection, station: str, now: float) -> int:
-        above = forgotten(connection, station)
-        lowest, highest = limits_of(connection, station)
-        audited = self._audited.get(station)
-        if audited is None:
-            found = gaps_of(connection, station, above=above)
-        else:
-            found = self._again(connection, station, audited, above)
-            found += gaps_of(connection, station, above=above, low=audited.highest)
-            if lowest < audited.lowest:
-                found += gaps_of(connection, station, above=above, low=lowest, high=audited.lowest)
-        # A worker's clock that ran ahead must not hide a gap until ours has caught up with it.
-        gaps = [replace(gap, since=min(gap.since, now)) for gap in found]
-        self._audited[station] = _Audited(lowest, highest, gaps)
-        parts = sum(gap.parts for gap in gaps if gap.since < now - self._grace_seconds)
+    def _is_served(self, station: str) -> bool:
+        return self._stations is None or station in self._stations()
+
+    def _missing(self, station: str, before: float) -> int:
+        parts = sum(gap.parts for gap in self._audited[station].gaps if gap.since < before)
         return max(0, parts - self._waiting.get(station, 0))
 
-    def _again(self, connection: sql.Connection, station: str, audited: _Audited, above: int) -> list[Gap]:
+    def _new(self, connection: sql.Connection, limits: Limits) -> list[Gap]:
+        """The gaps among the numbers that have not been looked at."""
+        station, above, audited = limits.station, limits.forgotten, self._audited.get(limits.station)
+        if audited is None:
+            return gaps_of(connection, station, above=above)
+        found = []
+        if limits.highest > audited.highest:
+            found += gaps_of(connection, station, above=above, low=audited.highest)
+        if limits.lowest < audited.lowest:
+            found += gaps_of(connection, station, above=above, low=limits.lowest, high=audited.lowest)
+        return found
+
+    def _again(self, connection: sql.Connection, marks: Mapping[str, int]) -> dict[str, list[Gap]]:
         """What is left of the known gaps; of many, some are looked at now and the others later."""
-        rest = []
-        for gap in audited.gaps[:GAPS_AT_ONCE]:
-            left = gaps_of(connection, station, above=above, low=gap.first - 1, high=gap.last + 1)
-            rest += [replace(each, since=min(each.since, gap.since)) for each in left]
-        return [*audited.gaps[GAPS_AT_ONCE:], *rest]
+        known = [(station, gap) for station, audited in self._audited.items() for gap in audited.gaps]
+        turn, self._turn = self._turn % max(1, len(known)), self._turn + GAPS_AT_ONCE
+        asked = (known[turn:] + known[:turn])[:GAPS_AT_ONCE]
+        changed = {asked[place] for place in touched(connection, asked)}
+        left: dict[str, list[Gap]] = defaultdict(list)
+        for station, gap in known:
+            above, rest = marks.get(station, 0), [gap]
+            if (station, gap) in changed:
+                rest = gaps_of(connection, station, above=above, low=gap.first - 1, high=gap.last + 1)
+            left[station] += [
+                replace(each, first=max(each.first, above + 1), since=min(each.since, gap.since))
+                for each in rest
+                if each.last > above
+            ]
+        return left

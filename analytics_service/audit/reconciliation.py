@@ -1,5 +1,6 @@
 """Produced = judged + dropped: a station's numbers have no gaps, so what is missing between two of them is missed."""
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -84,9 +85,10 @@ def books_of(records: Records, station: str = "") -> list[StationBooks]:
         for row in connection.execute(_here(_DAMAGED, DEAD_LETTERS, station)):
             books = found.setdefault(row.station, StationBooks(row.station))
             books.nameless = row.messages - row.named
+        marks = {row.station: row.sequence for row in connection.execute(sql.select(MARKS))}
         for name, books in found.items():
             _count_damaged(connection, books)
-            books.forgotten = forgotten(connection, name)
+            books.forgotten = marks.get(name, 0)
             books.gaps = gaps_of(connection, name, above=books.forgotten)
     return [found[name] for name in sorted(found) if found[name].first is not None]
 
@@ -136,30 +138,29 @@ def gaps_of(
     found = numbers.subquery()
     query = sql.select(found).where(found.c.next > found.c.sequence + 1, found.c.next > above + 1)
     gaps = [Gap(max(row.sequence, above) + 1, row.next - 1, row.since) for row in connection.execute(query)]
-    return [rest for gap in gaps for rest in _without_damaged(connection, station, gap)]
-
-
-def forgotten(connection: sql.Connection, station: str) -> int:
-    """Up to which number a station's records may have been deleted."""
-    query = sql.select(MARKS.c.sequence).where(MARKS.c.station == station)
-    return int(connection.execute(query).scalar() or 0)
+    return _without_damaged(connection, station, gaps)
 
 
 def _here(query: Any, table: sql.Table, station: str) -> Any:
     return query.where(table.c.station == station) if station else query
 
 
-def _damaged_between(station: str, first: int, last: int) -> Any:
-    """Numbers that a damaged message of this station gave, in order."""
+def _without_damaged(connection: sql.Connection, station: str, gaps: Sequence[Gap]) -> list[Gap]:
+    """The gaps without the numbers of damaged messages."""
+    if not gaps:
+        return []
     sequence = DEAD_LETTERS.c.sequence
-    query = sql.select(sequence).where(DEAD_LETTERS.c.station == station, sequence.between(first, last))
-    return query.distinct().order_by(sequence)
+    query = sql.select(sequence).where(
+        DEAD_LETTERS.c.station == station,
+        sequence.between(min(gap.first for gap in gaps), max(gap.last for gap in gaps)),
+    )
+    known = list(connection.execute(query.distinct().order_by(sequence)).scalars())
+    return [rest for gap in gaps for rest in _split(gap, known)]
 
 
-def _without_damaged(connection: sql.Connection, station: str, gap: Gap) -> list[Gap]:
-    """A gap without the numbers of damaged messages."""
-    known = list(connection.execute(_damaged_between(station, gap.first, gap.last)).scalars())
-    edges = [gap.first - 1, *known, gap.last + 1]
+def _split(gap: Gap, known: Sequence[int]) -> list[Gap]:
+    inside = known[bisect_left(known, gap.first) : bisect_right(known, gap.last)]
+    edges = [gap.first - 1, *inside, gap.last + 1]
     return [Gap(low + 1, high - 1, gap.since) for low, high in pairwise(edges) if low + 1 <= high - 1]
 
 
@@ -176,23 +177,3 @@ def _count_damaged(connection: sql.Connection, books: StationBooks) -> None:
         books.judged["unreadable"] += len(numbers)
         books.first = min([*numbers, *([] if books.first is None else [books.first])])
         books.last = max([*numbers, *([] if books.last is None else [books.last])])
-
-
-def stations_of(connection: sql.Connection) -> list[str]:
-    """The stations on record; jumps from one to the next in the index instead of reading all rows."""
-    found: list[str] = []
-    while True:
-        query = sql.select(sql.func.min(OUTCOMES.c.station))
-        following = connection.execute(query.where(OUTCOMES.c.station > found[-1]) if found else query).scalar()
-        if following is None:
-            return found
-        found.append(following)
-
-
-def limits_of(connection: sql.Connection, station: str) -> tuple[int, int]:
-    """The lowest and the highest number of a station that is on record."""
-    lowest, highest = (
-        connection.execute(sql.select(pick(OUTCOMES.c.sequence)).where(OUTCOMES.c.station == station)).scalar_one()
-        for pick in (sql.func.min, sql.func.max)
-    )
-    return lowest, highest

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Literal, Protocol
 
+from analytics_service.inspection.answer_limit import ANSWERS, AnswerLimit
 from analytics_service.inspection.decisions import Judged
 from analytics_service.inspection.judgement import map_message
 from analytics_service.inspection.opening import Opened
@@ -57,12 +58,24 @@ class ReplyPublisher:
     ) -> None:
         self._outlet, self._topics, self._metrics = outlet, topics, metrics
         self._maps, self._stopped = maps, stopped
+        self._limit = AnswerLimit()
 
     def answer(self, opened: Opened, body: bytes) -> None:
         """Publish the answer to a message, trying again while the connection lasts.
 
         When the connection is gone it is left at that: the edge node sends the part again and gets the same answer.
+        Copies that come much faster than any edge node sends are not answered.
         """
+        answers = self._limit.count(opened.identity["inspection_id"])
+        if answers > ANSWERS:
+            self._metrics.withheld.inc()
+            if answers == ANSWERS + 1:
+                log.warning(
+                    "messages about part %s of %s come again and again, as in a loop between brokers: not answered",
+                    opened.identity["inspection_id"],
+                    opened.station,
+                )
+            return
         traceparent = opened.identity["traceparent"]
         self._publish(
             opened.station,

@@ -35,6 +35,11 @@ class CurrentArtifacts:
         return self._artifact_store.profiles
 
     @property
+    def set_aside(self) -> Mapping[Path, MisconfiguredError]:
+        """Files that cannot be used, and why."""
+        return self._artifact_store.set_aside
+
+    @property
     def artifacts(self) -> tuple[StoredArtifact, ...]:
         """All that can judge."""
         return self._artifact_store.artifacts
@@ -88,6 +93,7 @@ def watch_until(
             for artifact in artifact_store.artifacts:
                 if artifact.fingerprint not in known:
                     artifact.warm_up()
+            _check_stations_stay(current, artifact_store)
         except MisconfiguredError as error:
             log.warning("the artifacts have changed and cannot be used, the old ones stay: %s", error)
             continue
@@ -124,6 +130,14 @@ def remove_older(folder: Path, *, before: float) -> int:
         except OSError as error:
             log.warning("replaced %s cannot be removed: %s", path, error.strerror)
     return gone
+
+
+def _check_stations_stay(current: CurrentArtifacts, artifact_store: ArtifactStore) -> None:
+    """A bad file never takes a station away from a running service: commissioning may be in the middle of its work."""
+    for station in current.profiles.keys() - artifact_store.profiles.keys():
+        for path, error in artifact_store.set_aside.items():
+            if path.name == PROFILE_FILE and path.parent.parts[-3:] == tuple(station.split("/")):
+                raise error
 
 
 def _new(artifact_store: ArtifactStore, known: Mapping[str, StoredArtifact]) -> int:

@@ -1,4 +1,4 @@
-"""What the station is told to do at the moment: with which encoder, and whether at all."""
+"""The encoder in use, and whether the station captures at all."""
 
 import threading
 
@@ -10,7 +10,10 @@ _POLL_SECONDS = 0.5
 
 
 class ActiveEncoder:
-    """Shared by the capture loop, which obeys it, and the inbox, which changes it.
+    """Shared by the capture loop, which uses it, and the threads of profiles and commands, which change it.
+
+    An encoder is prepared without a lock, which may take seconds, and put into use only if nobody changed the encoder
+    meanwhile; otherwise it is prepared again from what is in use then.
 
     Args:
         features: Makes the encoders of feature codecs, where this node can run a backbone.
@@ -40,18 +43,23 @@ class ActiveEncoder:
         Raises:
             MisconfiguredError: This edge node cannot encode any such picture.
         """
-        encoder = self.encoder
-        current = encoder.rung.codec if encoder else ""
         ladder = {rung.codec for rung in profile.ladder}
-        self._take(encoder_of(profile, current if current in ladder else "", features=self._features))
+        while True:
+            before = self.encoder
+            codec = before.rung.codec if before and before.rung.codec in ladder else ""
+            if self._replace(before, encoder_of(profile, codec, features=self._features)):
+                return
 
     def choose(self, codec: str) -> None:
-        """Change to another codec of the ladder.
+        """Change to another codec of the ladder of the profile in use.
 
         Raises:
             MisconfiguredError: It is not on the ladder, or there is no profile yet.
         """
-        self._take(self.encoder_for(codec))
+        while True:
+            before = self.encoder
+            if self._replace(before, self._encoder_for(before, codec)):
+                return
 
     def encoder_for(self, codec: str) -> Encoder:
         """The encoder of another codec of the ladder, without changing to it.
@@ -59,7 +67,9 @@ class ActiveEncoder:
         Raises:
             MisconfiguredError: It is not on the ladder, or there is no profile yet.
         """
-        encoder = self.encoder
+        return self._encoder_for(self.encoder, codec)
+
+    def _encoder_for(self, encoder: Encoder | None, codec: str) -> Encoder:
         if encoder is None:
             raise MisconfiguredError("the station has no profile yet")
         return encoder_of(encoder.profile, codec, features=self._features)
@@ -70,11 +80,14 @@ class ActiveEncoder:
             self._paused = paused
             self._changed.notify_all()
 
-    def _take(self, encoder: Encoder) -> None:
-        """Encode with it from now on; loading a backbone took its time, and captures went on meanwhile."""
+    def _replace(self, before: Encoder | None, encoder: Encoder) -> bool:
+        """Use an encoder from now on, unless another one than `before` is in use by now; whether it is used."""
         with self._changed:
+            if self._encoder is not before:
+                return False
             self._encoder = encoder
             self._changed.notify_all()
+            return True
 
     def await_encoder(self, stop: threading.Event) -> Encoder | None:
         """Block while paused or without a profile; None once stopped."""

@@ -1,14 +1,16 @@
-"""The last good profile and its assets on the station's own disk: it boots and encodes without a broker."""
+"""The last profile in use and its assets, on the station's disk: the station starts and encodes without a broker."""
 
 import logging
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+from edge_node.control.asset_download import AssetDownload, AssetRequest
 from patchline.runtime.atomic_file import write_atomically
 from patchline.runtime.signing import VerifyKey
 from patchline.wire.errors import UnavailableError, UnreadableError
 from patchline.wire.messages import (
-    MAX_ASSET_CHUNK_BYTES,
     MAX_PROFILE_BYTES,
     AssetChunk,
     AssetReference,
@@ -51,16 +53,18 @@ def nowhere(asset: AssetReference) -> bool:
 
 
 class ProfileCache:
-    """A folder with `profile.msgpack` and `assets/<sha256>`. One thread at a time.
+    """A folder with `profile.msgpack` and `assets/<sha256>`; all methods may be called from any thread.
 
-    A profile is kept and used only once all its assets are here; until then the one before it goes on.
+    A profile is used once all its assets are here, and kept once it is in use; until then the one before it goes on.
 
     Args:
         directory: The folder; made where missing.
         station: Whose profile is looked for.
-        max_asset_bytes: The largest asset accepted; chunks wait in memory until their asset is whole.
+        max_asset_bytes: The largest asset accepted; an asset is held in memory until it is whole.
         verify_key: Whose owner must have signed a profile, also a cached one; any profile is taken without.
         at_hand: Tells the assets that this computer has elsewhere, and that need not be fetched.
+        budget_bytes: What the assets of earlier profiles may use beside those in use; the oldest are deleted first.
+        clock: Monotonic seconds.
     """
 
     def __init__(
@@ -71,11 +75,16 @@ class ProfileCache:
         max_asset_bytes: int = 64 * 1024 * 1024,
         verify_key: VerifyKey | None = None,
         at_hand: Callable[[AssetReference], bool] = nowhere,
+        budget_bytes: int = 128 * 1024 * 1024,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory, self._station, self._max_asset_bytes = directory, station, max_asset_bytes
         self._at_hand, self._verify_key = at_hand, verify_key
+        self._budget_bytes, self._clock = budget_bytes, clock
+        self._lock = threading.RLock()
         self._wanted: Profile | None = None
-        self._partial: dict[str, dict[int, bytes]] = {}
+        self._kept: Profile | None = None
+        self._download = AssetDownload()
 
     def read(self, payload: bytes) -> Profile:
         """A profile that this station may take; see `read_profile`."""
@@ -98,58 +107,78 @@ class ProfileCache:
         if missing:
             _log.warning("cached profile %s is ignored: its asset %s is missing or damaged", path, missing[0])
             return None
+        self._kept = profile
         return profile
 
     def offer(self, profile: Profile) -> Profile | None:
-        """A profile from the service: kept and returned if complete, else remembered until its assets are here.
+        """A profile from the service: returned if all its assets are here, else remembered until they are.
 
         Raises:
             UnreadableError: One of its assets is larger than accepted.
-            UnavailableError: The disk cannot take it.
         """
-        for asset in assets_of(profile).values():
-            if asset.size > self._max_asset_bytes and not self._has(asset):
+        missing = {digest: asset for digest, asset in assets_of(profile).items() if not self._has(asset)}
+        for asset in missing.values():
+            if asset.size > self._max_asset_bytes:
                 raise UnreadableError(
                     f"asset {asset.name} of {asset.size} bytes is over the limit of {self._max_asset_bytes}",
                     code="size",
                 )
-        self._wanted = profile
-        self._partial = {digest: self._partial.get(digest, {}) for digest in self.missing}
-        return self._complete()
+        with self._lock:
+            self._wanted = profile
+            self._download.want(missing)
+            return self._complete()
+
+    def cancel(self) -> None:
+        """The profile that waits for its assets is no longer wanted."""
+        with self._lock:
+            self._wanted = None
+            self._download.want({})
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """sha256 of each asset the wanted profile still lacks."""
-        wanted = assets_of(self._wanted) if self._wanted else {}
-        return tuple(digest for digest, asset in wanted.items() if not self._has(asset))
+        """The sha256 of each asset that the wanted profile lacks."""
+        with self._lock:
+            return self._download.missing
+
+    def next_request(self) -> AssetRequest | None:
+        """The range of an asset to ask for now, if one is due."""
+        with self._lock:
+            return self._download.next_request(self._clock())
+
+    def not_asked(self) -> None:
+        """The last request could not be published."""
+        with self._lock:
+            self._download.not_asked()
 
     def add(self, chunk: AssetChunk) -> Profile | None:
         """Take a piece of an asset; the wanted profile when this made it complete.
 
         Raises:
             UnreadableError: The piece does not fit its asset, or the whole has another digest.
+            UnavailableError: The disk cannot take it; the same piece may be added again.
+        """
+        with self._lock:
+            content = self._download.add(chunk, self._clock())
+            if content is None:
+                return None
+            if sha256_of(content) != chunk.sha256:
+                self._download.restart(chunk.sha256)
+                raise UnreadableError(f"asset {chunk.sha256[:12]} does not hash to its name", code="sha256")
+            write_atomically(self._asset_path(chunk.sha256), content)
+            self._download.finished(chunk.sha256)
+            return self._complete()
+
+    def keep(self, profile: Profile) -> None:
+        """A profile is in use: load it at the next start, and delete assets of earlier profiles over the budget.
+
+        Raises:
             UnavailableError: The disk cannot take it.
         """
-        reference = assets_of(self._wanted).get(chunk.sha256) if self._wanted else None
-        if reference is None or chunk.sha256 not in self._partial:
-            return None
-        if (
-            chunk.size != reference.size
-            or chunk.offset % MAX_ASSET_CHUNK_BYTES
-            or chunk.offset + len(chunk.data) > reference.size
-        ):
-            raise UnreadableError(f"a chunk does not fit asset {reference.name}", code="asset")
-        pieces = self._partial[chunk.sha256]
-        pieces[chunk.offset] = chunk.data
-        if sum(map(len, pieces.values())) < reference.size:
-            return None
-        content = b"".join(pieces[offset] for offset in sorted(pieces))
-        self._partial[chunk.sha256] = {}
-        if sha256_of(content) != reference.sha256:
-            raise UnreadableError(f"asset {reference.name} does not hash to its name", code="sha256")
-        write_atomically(self._asset_path(reference.sha256), content)
-        del self._partial[chunk.sha256]
-        return self._complete()
+        with self._lock:
+            if self._kept != profile:
+                write_atomically(self._directory / "profile.msgpack", pack(profile))
+                self._kept = profile
+                self._delete_old_assets(profile)
 
     def asset(self, sha256: str) -> bytes:
         """An asset of the profile in use.
@@ -167,11 +196,23 @@ class ProfileCache:
 
     def _complete(self) -> Profile | None:
         profile = self._wanted
-        if profile is None or self.missing:
+        if profile is None or self._download.missing:
             return None
-        write_atomically(self._directory / "profile.msgpack", pack(profile))
         self._wanted = None
         return profile
+
+    def _delete_old_assets(self, profile: Profile) -> None:
+        needed = assets_of(profile).keys() | (assets_of(self._wanted).keys() if self._wanted else set())
+        try:
+            files = [(path.stat(), path) for path in (self._directory / "assets").glob("*") if path.name not in needed]
+            total = 0
+            for told, path in sorted(files, key=lambda file: file[0].st_mtime, reverse=True):
+                total += told.st_size
+                if total > self._budget_bytes:
+                    path.unlink()
+                    _log.info("asset %s of an earlier profile deleted", path.name[:12])
+        except OSError as error:
+            _log.warning("assets of earlier profiles cannot be deleted: %s", error.strerror)
 
     def _asset_path(self, sha256: str) -> Path:
         return self._directory / "assets" / sha256

@@ -1,4 +1,4 @@
-"""What the service tells the station: its profile, the assets the profile needs, and commands."""
+"""What the service sends to the station: its profile, and the assets the profile needs."""
 
 import logging
 
@@ -8,21 +8,28 @@ from edge_node.control.status_publisher import StatusPublisher
 from edge_node.metrics import EdgeMetrics
 from patchline.mqtt.delivery import Delivery
 from patchline.wire.errors import MisconfiguredError
-from patchline.wire.messages import MAX_ASSET_CHUNK_BYTES, AssetChunk, Command, Profile, from_json, unpack
+from patchline.wire.messages import MAX_ASSET_CHUNK_BYTES, AssetChunk, Profile, unpack
 
 _log = logging.getLogger(__name__)
 
 _ENVELOPE_BYTES = 4096
 
 
+def show_encoder(metrics: EdgeMetrics, active_encoder: ActiveEncoder) -> None:
+    """Show the profile and the codec in use."""
+    encoder = active_encoder.encoder
+    if encoder is not None:
+        metrics.show_profile(encoder.profile.station, encoder.profile.fingerprint, encoder.rung.codec)
+
+
 class ProfileUpdates:
-    """Obeys on the inbox's thread, and answers on `status`.
+    """Takes profiles into use, on a thread that no verdict waits for: it may load networks.
 
     Args:
-        station: Whose orders these must be.
-        mode: What they change.
+        station: Whose profiles these must be.
+        active_encoder: Changed.
         cache: Where profiles and assets are kept.
-        announcer: Tells what became of an order.
+        status_publisher: Publishes which profile is in use, and which assets are missing.
         metrics: Where the profile in use is shown.
     """
 
@@ -44,18 +51,21 @@ class ProfileUpdates:
             self._use(profile)
 
     def receive_profile(self, delivery: Delivery) -> None:
-        """Take a profile into use, or ask for the assets it needs.
+        """Take a profile into use, or ask for the assets it needs; a profile that waited for its assets is forgotten.
 
         Raises:
             UnreadableError: It is damaged, another station's, or not signed by whom this station listens to.
             UnavailableError: The disk cannot take it.
         """
         if not delivery.payload:
+            self._cache.cancel()
             _log.warning("the service withdrew the profile of %s; the last one stays in use", self._station)
             return
         profile = self._cache.read(delivery.payload)
         encoder = self._active_encoder.encoder
         if encoder is not None and encoder.profile.fingerprint == profile.fingerprint:
+            self._cache.cancel()
+            self._cache.keep(profile)
             return
         complete = self._cache.offer(profile)
         if complete is None:
@@ -72,38 +82,11 @@ class ProfileUpdates:
             UnavailableError: The disk cannot take it.
         """
         chunk: AssetChunk = unpack(delivery.payload, AssetChunk, limit=MAX_ASSET_CHUNK_BYTES + _ENVELOPE_BYTES)
-        missing = self._cache.missing
         complete = self._cache.add(chunk)
         if complete is not None:
             self._use(complete)
-        elif self._cache.missing != missing:
-            self._status_publisher.announce()
-
-    def receive_command(self, delivery: Delivery) -> None:
-        """Obey a command.
-
-        Raises:
-            UnreadableError: It is not one.
-        """
-        command: Command = from_json(delivery.payload, Command)
-        error = ""
-        try:
-            self._obey(command)
-        except MisconfiguredError as refusal:
-            error = str(refusal)
-            _log.warning("command %s refused: %s", command.name, error)
         else:
-            _log.info("command %s obeyed", command.name)
-        self._status_publisher.announce(answers=command.command_id, error=error)
-
-    def _obey(self, command: Command) -> None:
-        match command.name:
-            case "pause" | "resume":
-                self._active_encoder.pause(paused=command.name == "pause")
-                self._metrics.paused.set(command.name == "pause")
-            case "use_codec":
-                self._active_encoder.choose(command.codec)
-                self._show()
+            self._status_publisher.wake()
 
     def _use(self, profile: Profile) -> None:
         try:
@@ -113,10 +96,6 @@ class ProfileUpdates:
             self._status_publisher.announce(error=str(error))
             return
         _log.info("profile %s in use, codec %s", profile.fingerprint[:12], profile.ladder[0].codec)
-        self._show()
+        show_encoder(self._metrics, self._active_encoder)
         self._status_publisher.announce()
-
-    def _show(self) -> None:
-        encoder = self._active_encoder.encoder
-        if encoder is not None:
-            self._metrics.show_profile(self._station, encoder.profile.fingerprint, encoder.rung.codec)
+        self._cache.keep(profile)

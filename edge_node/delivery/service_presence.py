@@ -1,4 +1,4 @@
-"""Which services of the site are up: the birth of one means that what waits can be sent."""
+"""Which services of the site are up. When one comes up, everything that waits is sent."""
 
 import logging
 
@@ -19,6 +19,11 @@ class ServicePresence:
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
         self._up: dict[str, str] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The services that are up; from any thread."""
+        return tuple(self._up.copy())
 
     def receive(self, delivery: Delivery) -> None:
         """Note a service's birth or death; raises `UnreadableError` when it is neither.

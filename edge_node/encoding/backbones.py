@@ -1,5 +1,7 @@
 """Backbones at the edge: the files that are here already, the ones the service sent, and the engines that run them."""
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
 
 from patchline.vision.backbones.engine import Engine
@@ -20,17 +22,23 @@ def is_at_hand(asset: AssetReference) -> bool:
     return asset.name == BACKBONE and any(find_by_sha256(spec, asset.sha256) is not None for spec in every_backbone())
 
 
+_MOST_ENGINES = 2
+"""Of the profile in use and of the one before, so that the way back is quick; each engine is a network in memory."""
+
+
 class EdgeBackbones:
-    """Engines by what they run; each is loaded once, however often the profile changes.
+    """Engines by what they run; those used last are kept. All methods may be called from any thread.
 
     Args:
         threads: CPU threads one run may use.
         fetched: Gives an asset the service has sent, by its sha256; raises `UnavailableError` where there is none.
+        most_engines: How many engines are kept beside those that encoders still hold.
     """
 
-    def __init__(self, *, threads: int, fetched: Callable[[str], bytes]) -> None:
-        self._threads, self._fetched = threads, fetched
-        self._engines: dict[tuple[str, tuple[str, ...]], Engine] = {}
+    def __init__(self, *, threads: int, fetched: Callable[[str], bytes], most_engines: int = _MOST_ENGINES) -> None:
+        self._threads, self._fetched, self._most_engines = threads, fetched, most_engines
+        self._loading = threading.Lock()
+        self._engines: OrderedDict[tuple[str, tuple[str, ...]], Engine] = OrderedDict()
 
     def engine_of(self, rung: ProfileCodec, taps: tuple[str, ...]) -> Engine:
         """The engine of a rung's backbone.
@@ -39,9 +47,13 @@ class EdgeBackbones:
             MisconfiguredError: Its file is not here, or does not have such taps; names what is here instead.
         """
         key = (rung.backbone_sha256, taps)
-        if key not in self._engines:
-            self._engines[key] = self._load(rung, taps)
-        return self._engines[key]
+        with self._loading:
+            engine = self._engines.get(key) or self._load(rung, taps)
+            self._engines[key] = engine
+            self._engines.move_to_end(key)
+            while len(self._engines) > self._most_engines:
+                self._engines.popitem(last=False)
+        return engine
 
     def _load(self, rung: ProfileCodec, taps: tuple[str, ...]) -> Engine:
         from patchline.vision.backbones.onnx_engine import OnnxEngine  # noqa: PLC0415 - stations that send pictures need no runtime

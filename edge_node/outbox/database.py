@@ -195,9 +195,8 @@ def set_aside(path: Path) -> Path:
             with suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
         kept = sorted(found for found in path.parent.glob(f"{path.name}.damaged-*Z"))
-        for old in kept[:-_MOST_SET_ASIDE]:
-            for part in path.parent.glob(f"{old.name}*"):
-                part.unlink(missing_ok=True)
+        for part in (part for old in kept[:-_MOST_SET_ASIDE] for part in path.parent.glob(f"{old.name}*")):
+            part.unlink(missing_ok=True)
     return aside
 
 

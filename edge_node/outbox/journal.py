@@ -25,8 +25,9 @@ class JournalLine(msgspec.Struct, frozen=True, kw_only=True):
         wire_bytes: The whole message, once.
         sends: How often this boot published it.
         stages: Seconds in each stage: the edge's (`capture`, `resize`, `encode`, `keep`), the service's as its verdict
-            names them, `server` (their whole), `transmission` (end to end, less edge and server) and `uplink` (of it,
-            from sending to the broker's acknowledgement, where that came before the verdict).
+            names them, `server` (their whole), `transmission` (end to end, less edge and server: the
+            link and the recording of the verdict) and `uplink` (of it, from sending to the broker's acknowledgement,
+            where that came before the verdict).
         gate_action: `accept`, `reject`, or empty when the gate was not moved.
         gate_grounds: `verdict`, `deadline`, `missed` (the edge was down at the deadline), or empty.
     """

@@ -173,6 +173,10 @@ class Outbox:
         was_lost = 0 < self._undecided.pop(inspection_id, 0) <= self._store.totals.lost_to
         return claimed or was_lost
 
+    def miss_gate(self, inspection_id: str) -> bool:
+        """Note that the gate did not do what was claimed."""
+        return self._store.write(lambda connection, _: steps.miss_gate(connection, inspection_id), essential=True)
+
     def miss_gates(self) -> int:
         """Record that no gate was moved for parts which an earlier boot closed without a claim; return how many."""
         return self._store.write(lambda connection, _: steps.miss_gates(connection), essential=True)

@@ -137,6 +137,17 @@ def claim_gate(connection: sqlite3.Connection, inspection_id: str, action: str, 
     return False
 
 
+def miss_gate(connection: sqlite3.Connection, inspection_id: str) -> bool:
+    """Record that the gate did not act on a part, in the place of the claim; False when the part is unknown."""
+    return any(
+        connection.execute(
+            f"UPDATE {table} SET gate_action = '', gate_grounds = 'missed' WHERE inspection_id = ?",  # noqa: S608 - ours
+            (inspection_id,),
+        ).rowcount
+        for table in ("inspections", "journal")
+    )
+
+
 def miss_gates(connection: sqlite3.Connection) -> int:
     """Note that no gate was moved for parts which an earlier boot closed without a claim; return how many."""
     connection.execute(

@@ -6,19 +6,20 @@ handled here.
 """
 
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from copy import copy
 from pathlib import Path
 from typing import TypeVar
 
-from edge_node.outbox import database, steps
+from edge_node.outbox import database
 from edge_node.outbox.database import DamagedError, DiskError, translated
+from edge_node.outbox.open_file import OpenFile
 from edge_node.outbox.reserved_space import ReservedSpace
 from edge_node.outbox.steps import Totals
+from patchline.wire.errors import MisconfiguredError, UnavailableError
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ Work = Callable[[sqlite3.Connection, Totals], T]
 _RESERVED_BYTES = 4 * 1024 * 1024
 _CHECKPOINT_BYTES = 32 * 1024 * 1024
 """How much is written between two checkpoints. Fewer checkpoints write less and keep the gate waiting less often."""
+_QUIET_WAIT_SECONDS = 0.5
+"""A checkpoint makes others wait right after a gate's claim: the next claim is then likely to be a while off."""
 _STEP_BYTES = 16 * 1024
 """About what a step writes beside its message."""
 
@@ -54,57 +57,6 @@ class _Turn:
             with self._changed:
                 self._taken = False
                 self._changed.notify_all()
-
-
-class _File:
-    """The connections to one file, and where that file was when they were made."""
-
-    def __init__(self, path: Path, station: str, last: int) -> None:
-        self._path = path
-        self.writer = database.connect(path, station, last=last)
-        try:
-            with translated(path):
-                self.totals = steps.totals_of(self.writer)
-                self.reader = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-                self.descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        except BaseException:
-            self.writer.close()
-            raise
-        self._inodes = {found: inode for found in self._parts() if (inode := _inode(found)) is not None}
-
-    def is_in_place(self) -> bool:
-        """Whether nobody deleted or replaced the file or its write-ahead log."""
-        return all(_inode(part) == inode for part, inode in self._inodes.items())
-
-    def allocate(self) -> None:
-        """Make sure that a later checkpoint finds the disk space it needs, for it cannot be refused then."""
-        (pages,), (size,) = (self.writer.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "page_size"))
-        missing = pages * size - os.fstat(self.descriptor).st_size
-        if missing > 0:
-            os.posix_fallocate(self.descriptor, pages * size - missing, missing)
-
-    def checkpoint(self, mode: str) -> None:
-        """Copy what can be copied of the write-ahead log."""
-        with translated(self._path):
-            self.writer.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
-
-    def checkpoint_beside_others(self) -> None:
-        """Copy most of the write-ahead log while others write, and let the disk finish that."""
-        with translated(self._path), closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
-            for _ in range(2):
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-                os.fsync(self.descriptor)
-
-    def close(self) -> None:
-        """Close the connections; the descriptor last, for closing it gives up SQLite's locks."""
-        with suppress(sqlite3.Error):
-            self.reader.close()
-        with suppress(sqlite3.Error):
-            self.writer.close()
-        os.close(self.descriptor)
-
-    def _parts(self) -> list[Path]:
-        return [self._path.with_name(self._path.name + suffix) for suffix in ("", "-wal", "-shm")]
 
 
 class Store:
@@ -134,7 +86,7 @@ class Store:
                 raise
             self._file = self._begin_anew(error, 0)
         self._written = 0
-        self._due, self._closed = threading.Event(), False
+        self._due, self._urgent_done, self._closed = threading.Event(), threading.Event(), False
         self._thread = threading.Thread(target=self._checkpoints, name="outbox checkpoints", daemon=True)
         self._thread.start()
 
@@ -168,6 +120,8 @@ class Store:
             self._written += size + _STEP_BYTES
         if self._written > _CHECKPOINT_BYTES:
             self._due.set()
+        if urgent:
+            self._urgent_done.set()
         return outcome
 
     def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
@@ -176,27 +130,28 @@ class Store:
         Raises:
             UnavailableError: The disk is failing.
         """
-        try:
-            return self._query(self._file, query)
-        except DamagedError as error:
-            damaged, failure = self._file, error
+        with self._reading:
+            file = self._file
+            try:
+                with translated(self._path):
+                    return query(file.reader)
+            except DamagedError as error:
+                damage = error
         with self._turn(urgent=True):
-            if self._file is damaged:
-                self._replace_file(failure)
-            return self._query(self._file, query)
+            if self._file is file:
+                self._replace_file(damage)
+            with self._reading, translated(self._path):
+                return query(self._file.reader)
 
     def close(self) -> None:
         """Close the file; repeating it does nothing."""
         if not self._closed:
             self._closed = True
             self._due.set()
+            self._urgent_done.set()
             self._thread.join()
             with self._turn(), self._reading:
                 self._file.close()
-
-    def _query(self, file: _File, query: Callable[[sqlite3.Connection], T]) -> T:
-        with self._reading, translated(self._path):
-            return query(file.reader)
 
     def _insist(self, work: Work[T], *, essential: bool) -> T:
         """Do a step; on a full disk reuse the write-ahead log's space first, then, if essential, the reserved one."""
@@ -236,15 +191,17 @@ class Store:
 
     def _look_for_file(self) -> None:
         if not self._file.is_in_place():
-            raise DiskError(f"the outbox {self._path} was deleted or replaced while the edge node runs; restart it")
+            raise UnavailableError(
+                f"the outbox {self._path} was deleted or replaced while the edge node runs; restart it"
+            )
 
-    def _opened(self, last: int = 0) -> _File:
+    def _opened(self, last: int = 0) -> OpenFile:
         """Open the file; its disk may have been full already when the last boot ended."""
         try:
-            return _File(self._path, self._station, last)
+            return OpenFile(self._path, self._station, last)
         except DiskError:
             self._space.release()
-            return _File(self._path, self._station, last)
+            return OpenFile(self._path, self._station, last)
 
     def _replace_file(self, error: DamagedError) -> None:
         """Set the damaged file aside; nobody else writes or reads."""
@@ -254,7 +211,7 @@ class Store:
             self._file = self._begin_anew(error, old.totals.last)
             old.close()
 
-    def _begin_anew(self, error: DamagedError, last: int) -> _File:
+    def _begin_anew(self, error: DamagedError, last: int) -> OpenFile:
         aside = database.set_aside(self._path)
         last = max(last, database.last_number_in(aside))
         _log.error("%s; it is set aside as %s, numbers go on after %d", error, aside.name, last)
@@ -264,22 +221,16 @@ class Store:
         return file
 
     def _checkpoints(self) -> None:
-        while True:
+        while not self._closed:
             self._due.wait()
-            self._due.clear()
-            if self._closed:
-                return
             try:
-                self._file.checkpoint_beside_others()
-                with self._turn():
-                    self._written = 0
-                    self._file.checkpoint("PASSIVE")
-            except (DiskError, DamagedError) as error:
+                if not self._closed and self._file.is_in_place():
+                    self._file.checkpoint_beside_others()
+                    self._urgent_done.clear()
+                    self._urgent_done.wait(_QUIET_WAIT_SECONDS)
+                    with self._turn():
+                        self._file.checkpoint("PASSIVE")
+            except (UnavailableError, MisconfiguredError) as error:
                 _log.warning("outbox %s: no checkpoint now: %s", self._path, error)
-
-
-def _inode(path: Path) -> tuple[int, int] | None:
-    with suppress(OSError):
-        found = path.stat()
-        return found.st_dev, found.st_ino
-    return None
+            self._written = 0
+            self._due.clear()

@@ -16,10 +16,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from patchline.artifacts.codec_choice import CodecChoice
-from patchline.artifacts.tuning import Tuning
+from patchline.artifacts.choices import Choice
 from patchline.runtime.atomic_file import write_atomically
-from patchline.vision.detectors import DETECTORS
+from patchline.vision.detectors import detector_class
 from patchline.vision.detectors.protocol import Detector
 from patchline.vision.scoring.calibration import Calibration
 from patchline.wire.errors import MisconfiguredError, UnavailableError
@@ -84,9 +83,9 @@ class ArtifactHeader(msgspec.Struct, frozen=True, kw_only=True):
     calibration: Calibration
     normal_scores: NormalScores
     map_range: tuple[float, float]
-    codec_choice: CodecChoice | None = None
-    tuning: Tuning | None = None
-    input_tuning: Tuning | None = None
+    codec_choice: Choice | None = None
+    tuning: Choice | None = None
+    input_tuning: Choice | None = None
     seed: int
     created: float
     versions: dict[str, str] = {}
@@ -144,10 +143,8 @@ def load(path: Path, *, check: Callable[[str], None] | None = None) -> Artifact:
     except (SafetensorError, ValueError, KeyError) as error:
         raise _refused(path, f"the artifact is damaged: {error}") from error
     header = _header_of(content, path)
-    if header.detector not in DETECTORS:
-        raise _refused(path, f"the artifact's detector {header.detector!r} is not one of {', '.join(DETECTORS)}")
     try:
-        detector = DETECTORS[header.detector].restore(tensors, header.parameters)
+        detector = detector_class(header.detector).restore(tensors, header.parameters)
     except MisconfiguredError as error:
         raise _refused(path, f"the artifact's detector cannot be restored: {error.what}") from error
     return Artifact(header, detector, fingerprint, len(content))

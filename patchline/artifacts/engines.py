@@ -2,6 +2,7 @@
 
 import importlib
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -46,7 +47,7 @@ def edge_backbone(key: BackboneKey) -> tuple[BackboneKey, bytes | None]:
 
 
 class EngineCache:
-    """Engines by what they run.
+    """Engines by what they run; an engine that no artifact uses any more is freed.
 
     Args:
         threads: CPU threads one run may use.
@@ -56,7 +57,7 @@ class EngineCache:
 
     def __init__(self, *, threads: int, device: str = "cpu") -> None:
         self._threads, self._device = threads, device
-        self._engines: dict[tuple[str, tuple[str, ...]], Engine] = {}
+        self._engines: WeakValueDictionary[tuple[str, tuple[str, ...]], Engine] = WeakValueDictionary()
 
     def choose(self, backbone: str, taps: tuple[str, ...]) -> tuple[BackboneKey, Engine]:
         """The engine to commission with.
@@ -80,17 +81,18 @@ class EngineCache:
             MisconfiguredError: The weights are not here, or only others of the same name are; names both.
         """
         spec = backbone_of(key.name, where=str(artifact))
-        if (key.sha256, key.taps) in self._engines:
-            return self._engines[key.sha256, key.taps]
+        engine = self._engines.get((key.sha256, key.taps))
+        if engine is not None:
+            return engine
         stored = find_by_sha256(spec, key.sha256)
         if stored is None:
             raise _other_weights(spec, key, artifact)
         return self._engine(stored, spec.ordered(key.taps))
 
     def _engine(self, stored: StoredBackbone, taps: tuple[str, ...]) -> Engine:
-        if (stored.sha256, taps) not in self._engines:
-            self._engines[stored.sha256, taps] = self._made(stored, taps)
-        return self._engines[stored.sha256, taps]
+        engine = self._engines.get((stored.sha256, taps)) or self._made(stored, taps)
+        self._engines[stored.sha256, taps] = engine
+        return engine
 
     def _made(self, stored: StoredBackbone, taps: tuple[str, ...]) -> Engine:
         if self._device == "cpu":

@@ -89,9 +89,17 @@ class ArtifactStore:
         artifacts: What has been loaded, with its readers.
         profiles: One for each station served.
         assets: Folder of the files codecs need at the edge, each named by its sha256.
+        set_aside: Files that cannot be used, and why.
     """
 
-    def __init__(self, artifacts: Iterable[StoredArtifact], profiles: Iterable[Profile], assets: Path) -> None:
+    def __init__(
+        self,
+        artifacts: Iterable[StoredArtifact],
+        profiles: Iterable[Profile],
+        assets: Path,
+        set_aside: Mapping[Path, MisconfiguredError] = MappingProxyType({}),
+    ) -> None:
+        self.set_aside = set_aside
         self._artifacts = {artifact.fingerprint: artifact for artifact in artifacts}
         self.profiles = {profile.station: profile for profile in profiles}
         self._may_judge = {
@@ -129,7 +137,11 @@ def open_store(
     verify_key: VerifyKey | None = None,
     known: Mapping[str, StoredArtifact] = MappingProxyType({}),
 ) -> ArtifactStore:
-    """Load every artifact and profile below a folder.
+    """Load every artifact and profile below a folder; a file that cannot be used is set aside, the others work.
+
+    A profile that names an artifact which is not here, or was set aside, is set aside as well: its station is not
+    served. That holds for damaged files, for unknown codecs, for missing or other backbones and fitted codecs, and for
+    what is not signed as it should be.
 
     Args:
         folder: What `commission --out` named.
@@ -139,9 +151,7 @@ def open_store(
         known: What has been loaded before, by fingerprint; it is used again.
 
     Raises:
-        MisconfiguredError: There is no artifact; a file is damaged or for an unknown codec; a profile names an artifact
-            that is not here; a backbone is missing or has other weights than the artifact was made with; a fitted
-            codec is missing, damaged or another one; something is not signed as it should be.
+        MisconfiguredError: There is no artifact, or no station is left that can be served.
     """
     files = sorted(folder.rglob(f"*{SUFFIX}"))
     if not files:
@@ -150,20 +160,36 @@ def open_store(
             where=str(folder),
             remedy="run `patchline commission --out` with this folder first",
         )
-    shelved = []
+    set_aside: dict[Path, MisconfiguredError] = {}
+    stored: dict[str, StoredArtifact] = {}
     for path in files:
-        before = known.get(_fingerprint(path)) if known else None
-        if before is not None:
-            shelved.append(before)
-            continue
-        check = partial(check_artifact, folder, path, key=verify_key) if verify_key is not None else None
-        artifact = load(path, check=check)
-        shelved.append(StoredArtifact(artifact, _reader(folder, artifact, path, engine_for)))
-    artifact_store = ArtifactStore(
-        shelved, [_read_profile(path, verify_key) for path in sorted(folder.rglob(PROFILE_FILE))], folder / FOLDER
-    )
-    _check_complete(artifact_store, folder)
-    return artifact_store
+        try:
+            artifact = known.get(_fingerprint(path)) if known else None
+            artifact = artifact or _load(folder, path, engine_for, verify_key)
+        except MisconfiguredError as error:
+            set_aside[path] = error
+        else:
+            stored[artifact.fingerprint] = artifact
+    profiles = []
+    for path in sorted(folder.rglob(PROFILE_FILE)):
+        try:
+            profile = _read_profile(path, verify_key)
+            _check_complete(profile, stored, folder)
+        except MisconfiguredError as error:
+            set_aside[path] = error
+        else:
+            profiles.append(profile)
+    if set_aside and not profiles:
+        raise next(iter(set_aside.values()))
+    return ArtifactStore(stored.values(), profiles, folder / FOLDER, set_aside)
+
+
+def _load(
+    folder: Path, path: Path, engine_for: Callable[[BackboneKey, Path], Engine], verify_key: VerifyKey | None
+) -> StoredArtifact:
+    check = partial(check_artifact, folder, path, key=verify_key) if verify_key is not None else None
+    artifact = load(path, check=check)
+    return StoredArtifact(artifact, _reader(folder, artifact, path, engine_for))
 
 
 def keep_older(path: Path) -> None:
@@ -241,13 +267,12 @@ def _read_profile(path: Path, verify_key: VerifyKey | None) -> Profile:
     return profile
 
 
-def _check_complete(artifact_store: ArtifactStore, folder: Path) -> None:
-    for profile in artifact_store.profiles.values():
-        for rung in profile.ladder:
-            if artifact_store.find(Station.parse(profile.station), rung.artifact) is None:
-                raise MisconfiguredError(
-                    f"the profile of {profile.station} names artifact {rung.artifact[:12]} for {rung.codec}, "
-                    "which is not here",
-                    where=str(folder),
-                    remedy="restore the file, or commission the station again",
-                )
+def _check_complete(profile: Profile, stored: Mapping[str, StoredArtifact], folder: Path) -> None:
+    for rung in profile.ladder:
+        if rung.artifact not in stored:
+            raise MisconfiguredError(
+                f"the profile of {profile.station} names artifact {rung.artifact[:12]} for {rung.codec}, "
+                "which is not here",
+                where=str(folder),
+                remedy="restore the file, or commission the station again",
+            )

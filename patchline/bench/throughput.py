@@ -17,11 +17,11 @@ from rich.console import Console
 from rich.table import Table
 
 from patchline.bench.stamp import stamp
-from patchline.replay.distribution import Distribution, distribution_of
 from patchline.replay.line import Line
 from patchline.replay.phases import phases
 from patchline.replay.replay import ReplayOptions, prepare
-from patchline.replay.results import balance
+from patchline.replay.results import reconcile
+from patchline.replay.stages import Distribution, distribution_of
 from patchline.replay.summary import late, latencies, parts_per_second
 
 KEEPS_UP = 0.95
@@ -85,7 +85,7 @@ def probe_line(options: ReplayOptions, offered: float, *, seconds: float) -> Pro
         told = replace(options, report=Path(folder) / "run", takt_seconds=takt, limit=parts, maps="anomalous")
         scenario = prepare(told, on_phase=_silently)
         seen = Line(scenario, on_view=None).run()
-        account, faults = balance(scenario, seen)
+        account, faults = reconcile(scenario, seen)
     lines = [line for journal in seen.journals.values() for line in journal]
     rate = parts_per_second(account.fates) or 0.0
     waited = distribution_of(latencies(lines)) or Distribution(mean=0.0, p50=0.0, p95=0.0, p99=0.0)

@@ -1,4 +1,4 @@
-"""The command line: one thin module a verb, and every room imported only by the verb that needs it."""
+"""The command line: one thin module for each command, which imports what it needs only when it runs."""
 
 from typing import Annotated
 

@@ -7,7 +7,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from patchline.cli.options import names_of, parameters_of, size_of
+from patchline.cli.option_groups import ChoiceOptions, DownloadOptions, FittingOptions, ModelOptions, with_groups
+from patchline.cli.options import size_of
 from patchline.cli.threads import bound_threads
 from patchline.replay.phases import phases
 from patchline.replay.rates import bytes_per_second_of
@@ -15,12 +16,24 @@ from patchline.runtime.signing import SigningKey
 from patchline.wire.topics import Station
 
 if TYPE_CHECKING:
+    from patchline.commissioning.commission import Request
     from patchline.commissioning.commissioned import Commissioned, Rung
 
-ASSET_BUDGET_BYTES = 16_000_000
 INPUT_SIZE = "224x224"
+InputSize = Annotated[
+    str,
+    typer.Option(
+        "--input-size",
+        help="HEIGHTxWIDTH every picture is resized to.",
+        show_default=f"{INPUT_SIZE}, or what --tune finds better",
+    ),
+]
+Key = Annotated[
+    Path | None, typer.Option("--signing-key", help="Sign what is made; PEM of an Ed25519 key, such as provision made.")
+]
 
 
+@with_groups
 def command(
     data: Annotated[
         Path, typer.Option("--data", help="Folder of good pictures: plain, or MVTec's layout.", show_default=False)
@@ -31,78 +44,21 @@ def command(
     codec: Annotated[
         list[str] | None, typer.Option("--codec", help="Codec, such as webp:80; repeat it for a ladder.")
     ] = None,
-    backbone: Annotated[
-        str,
-        typer.Option(
-            "--backbone", help="By default the packaged one, else mobilenet_v2; NAME:int8 for a quantised one."
-        ),
-    ] = "",
-    tap: Annotated[list[str] | None, typer.Option("--tap", "--taps", help="Feature map to take; repeat it.")] = None,
-    detector: Annotated[str, typer.Option("--detector", help="Detector.")] = "patchcore",
-    parameter: Annotated[
-        list[str] | None, typer.Option("--parameter", help="NAME=VALUE of the detector; repeat it.")
-    ] = None,
-    input_size: Annotated[
-        str,
-        typer.Option(
-            "--input-size",
-            help="HEIGHTxWIDTH every picture is resized to.",
-            show_default=f"{INPUT_SIZE}, or what --tune finds better",
-        ),
-    ] = "",
-    false_reject_rate: Annotated[
-        float,
-        typer.Option("--false-reject-rate", min=0.0001, max=0.5, help="Share of good parts that may be rejected."),
-    ] = 0.01,
-    folds: Annotated[int, typer.Option("--folds", min=2, help="Parts for scores of unseen pictures.")] = 4,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")] = 1,
-    edge_backbone: Annotated[
-        str, typer.Option("--edge-backbone", help="What the edge runs for feature codecs; by default --backbone.")
-    ] = "",
-    edge_tap: Annotated[
-        list[str] | None, typer.Option("--edge-tap", "--edge-taps", help="Feature map to take there; repeat it.")
-    ] = None,
-    uplink: Annotated[
-        str, typer.Option("--uplink", help="From station to broker, for the summary, such as 1Mbit/s.")
-    ] = "100kB/s",
-    asset_budget_bytes: Annotated[
-        int,
-        typer.Option(
-            "--asset-budget-bytes", min=0, help="Refuse codecs whose files are larger for a station to fetch."
-        ),
-    ] = ASSET_BUDGET_BYTES,
-    signing_key: Annotated[
-        Path | None,
-        typer.Option("--signing-key", help="Sign what is made; PEM of an Ed25519 key, such as provision made."),
-    ] = None,
-    false_loss: Annotated[
-        float | None,
-        typer.Option(
-            "--false-loss",
-            min=0.0001,
-            max=0.5,
-            help="Take the smallest codec that loses at most this much image AUROC against the original, on drawn "
-            "defects; of those given, or of a ladder of WebP qualities.",
-        ),
-    ] = None,
-    tune: Annotated[
-        bool,
-        typer.Option(
-            "--tune",
-            help="Choose the input size and the detector's options by what finds defects drawn into good pictures; "
-            "what is given as an option stays.",
-        ),
-    ] = False,
+    model: ModelOptions,
+    input_size: InputSize = "",
+    choice: ChoiceOptions,
+    download: DownloadOptions,
+    fitting: FittingOptions,
+    signing_key: Key = None,
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave out pictures that cannot be read, and say which.")
     ] = False,
 ) -> None:
-    r"""Learn what a good part looks like, from pictures of good parts.
+    r"""Fit a model of good parts on pictures of good parts.
 
     Writes an artifact for each codec, and the station's profile. The first codec is the one the station uses; the
-    others are the rungs below it. A feature codec learns from the pictures, too: what it learnt, and the backbone
-    unless it is the packaged one, are files a station fetches once.
+    others are below it on the ladder. A feature codec is fitted on the pictures, too: a station fetches the fitted
+    codec, and the backbone unless it is the packaged one, once.
 
     [bold]Examples[/bold]
 
@@ -121,54 +77,58 @@ def command(
         patchline commission --data good/ --station plant/line1/cam1 \
             --false-loss 0.01 --out artifacts
     """
-    uplink_rate = bytes_per_second_of(uplink)
-    bound_threads(threads)
-    from patchline.artifacts.codec_choice import DEFAULT_LADDER  # noqa: PLC0415 - as below
-    from patchline.artifacts.signatures import sign  # noqa: PLC0415 - as above
-    from patchline.commissioning.commission import Request, commission  # noqa: PLC0415 - imports numpy; no part of the base
+    bound_threads(fitting.threads)
+    from patchline.commissioning.commission import Request  # noqa: PLC0415 - imports numpy; no part of the base
+    from patchline.commissioning.trials.codecs import DEFAULT_LADDER  # noqa: PLC0415 - as above
 
-    signer = SigningKey(signing_key) if signing_key is not None else None
-    console = Console(stderr=True)
     request = Request(
         data=data,
         station=Station.parse(station),
-        codecs=tuple(codec or (DEFAULT_LADDER if false_loss is not None else ["webp:80"])),
-        false_loss=false_loss,
+        codecs=tuple(codec or (DEFAULT_LADDER if choice.false_loss is not None else ["webp:80"])),
+        false_loss=choice.false_loss,
         out=out,
-        backbone=backbone,
-        taps=names_of(tap),
-        edge_backbone=edge_backbone,
-        edge_taps=names_of(edge_tap),
-        detector=detector,
-        parameters=parameters_of(parameter or []),
+        backbone=model.backbone,
+        taps=model.taps,
+        edge_backbone=model.edge_backbone,
+        edge_taps=model.edge_taps,
+        detector=model.detector,
+        parameters=model.parameters,
         input_size=size_of(input_size or INPUT_SIZE),
-        target_false_reject_rate=false_reject_rate,
-        folds=folds,
-        seed=seed,
-        uplink_bytes_per_second=uplink_rate,
-        asset_budget_bytes=asset_budget_bytes,
-        tune=tune,
-        tune_input=tune and not input_size,
+        target_false_reject_rate=model.false_reject_rate,
+        folds=fitting.folds,
+        seed=fitting.seed,
+        uplink_bytes_per_second=bytes_per_second_of(download.uplink),
+        asset_budget_bytes=download.asset_budget_bytes,
+        tune=choice.tune,
+        tune_input=choice.tune and not input_size,
         skip_unreadable=skip_unreadable,
-        threads=threads,
+        threads=fitting.threads,
     )
+    _commission(request, signing_key)
+
+
+def _commission(request: "Request", signing_key: Path | None) -> None:
+    from patchline.artifacts.signatures import sign  # noqa: PLC0415 - as above
+    from patchline.commissioning.commission import commission  # noqa: PLC0415 - as above
+
+    signer = SigningKey(signing_key) if signing_key is not None else None
+    console = Console(stderr=True)
     with phases(console) as on_phase:
         made = commission(request, on_progress=on_phase)
     if signer is not None:
-        sign(out, made.profile, made.profile_path, [rung.artifact.fingerprint for rung in made.rungs], signer)
-    _summarise(made, console, uplink_rate)
+        fingerprints = [rung.artifact.fingerprint for rung in made.rungs]
+        sign(request.out, made.profile, made.profile_path, fingerprints, signer)
+    _summarise(made, console, request.uplink_bytes_per_second)
 
 
 def _summarise(made: "Commissioned", console: Console, uplink: float) -> None:
-    from patchline.artifacts.codec_choice import describe  # noqa: PLC0415 - imports numpy, as above
-
     for reason in made.skipped:
         console.print(f"left out: {reason}", style="yellow")
     for doubt in made.doubts:
         console.print(doubt, style="yellow")
     if made.choice is not None:
         for tried in made.choice.tried:
-            console.print(describe(tried), highlight=False)
+            console.print(tried.description, highlight=False)
         console.print(made.choice.reason, highlight=False)
     table = Table(title=f"{made.profile.station}: {made.images} good picture{'s' * (made.images != 1)}")
     table.add_column("codec")
@@ -188,8 +148,8 @@ def _summarise(made: "Commissioned", console: Console, uplink: float) -> None:
 
 
 def _tell_tuning(made: "Commissioned", console: Console) -> None:
-    if made.sizing is not None:
-        console.print(f"input size: {made.sizing.tuning.reason}", highlight=False)
+    if made.input_choice is not None:
+        console.print(f"input size: {made.input_choice.reason}", highlight=False)
     for rung in made.rungs:
         if (tuning := rung.artifact.header.tuning) is not None:
             console.print(f"{rung.codec}: {tuning.reason}", highlight=False)

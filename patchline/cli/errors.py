@@ -1,4 +1,4 @@
-"""How the command line tells a person what went wrong: one line, a documented exit code, no traceback."""
+"""Errors on the command line: one line, a documented exit code, no traceback."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ def told_plainly() -> Iterator[None]:
 
 
 class PlainErrors(TyperGroup):
-    """A group of commands whose own errors are told plainly."""
+    """A group of commands that print their errors in one line."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""

@@ -1,4 +1,6 @@
-"""Options that several verbs write alike."""
+"""Reads the text of options that several commands have."""
+
+from collections.abc import Sequence
 
 from patchline.wire.errors import MisconfiguredError
 
@@ -33,3 +35,14 @@ def size_of(text: str, option: str = "--input-size") -> tuple[int, int]:
     if not (height.isdecimal() and width.isdecimal()):
         raise MisconfiguredError(f"{text!r} is not a size", where=option, remedy="write HEIGHTxWIDTH")
     return int(height), int(width)
+
+
+def one_of(known: Sequence[str], given: str, option: str) -> str:
+    """Check that a word is one of those known.
+
+    Raises:
+        MisconfiguredError: It is not.
+    """
+    if given not in known:
+        raise MisconfiguredError(f"{given!r} is no choice", where=option, remedy=f"use {', '.join(known)}")
+    return given

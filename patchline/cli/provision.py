@@ -11,6 +11,7 @@ from rich.table import Table
 from broker_config.site import BROKER, SITE_FILE, Certificate, Site, folder_of, read_issued, read_site
 from broker_config.site_options import SiteOptions
 from patchline.cli.errors import PlainErrors
+from patchline.cli.option_groups import BrokerOptions, with_groups
 from patchline.wire.channels import CLIENT_ROLES, ClientRole
 from patchline.wire.errors import MisconfiguredError
 from patchline.wire.topics import DEFAULT_PREFIX
@@ -58,6 +59,7 @@ Name = Annotated[str, typer.Argument(help="As 'patchline provision list' says it
 
 
 @app.callback()
+@with_groups
 def make(
     context: typer.Context,
     *,
@@ -73,16 +75,9 @@ def make(
     client: Annotated[
         list[str] | None, typer.Option("--client", help=f"ROLE=NAME, a role of {', '.join(CLIENT_ROLES)}; repeat it.")
     ] = None,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="The broker's.")] = 8883,
-    listen: Annotated[str, typer.Option("--listen", help="Address the broker listens on; all by default.")] = "",
+    broker: BrokerOptions,
     prefix: Annotated[str, typer.Option("--prefix", help="What the topic tree hangs under.")] = DEFAULT_PREFIX,
     days: Annotated[int, typer.Option("--days", min=1, max=3650, help="How long certificates hold.")] = 397,
-    broker_folder: Annotated[
-        str, typer.Option("--broker-folder", help="Where broker/ will lie on its machine; where it is by default.")
-    ] = "",
-    data_folder: Annotated[
-        str, typer.Option("--data-folder", help="Where the broker may write; data/ in its folder by default.")
-    ] = "",
 ) -> None:
     """Make a site, or add to one."""
     if context.invoked_subcommand is not None:
@@ -95,12 +90,12 @@ def make(
         hosts=tuple(broker_host or ()),
         stations=(*(station or ()), *_listed(stations)),
         clients=_clients(client or []),
-        port=port,
-        listen=listen,
+        port=broker.port,
+        listen=broker.listen,
         prefix=prefix,
         days=days,
-        broker_folder=broker_folder,
-        data_folder=data_folder,
+        broker_folder=broker.broker_folder,
+        data_folder=broker.data_folder,
     )
     done = provisioning.provision(out, options, now=_now())
     _say_done(out, done.site, done.added, created=done.created)

@@ -1,4 +1,4 @@
-"""What `replay` and `demo` share: a live table, and the last word on the terminal."""
+"""What `replay` and `demo` share: a live table, and the result on the terminal."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,16 +9,16 @@ from rich.console import Console
 from rich.live import Live
 
 if TYPE_CHECKING:
-    from patchline.replay.line_view import View
+    from patchline.replay.display import View
     from patchline.replay.scenario import Scenario
     from patchline.replay.summary import Summary
 
 EXIT_NOT_PROVEN = 1
-"""The line ran, and its books do not balance."""
+"""The line ran, and not every part has exactly one verdict."""
 
 
 def play(scenario: "Scenario", *, seed: int, console: Console) -> "Summary":
-    """Run a line with a live table and close its books.
+    """Run a line with a live table and write its results.
 
     Args:
         scenario: What to run.
@@ -32,7 +32,7 @@ def play(scenario: "Scenario", *, seed: int, console: Console) -> "Summary":
     from patchline.bench.stamp import stamp  # noqa: PLC0415 - `--help` must not load a neural network
     from patchline.replay.display import draw  # noqa: PLC0415
     from patchline.replay.line import Line  # noqa: PLC0415
-    from patchline.replay.results import close_books  # noqa: PLC0415
+    from patchline.replay.results import write_results  # noqa: PLC0415
 
     if console.is_terminal:
         with Live(console=console, transient=True, auto_refresh=False) as live:
@@ -40,7 +40,7 @@ def play(scenario: "Scenario", *, seed: int, console: Console) -> "Summary":
     else:
         seen = Line(scenario, on_view=_Milestones(console)).run()
     with console.status("measuring and writing the report"):
-        return close_books(scenario, seen, msgspec.to_builtins(stamp(seed=seed, broker=seen.broker)))
+        return write_results(scenario, seen, msgspec.to_builtins(stamp(seed=seed, broker=seen.broker)))
 
 
 class _Milestones:

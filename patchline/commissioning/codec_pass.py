@@ -38,19 +38,12 @@ class Passed:
         maps: `(N, C, h, w)` a tap, of what was decoded.
         payload_bytes: Mean size of an encoded picture.
         backbone: Whose maps they are.
-        assets: What an edge node needs to encode the same way.
     """
 
     codec: str
     maps: FeatureMaps
     payload_bytes: float
     backbone: BackboneKey
-    assets: tuple[AssetReference, ...] = ()
-
-    @property
-    def codec_asset(self) -> str:
-        """sha256 of the fitted codec's file; empty for a codec that needs no fitting."""
-        return next((asset.sha256 for asset in self.assets if asset.name == CODEC), "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,14 +110,13 @@ class EdgeBench:
         if self._weights is not None:
             budget.spend(f"backbone {key.name}", len(self._weights))
         self._maps: FeatureMaps = {}
-        self._codecs: dict[str, FeatureCodec] = {}
+        self._fitted: dict[str, tuple[bytes, FeatureCodec]] = {}
 
     def through(self, name: str, *, seed: int, watch: Stopwatch, phases: Phases) -> Passed:
         """Fit a feature codec to the pictures' maps, and send these through it.
 
         Raises:
-            MisconfiguredError: There is no such codec, the pictures are too few for it, or it is over the budget.
-            UnavailableError: An asset cannot be written.
+            MisconfiguredError: There is no such codec, or the pictures are too few for it.
         """
         kind, parameter = feature_codec_class(name)
         with watch("embed"):
@@ -132,20 +124,31 @@ class EdgeBench:
         with watch("fit codec"):
             fitted = kind.fit(parameter, self._maps, seed=seed, on_progress=phases("fit codec"))
         content = pack_asset(fitted, self._key.name, self._key.sha256, self._size)
-        self._budget.spend(f"codec {name}", len(content))
         with watch("encode"):
             # The codec as an edge node and a service will restore it, not the one that was fitted.
-            codec = self._codecs[name] = open_asset(content).codec
+            codec = open_asset(content).codec
+            self._fitted[name] = content, codec
             maps, payload_bytes = send_maps_through(codec, self._maps, phases("encode"))
+        return Passed(codec.name, maps, payload_bytes, self._key)
+
+    def keep(self, name: str) -> tuple[AssetReference, ...]:
+        """Write what an edge node needs for a codec that the pictures went `through`.
+
+        Raises:
+            MisconfiguredError: It is over the budget.
+            UnavailableError: An asset cannot be written.
+        """
+        content, _ = self._fitted[name]
+        self._budget.spend(f"codec {name}", len(content))
         assets = [keep(self._out, CODEC, content)]
         if self._weights is not None:
             assets.append(keep(self._out, BACKBONE, self._weights))
-        return Passed(codec.name, maps, payload_bytes, self._key, tuple(assets))
+        return tuple(assets)
 
     def send(self, name: str, pictures: NDArray[np.uint8]) -> FeatureMaps:
         """Other pictures' maps as they come out of a codec that the good pictures went `through` before."""
         maps = embed(self._engine, pictures, silently)
-        return send_maps_through(self._codecs[name], maps, silently)[0]
+        return send_maps_through(self._fitted[name][1], maps, silently)[0]
 
     @property
     def _size(self) -> Size:

@@ -1,13 +1,12 @@
-"""What commissioning has made, for whoever tells a person or plays a line with it."""
+"""What commissioning has made."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from patchline.artifacts.artifact import Artifact, BackboneKey
 from patchline.artifacts.assets import FOLDER
-from patchline.artifacts.codec_choice import CodecChoice
+from patchline.artifacts.choices import Choice
 from patchline.artifacts.store import PROFILE_FILE
-from patchline.commissioning.trials.input_trial import Sizing
 from patchline.wire.messages import AssetReference, Profile
 
 
@@ -49,7 +48,7 @@ class Commissioned:
         doubts: What is odd about those that were not, one sentence each.
         read_seconds: For opening and resizing the pictures.
         choice: Why the first codec is the first one, where it was chosen by its loss.
-        sizing: The input size that was chosen among others, where they were tried.
+        input_choice: Why the input size is what it is, where others were tried.
     """
 
     out: Path
@@ -59,8 +58,8 @@ class Commissioned:
     skipped: tuple[str, ...]
     doubts: tuple[str, ...]
     read_seconds: float
-    choice: CodecChoice | None = None
-    sizing: Sizing | None = None
+    choice: Choice | None = None
+    input_choice: Choice | None = None
 
     @property
     def profile_path(self) -> Path:

@@ -141,5 +141,5 @@ def embed(engine: Engine, pictures: NDArray[np.uint8], on_progress: Progress) ->
 
 
 def silently(done: int, total: int) -> None:
-    """Progress that nobody is told."""
+    """Progress that is not reported."""
     del done, total

@@ -16,6 +16,9 @@ from patchline.vision.backbones.engine import Engine
 from patchline.vision.codecs.lookup import codec_of, feature_codec_class, is_feature_codec
 from patchline.vision.pixels.arrays import FeatureMaps
 from patchline.wire.errors import MisconfiguredError
+from patchline.wire.messages import AssetReference
+
+_WEIGHED = 32
 
 
 @dataclass(frozen=True)
@@ -93,14 +96,28 @@ class Workbench:
         """The good pictures as they come out of one of the codecs that were chosen.
 
         Raises:
-            MisconfiguredError: A codec cannot be fitted, or is over the budget.
-            UnavailableError: An asset cannot be written.
+            MisconfiguredError: A codec cannot be fitted.
         """
         if self._edge is not None and is_feature_codec(name):
             return self._edge.through(name, seed=self._seed, watch=watch, phases=phases)
         assert self._service is not None, f"{name} was not among the codecs chosen"
         key, engine = self._service
         return through_pictures(codec_of(name), self.pictures, key=key, engine=engine, watch=watch, phases=phases)
+
+    def keep(self, name: str) -> tuple[AssetReference, ...]:
+        """Write what an edge node needs for a codec that the pictures went `through`; nothing for image codecs.
+
+        Raises:
+            MisconfiguredError: It is over the budget.
+            UnavailableError: An asset cannot be written.
+        """
+        return self._edge.keep(name) if self._edge is not None and is_feature_codec(name) else ()
+
+    def payload_bytes(self, name: str) -> float:
+        """Mean size of an encoded picture; of an image codec, from a few pictures."""
+        if is_feature_codec(name):
+            return self.through(name, watch=Stopwatch(), phases=lambda _: silently).payload_bytes
+        return send_through(codec_of(name), self.pictures[:_WEIGHED], silently)[1]
 
     def send(self, name: str, pictures: NDArray[np.uint8]) -> FeatureMaps:
         """Other pictures as they come out of a codec that the good ones went through before.

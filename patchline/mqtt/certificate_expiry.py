@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 from patchline.mqtt.settings import TlsSettings
 from patchline.wire.errors import MisconfiguredError, missing_extra
@@ -26,13 +25,6 @@ NEAR = timedelta(days=30)
 _CHECK_EVERY_SECONDS = 6 * 3600.0
 
 
-class Validity(NamedTuple):
-    """From when until when a certificate is valid."""
-
-    not_before: datetime
-    not_after: datetime
-
-
 @dataclass(frozen=True)
 class Ending:
     """A certificate we depend on.
@@ -47,13 +39,13 @@ class Ending:
     def seconds_left(self, now: datetime) -> float:
         """Until it expires; negative after that, NaN if it cannot be read."""
         try:
-            return (validity_of(self.path).not_after - now).total_seconds()
+            return (validity_of(self.path)[1] - now).total_seconds()
         except MisconfiguredError:
             return float("nan")
 
 
-def validity_of(path: Path) -> Validity:
-    """Read the validity of the first certificate in a PEM file.
+def validity_of(path: Path) -> tuple[datetime, datetime]:
+    """From when until when the first certificate in a PEM file is valid.
 
     Raises:
         MisconfiguredError: The file cannot be read or holds no certificate, or `cryptography` is not installed.
@@ -66,7 +58,7 @@ def validity_of(path: Path) -> Validity:
         raise MisconfiguredError(
             f"the certificate cannot be read: {error}", where=str(path), remedy="give a PEM certificate"
         ) from error
-    return Validity(certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+    return certificate.not_valid_before_utc, certificate.not_valid_after_utc
 
 
 def check_validity(path: Path, now: datetime) -> None:
@@ -77,12 +69,12 @@ def check_validity(path: Path, now: datetime) -> None:
     """
     if not _readable:
         return
-    validity = validity_of(path)
-    if now > validity.not_after:
-        expired = f"the certificate expired on {validity.not_after:%Y-%m-%d %H:%M} UTC"
+    not_before, not_after = validity_of(path)
+    if now > not_after:
+        expired = f"the certificate expired on {not_after:%Y-%m-%d %H:%M} UTC"
         raise MisconfiguredError(expired, where=str(path), remedy="renew it")
-    if now < validity.not_before:
-        early = f"the certificate is not valid before {validity.not_before:%Y-%m-%d %H:%M} UTC"
+    if now < not_before:
+        early = f"the certificate is not valid before {not_before:%Y-%m-%d %H:%M} UTC"
         raise MisconfiguredError(early, where=str(path), remedy="check this machine's clock")
 
 

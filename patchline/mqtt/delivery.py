@@ -15,7 +15,9 @@ class Delivery:
     """A message the broker delivered.
 
     Attributes:
+        duplicate: The broker may have delivered it before and got no acknowledgement.
         received_at: `time.monotonic()` when the network thread had read it whole.
+        duplicate: The broker may have delivered it before, and heard nothing of it.
         user: MQTT 5 user properties.
         on_acknowledge: What `acknowledge` calls.
     """
@@ -25,6 +27,7 @@ class Delivery:
     content_type: str = ""
     correlation: bytes = b""
     retained: bool = False
+    duplicate: bool = False
     received_at: float = 0.0
     user: tuple[tuple[str, str], ...] = ()
     on_acknowledge: Callable[[], None] = field(default=no_acknowledgement, repr=False, compare=False)

@@ -95,6 +95,7 @@ class Link:
         content_type: str = "",
         correlation: bytes = b"",
         user: Sequence[tuple[str, str]] = (),
+        expiry_seconds: int = 0,
         on_done: Callable[[Acknowledged], None] | None = None,
     ) -> None:
         """Send a message now, from any thread; nothing is kept for later.
@@ -107,6 +108,7 @@ class Link:
             content_type: An MQTT 5 property, as are the next two; MQTT 3.1.1 has none and drops them.
             correlation: Which inspection it belongs to.
             user: Further names and values.
+            expiry_seconds: On MQTT 5, the broker discards the message after this time; 0 for never.
             on_done: Called on the link's thread, once for every call that returned, with the result.
 
         Raises:
@@ -124,6 +126,7 @@ class Link:
             content_type=content_type,
             correlation=correlation,
             user=user,
+            expiry_seconds=expiry_seconds,
         )
         session = self._session
         if session is None:

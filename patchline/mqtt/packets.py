@@ -44,6 +44,7 @@ def publication(
     content_type: str,
     correlation: bytes,
     user: Sequence[tuple[str, str]],
+    expiry_seconds: int = 0,
 ) -> Publication:
     """Describe a PUBLISH packet and compute its size.
 
@@ -55,7 +56,7 @@ def publication(
     body_bytes = 2 + len(topic.encode()) + (2 if qos else 0) + len(payload)
     if settings.protocol == "5":
         try:
-            properties = _publish_properties(content_type, correlation, user)
+            properties = _publish_properties(content_type, correlation, user, expiry_seconds)
             body_bytes += len(properties.pack())  # type: ignore[no-untyped-call]  # paho leaves it untyped
         except (ValueError, struct.error, MQTTException) as error:
             raise MisconfiguredError(f"a property does not fit an MQTT packet: {error}", where=topic) from error
@@ -63,8 +64,12 @@ def publication(
     return Publication(topic, payload, qos, retain, properties, 1 + length_bytes + body_bytes)
 
 
-def _publish_properties(content_type: str, correlation: bytes, user: Sequence[tuple[str, str]]) -> Properties:
+def _publish_properties(
+    content_type: str, correlation: bytes, user: Sequence[tuple[str, str]], expiry_seconds: int
+) -> Properties:
     properties = _new(PacketTypes.PUBLISH)
+    if expiry_seconds:
+        properties.MessageExpiryInterval = expiry_seconds
     if content_type:
         properties.ContentType = content_type
     if correlation:
@@ -74,10 +79,8 @@ def _publish_properties(content_type: str, correlation: bytes, user: Sequence[tu
     return properties
 
 
-def connect_properties(settings: LinkSettings) -> Properties | None:
-    """What CONNECT tells an MQTT 5 broker about us."""
-    if settings.protocol != "5":
-        return None
+def connect_properties(settings: LinkSettings) -> Properties:
+    """The properties of CONNECT (MQTT 5)."""
     properties = _new(PacketTypes.CONNECT)
     properties.SessionExpiryInterval = settings.session_expiry_seconds
     properties.ReceiveMaximum = settings.max_inflight
@@ -86,7 +89,7 @@ def connect_properties(settings: LinkSettings) -> Properties | None:
 
 
 def will_properties(settings: LinkSettings, will: Will) -> Properties | None:
-    """What the broker passes on with our will."""
+    """The properties of the will; MQTT 3.1.1 has none."""
     if settings.protocol != "5" or not will.content_type:
         return None
     properties = _new(PacketTypes.WILLMESSAGE)

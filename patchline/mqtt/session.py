@@ -219,6 +219,7 @@ class Session:
                 content_type=getattr(message.properties, "ContentType", ""),
                 correlation=getattr(message.properties, "CorrelationData", b""),
                 retained=bool(message.retain),
+                duplicate=bool(message.dup),
                 received_at=time.monotonic(),
                 user=tuple(getattr(message.properties, "UserProperty", ())),
                 on_acknowledge=self._order.expect(message.mid) if message.qos else no_acknowledgement,

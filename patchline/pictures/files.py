@@ -1,6 +1,7 @@
 """Pictures in files, and category folders with their truth."""
 
 import io
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,15 +44,21 @@ class Category:
     test: tuple[Sample, ...]
 
 
-def list_pictures(folder: Path) -> list[Path]:
-    """The pictures directly in a folder, by name.
+def list_pictures(folder: Path, *, recursive: bool = False) -> list[Path]:
+    """The pictures in a folder, by name.
 
     Hidden files are left out, such as the `._x.jpg` that some systems leave beside pictures.
 
     Raises:
         UnavailableError: The folder cannot be read, or does not exist.
     """
-    return [entry for entry in _entries(folder) if entry.suffix.lower() in SUFFIXES and entry.is_file()]
+    found: list[Path] = []
+    for entry in _entries(folder):
+        if entry.is_dir():
+            found += list_pictures(Path(entry.path), recursive=True) if recursive else []
+        elif Path(entry.name).suffix.lower() in SUFFIXES and entry.is_file():
+            found.append(Path(entry.path))
+    return found
 
 
 def open_picture(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -160,12 +167,14 @@ def _mask_of(picture: Path, masks: Path | None) -> Path | None:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [entry for entry in _entries(folder) if entry.is_dir()] if folder.is_dir() else []
+    return [Path(entry.path) for entry in _entries(folder) if entry.is_dir()] if folder.is_dir() else []
 
 
-def _entries(folder: Path) -> list[Path]:
+def _entries(folder: Path) -> list["os.DirEntry[str]"]:
+    """What is in a folder, by name, without hidden files; kinds are known without a look at each file."""
     try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as error:
         raise UnavailableError(f"the picture folder {folder} cannot be read: {error.strerror}") from error
 

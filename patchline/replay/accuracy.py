@@ -109,6 +109,6 @@ def peaks(fates: Sequence[Fate]) -> PeakTally | None:
 
 
 def _pixel_at(place: tuple[float, float], size: tuple[int, int]) -> tuple[int, int]:
-    """The row and column of a place that is told as shares of the width and the height."""
+    """The row and column of a place that is given as shares of the width and the height."""
     x, y = place
     return min(size[0] - 1, int(y * size[0])), min(size[1] - 1, int(x * size[1]))

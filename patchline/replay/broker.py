@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ BrokerKind = Literal["mosquitto", "amqtt"]
 
 _START_TIMEOUT_SECONDS = 20.0
 _STOP_TIMEOUT_SECONDS = 5.0
+_VERSION_TIMEOUT_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _LOWEST_PORT, _PORTS = 20_000, 12_000
 _PORTS_TRIED = 100
@@ -206,3 +208,18 @@ class Broker:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def broker_version(kind: BrokerKind) -> str:
+    """Such as `mosquitto 2.0.11`; the name alone where the version is unknown."""
+    try:
+        version = metadata.version("amqtt") if kind == "amqtt" else _mosquitto_version()
+    except (OSError, subprocess.SubprocessError, metadata.PackageNotFoundError, IndexError):
+        return kind
+    return f"{kind} {version}"
+
+
+def _mosquitto_version() -> str:
+    command = [find_mosquitto() or "mosquitto", "-h"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_VERSION_TIMEOUT_SECONDS)  # noqa: S603 - our own argument list
+    return answer.stdout.split("version", 1)[1].split()[0]

@@ -144,7 +144,7 @@ def _draw_parts(options: DemoOptions, place: int, station: str, product: str, on
 
 
 def _source(options: DemoOptions, place: int, product: str) -> dict[str, Any]:
-    """What the station's synthetic source is told: it draws the same parts again, one a trigger."""
+    """The settings of the station's synthetic source: it draws the same parts again, one for each trigger."""
     return {
         "kind": "synthetic",
         "product": product,

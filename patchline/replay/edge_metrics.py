@@ -12,7 +12,7 @@ _TAIL = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What an edge node says of itself.
+    """What the metrics of an edge node show.
 
     Attributes:
         produced: Triggers that have fired: inspections closed and those that wait.

@@ -12,7 +12,7 @@ _KEEPALIVE_GRACE_SECONDS = 10
 
 
 def configuration(port: int) -> dict[str, Any]:
-    """What amqtt is told: loopback only, anyone on this machine, and no plugin beyond that."""
+    """The settings of amqtt: loopback only, anyone on this machine, and no plugin beyond that."""
     return {
         "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
         "timeout_disconnect_delay": _KEEPALIVE_GRACE_SECONDS,

@@ -39,7 +39,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlannedShot(msgspec.Struct, frozen=True, kw_only=True):
-    """What a station's replay source is told of a part: all it needs, and nothing of the truth."""
+    """What the replay source of a station gets of a part: all it needs, and nothing of the truth."""
 
     path: str
     part_id: str
@@ -91,7 +91,7 @@ def write_plan(path: Path, entries: Iterable[Entry]) -> None:
 
 
 def check_ledger(entries: Sequence[Entry]) -> None:
-    """Make sure that every part of a ledger can be told from every other.
+    """Make sure that no two parts of a ledger have the same identity.
 
     Raises:
         MisconfiguredError: A station has two parts of one id.

@@ -10,17 +10,15 @@ from typing import Any
 from edge_node.outbox.journal import JournalLine, read_journal
 from patchline.mqtt.settings import LinkSettings
 from patchline.replay import settings_files
-from patchline.replay.broker import Broker, free_port
-from patchline.replay.broker_version import broker_version
+from patchline.replay.broker import Broker, broker_version, free_port
 from patchline.replay.constraints import Constraints, Terms
+from patchline.replay.display import StationView, View
 from patchline.replay.edge_metrics import Gauges
 from patchline.replay.ledger import check_ledger, write_lines
-from patchline.replay.line_view import StationView, View
 from patchline.replay.processes import Program
+from patchline.replay.program_records import recorded_verdicts
 from patchline.replay.reconciliation import Sighting
-from patchline.replay.scenario import Scenario
-from patchline.replay.service_records import recorded_verdicts
-from patchline.replay.timetable import Timetable
+from patchline.replay.scenario import Scenario, Timetable
 from patchline.replay.watcher import Watcher
 from patchline.wire.errors import UnavailableError
 from patchline.wire.messages import Verdict
@@ -38,7 +36,7 @@ _BETWEEN_CONNECTS_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What a run left behind for the books.
+    """What a run left behind, for reconciliation.
 
     Attributes:
         sightings: What the watcher saw, and what the records hold.

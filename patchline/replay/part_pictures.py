@@ -23,7 +23,7 @@ def part_pixels(entry: Entry) -> NDArray[np.uint8]:
 
 
 def part_mask(entry: Entry, size: tuple[int, int]) -> NDArray[np.bool_] | None:
-    """Where the part is defective, (H, W) at a size, resized to the nearest; None where nobody knows.
+    """Where the part is defective, (H, W) at a size, resized to the nearest; None where it is unknown.
 
     Raises:
         UnreadableError: The mask's file is gone or damaged.

@@ -15,12 +15,12 @@ from rich.progress import (
 )
 
 OnPhase = Callable[[str, int, int], None]
-"""Told the phase, the steps done, and the steps in all."""
+"""Receives the phase, the steps done, and the steps in all."""
 
 
 @contextmanager
 def phases(console: Console) -> Iterator[OnPhase]:
-    """A bar for every phase of a long preparation, from its first news on; all gone when it is over."""
+    """A progress bar for every phase of a long preparation; all are removed at the end."""
     estimates = (TimeElapsedColumn(), TimeRemainingColumn())
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *estimates)
     progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

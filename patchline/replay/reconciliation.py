@@ -16,7 +16,7 @@ Witness = Literal["wire", "records"]
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
-    """A verdict or drop receipt, as one witness saw it.
+    """A verdict or drop receipt, as one observer saw it.
 
     Attributes:
         receipt: What it says.
@@ -46,7 +46,7 @@ class Fate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """The books of a run. They balance when `missing`, `strangers` and `conflicts` are empty.
+    """The reconciliation of a run. It is complete when `missing`, `strangers` and `conflicts` are empty.
 
     Attributes:
         fates: One a ledger entry, in the ledger's order.

@@ -1,4 +1,4 @@
-"""Closing the books: from what a run left behind to `report.json` and `report.html`."""
+"""The results of a run: reconciliation, accuracy and timing, written to `report.json` and `report.html`."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_node.outbox.journal import JournalLine
-from patchline.replay import part_pictures as evidence
+from patchline.replay import part_pictures
 from patchline.replay.accuracy import measure, peaks
 from patchline.replay.line import Seen
 from patchline.replay.reconciliation import Account, Fate, Sighting, join
@@ -23,11 +23,11 @@ FIGURES_FILE = "report.json"
 _SHARED_FIELDS = ("inspection_id", "boot_id", "sequence", "part_id", "captured_at")
 
 
-def balance(scenario: Scenario, seen: Seen) -> tuple[Account, list[str]]:
-    """Join the ledger with everything seen.
+def reconcile(scenario: Scenario, seen: Seen) -> tuple[Account, list[str]]:
+    """Join the ledger with everything that was seen.
 
     Returns:
-        The books, and why they prove nothing, one sentence each; no sentence when every part has its one verdict.
+        The account, and its faults, one sentence each; there is no fault when every part has exactly one verdict.
     """
     known = {sighting.receipt.inspection_id for sighting in seen.sightings}
     drops = [drop for station, journal in seen.journals.items() for drop in unseen_drops(station, journal, known)]
@@ -36,22 +36,22 @@ def balance(scenario: Scenario, seen: Seen) -> tuple[Account, list[str]]:
     return account, faults
 
 
-def close_books(scenario: Scenario, seen: Seen, stamp: Mapping[str, Any]) -> Summary:
+def write_results(scenario: Scenario, seen: Seen, stamp: Mapping[str, Any]) -> Summary:
     """Join, measure, and write the report into the scenario's folder.
 
     Args:
-        scenario: What was to happen.
-        seen: What did.
+        scenario: What was planned.
+        seen: What was seen.
         stamp: `machine`, `versions`, `commit` and `seed`.
 
     Raises:
         MisconfiguredError: The `bench` extra, which draws the charts, is not installed.
         UnreadableError: A mask or a map cannot be read.
     """
-    account, faults = balance(scenario, seen)
+    account, faults = reconcile(scenario, seen)
 
     def map_of(fate: Fate) -> NDArray[np.float32] | None:
-        return None if fate.verdict is None else evidence.published_map(seen.map_file(fate.verdict.inspection_id))
+        return None if fate.verdict is None else part_pictures.published_map(seen.map_file(fate.verdict.inspection_id))
 
     by_station = {
         # Stations are compared by their scores alone.
@@ -76,7 +76,7 @@ def close_books(scenario: Scenario, seen: Seen, stamp: Mapping[str, Any]) -> Sum
 
 
 def disagreements(account: Account, seen: Seen) -> Sequence[str]:
-    """Where a station's own journal tells another outcome than the watcher saw, one sentence each."""
+    """Where the journal of a station has another outcome than the watcher saw, one sentence each."""
     outcomes = {fate.verdict.inspection_id: fate.verdict.outcome for fate in account.fates if fate.verdict is not None}
     return [
         f"{station} wrote down {line.outcome} for {line.part_id}, the wire said {outcomes[line.inspection_id]}"

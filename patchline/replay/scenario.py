@@ -1,10 +1,11 @@
-"""What a simulated line is told to do."""
+"""What a simulated line does: stations, parts, limits, and the programs that are killed."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 from patchline.replay.constraints import By
 from patchline.replay.ledger import Entry
@@ -116,3 +117,52 @@ class Scenario:
         """How long the stations may take in all."""
         longest = max(len(plan.entries) for plan in self.stations)
         return longest * self.takt_seconds * 1.5 + self.grace_seconds
+
+
+class Restartable(Protocol):
+    """A program that can be killed and started again."""
+
+    def kill(self) -> None:
+        """End it with SIGKILL."""
+        ...
+
+    def start(self) -> None:
+        """Start it, again if it was killed."""
+        ...
+
+
+class Timetable:
+    """The kills of a scenario, each followed by a new start.
+
+    Args:
+        kills: What is killed, and when.
+        programs: The programs by name.
+
+    Attributes:
+        news: What was done so far, one sentence each.
+    """
+
+    def __init__(self, kills: Sequence[Kill], programs: dict[Victim, Restartable]) -> None:
+        self.news: list[str] = []
+        moments: list[tuple[float, Callable[[], None]]] = []
+        for kill in kills:
+            program = programs[kill.victim]
+            up_again = kill.at_seconds + kill.down_seconds
+            killed = f"{kill.victim} killed at {kill.at_seconds:g} s"
+            moments.append((kill.at_seconds, partial(self._do, program.kill, killed)))
+            moments.append((up_again, partial(self._do, program.start, f"{kill.victim} back at {up_again:g} s")))
+        self._moments = sorted(moments, key=lambda moment: moment[0])
+
+    @property
+    def over(self) -> bool:
+        """Whether all kills and starts are done."""
+        return not self._moments
+
+    def advance(self, seconds: float) -> None:
+        """Do everything that is due so many seconds after the start of the run."""
+        while self._moments and self._moments[0][0] <= seconds:
+            self._moments.pop(0)[1]()
+
+    def _do(self, action: Callable[[], None], sentence: str) -> None:
+        action()
+        self.news.append(sentence)

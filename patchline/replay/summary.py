@@ -9,9 +9,8 @@ import msgspec
 from edge_node.outbox.journal import JournalLine
 from patchline.pictures.files import GOOD
 from patchline.replay.accuracy import Accuracy, PeakTally
-from patchline.replay.distribution import Distribution, distribution_of
 from patchline.replay.reconciliation import Account, Fate
-from patchline.replay.stages import TRANSMISSION, UPLINK, StageTimes, stage_times
+from patchline.replay.stages import TRANSMISSION, UPLINK, Distribution, StageTimes, distribution_of, stage_times
 from patchline.wire.messages import OUTCOMES
 
 Journals = Mapping[str, Sequence[JournalLine]]
@@ -56,7 +55,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         latency_seconds: Capture to verdict received, on the edge's own clock.
         proven: Whether every part of the ledger has exactly one verdict.
         verdicts: Label -> parts accepted and rejected; `defect` sums all labels but `good`.
-        transmission_seconds: End to end, less what the edge and the service say they took: the link, both ways.
+        transmission_seconds: End to end, less what the edge took and what passed at the service until the verdict: the
+            link, both ways, and the recording of the verdict.
         uplink_seconds: Of it, from sending to the broker's acknowledgement, where that came before the verdict.
         stage_seconds: Stage -> where it was spent and how long it took.
         late: Parts whose gate acted on the deadline's default, before their verdict came.

@@ -1,4 +1,4 @@
-"""The independent witness: a connection of its own that writes down every verdict and map it sees on the wire."""
+"""An independent observer: a connection of its own that records every verdict and map on the wire."""
 
 import logging
 import queue
@@ -33,7 +33,7 @@ class Tally(msgspec.Struct, kw_only=True):
 
 
 class Watcher:
-    """Sees every verdict and map of the line and knows nothing of the processes that make them.
+    """Sees every verdict and map of the line, and nothing of the processes that make them.
 
     Maps are written to files at once, so that only the verdicts stay in memory; those are bounded by the ledger.
 

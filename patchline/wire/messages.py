@@ -12,8 +12,7 @@ import msgspec
 
 from patchline.wire.errors import UnreadableError
 
-MAX_MESSAGE_BYTES = 16 * 1024 * 1024
-"""The largest message any decoder here accepts; a broker's or a setting's own limit may be lower."""
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024  # the most any decoder here accepts; a broker or a setting may allow less
 MAX_PROFILE_BYTES = 64 * 1024
 MAX_ASSET_CHUNK_BYTES = 256 * 1024
 
@@ -85,7 +84,7 @@ class Verdict(_Identity, frozen=True, kw_only=True, tag_field="kind", tag="verdi
         peak: Where the anomaly map is highest, (x, y) as shares of the picture's width and height.
         received_sha256: Digest of the whole message as received; tells an unreadable message from a damaged one.
         stages: Seconds the service spent in each of its stages.
-        server_seconds: From the message's arrival at the service to this verdict.
+        server_seconds: From the message's arrival at the service to this verdict, without its recording.
     """
 
     outcome: Outcome
@@ -172,12 +171,22 @@ class AssetChunk(msgspec.Struct, frozen=True, kw_only=True):
     data: Annotated[bytes, msgspec.Meta(max_length=MAX_ASSET_CHUNK_BYTES)]
 
 
+class AssetRange(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes of an asset that an edge asks for: `size` of them, from `offset`."""
+
+    sha256: Sha256
+    offset: Count
+    size: Count
+
+
 class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     """An edge node's birth, state or death (channel `status`, JSON, retained; the death is its last will).
 
     Attributes:
-        missing_assets: sha256 of each asset the edge asks the service to send.
+        missing_assets: sha256 of each asset that the edge lacks.
         answers: `command_id` of the command this status answers, and `error` what kept it from being obeyed.
+        missing_ranges: What is asked for now; None, from an edge that lacks this field, is all of `missing_assets`.
+        asked_service: `name` of the service that is asked for it; empty asks every service.
     """
 
     station: ShortText
@@ -192,6 +201,8 @@ class EdgeStatus(msgspec.Struct, frozen=True, kw_only=True):
     missing_assets: tuple[Sha256, ...] = ()
     answers: ShortText = ""
     error: Text = ""
+    missing_ranges: Annotated[tuple[AssetRange, ...], msgspec.Meta(max_length=64)] | None = None
+    asked_service: ShortText = ""
 
 
 class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,7 +223,10 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """What an MQTT gate is told to do with a part, and on what grounds (a topic of the plant's own, JSON)."""
+    """What a gate is told to do with a part, and on what grounds (a topic of the plant's own, JSON).
+
+    A receiver acts once on each `command_id`, and not after `act_before` (Unix time; `valid_ms` after the sending).
+    """
 
     inspection_id: InspectionId
     station: ShortText
@@ -220,6 +234,10 @@ class GateCommand(msgspec.Struct, frozen=True, kw_only=True):
     action: Literal["accept", "reject"]
     grounds: Literal["verdict", "deadline"]
     outcome: ShortText = ""
+    command_id: ShortText = ""
+    captured_at: Finite = 0.0
+    act_before: Finite = 0.0
+    valid_ms: Count = 0
 
 
 EdgeMessage = FrameMessage | DropMessage
@@ -228,14 +246,8 @@ Receipt = Verdict | DropReceipt
 M = TypeVar("M")
 
 
-def pack(message: msgspec.Struct) -> bytes:
-    """A message as msgpack."""
-    return msgspec.msgpack.encode(message)
-
-
-def to_json(message: msgspec.Struct) -> bytes:
-    """A message as JSON."""
-    return msgspec.json.encode(message)
+pack: Callable[[msgspec.Struct], bytes] = msgspec.msgpack.encode
+to_json: Callable[[msgspec.Struct], bytes] = msgspec.json.encode
 
 
 def unpack(data: bytes | memoryview, kind: type[M] | Any, *, limit: int = MAX_MESSAGE_BYTES) -> M:
@@ -248,11 +260,7 @@ def unpack(data: bytes | memoryview, kind: type[M] | Any, *, limit: int = MAX_ME
 
 
 def from_json(data: bytes | memoryview, kind: type[M] | Any, *, limit: int = 256 * 1024) -> M:
-    """Read a JSON message of a known kind (a struct, or a union of tagged ones).
-
-    Raises:
-        UnreadableError: It is too long, not JSON, or does not fit the kind.
-    """
+    """Read a JSON message of a known kind, as `unpack` reads msgpack; raises `UnreadableError`."""
     return cast("M", _decoded(msgspec.json.decode, data, kind, limit))
 
 
@@ -271,11 +279,7 @@ def sha256_of(data: bytes | memoryview) -> str:
 
 
 def check_payload(frame: FrameMessage) -> None:
-    """Make sure a frame's payload is what the edge encoded.
-
-    Raises:
-        UnreadableError: Its digest differs.
-    """
+    """Raise `UnreadableError` unless a frame's payload is what the edge encoded, by its digest."""
     if sha256_of(frame.payload) != frame.payload_sha256:
         raise UnreadableError("the payload's sha256 differs from the one in its envelope", code="sha256")
 
@@ -291,10 +295,6 @@ def sealed(profile: Profile) -> Profile:
 
 
 def check_profile(profile: Profile) -> None:
-    """Make sure a profile is whole.
-
-    Raises:
-        UnreadableError: Its fingerprint does not match its fields.
-    """
+    """Raise `UnreadableError` unless a profile's fingerprint matches its fields."""
     if profile.fingerprint != fingerprint_of(profile):
         raise UnreadableError("the profile's fingerprint does not match its content", code="profile")

@@ -9,10 +9,12 @@ import pytest
 
 from analytics_service.announcements import Announcements
 from patchline.mqtt.delivery import Acknowledged, Delivery
+from patchline.runtime.watchdog import Watchdog
 from patchline.wire.errors import UnavailableError
 from patchline.wire.messages import (
     MAX_ASSET_CHUNK_BYTES,
     AssetChunk,
+    AssetRange,
     EdgeStatus,
     Profile,
     ServiceStatus,
@@ -33,6 +35,7 @@ class FakeNotices:
         self.connected = True
         self.said: list[tuple[str, bytes, bool]] = []
         self.failures: list[Exception] = []
+        self.silent = False
 
     def publish(
         self,
@@ -46,7 +49,7 @@ class FakeNotices:
         if self.failures:
             raise self.failures.pop(0)
         self.said.append((topic, payload, retain))
-        if on_done:
+        if on_done and not self.silent:
             on_done(Acknowledged(accepted=True, reason="Success"))
 
     def topics(self) -> list[str]:
@@ -78,6 +81,7 @@ def publication(plant: Any, notices: FakeNotices, tmp_path: Path) -> Iterator[An
         topics=plant.topics,
         birth=ServiceStatus(name="analytics", online=True, instance="one"),
         topic=TOPIC,
+        watchdog=Watchdog(),
     )
     thread = threading.Thread(target=publication.run)
     thread.start()
@@ -115,6 +119,69 @@ def test_a_missing_asset_is_sent_in_chunks_that_make_the_whole(
     assert [chunk.offset for chunk in chunks] == [0, MAX_ASSET_CHUNK_BYTES, 2 * MAX_ASSET_CHUNK_BYTES]
     assert b"".join(chunk.data for chunk in chunks) == ASSET
     assert {(chunk.sha256, chunk.size) for chunk in chunks} == {(sha256_of(ASSET), len(ASSET))}
+
+
+def asked(offset: int, size: int) -> AssetRange:
+    return AssetRange(sha256=sha256_of(ASSET), offset=offset, size=size)
+
+
+def test_only_the_ranges_that_are_asked_for_are_sent(
+    plant: Any, publication: Announcements, notices: FakeNotices, eventually: Callable[..., None]
+) -> None:
+    ranges = (asked(4096, 100), asked(len(ASSET) - 10, 4096), asked(2**40, 10))
+    publication.on_status(status(plant, missing_assets=(sha256_of(ASSET),), missing_ranges=ranges))
+    eventually(lambda: len(notices.said) == 3)
+    chunks: list[AssetChunk] = [unpack(payload, AssetChunk) for _, payload, _ in notices.said]
+    assert [(chunk.offset, chunk.data) for chunk in chunks] == [
+        (4096, ASSET[4096:4196]),
+        (len(ASSET) - 10, ASSET[-10:]),
+        (2**40, b""),
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"missing_ranges": ()},
+        {"missing_ranges": (asked(0, 100),), "asked_service": "another worker"},
+        {"missing_ranges": None, "asked_service": "another worker"},
+    ],
+)
+def test_nothing_is_sent_that_this_service_was_not_asked_for(
+    *, plant: Any, publication: Announcements, notices: FakeNotices, eventually: Callable[..., None], changes: Any
+) -> None:
+    publication.on_status(status(plant, missing_assets=(sha256_of(ASSET),), **changes))
+    publication.announce()
+    eventually(lambda: TOPIC in notices.topics())
+    assert plant.topic("asset") not in notices.topics()
+
+
+def test_of_two_workers_the_one_that_is_named_answers(
+    plant: Any, publication: Announcements, notices: FakeNotices, eventually: Callable[..., None]
+) -> None:
+    publication.on_status(status(plant, missing_ranges=(asked(0, 100),), asked_service="analytics"))
+    eventually(lambda: notices.topics() == [plant.topic("asset")])
+
+
+def test_an_announcement_that_failed_while_the_connection_lasts_is_made_again(
+    publication: Announcements, notices: FakeNotices, eventually: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analytics_service.announcements.ACKNOWLEDGEMENT_SECONDS", 0.01)
+    notices.silent = True
+    publication.announce()
+    eventually(lambda: len(notices.said) == 1)
+    notices.silent = False
+    eventually(lambda: TOPIC in notices.topics())
+
+
+def test_a_flood_of_requests_leaves_room_for_an_announcement(
+    plant: Any, notices: FakeNotices, eventually: Callable[..., None], publication: Announcements
+) -> None:
+    notices.failures = [UnavailableError("full")] * 5
+    for number in range(1100):
+        publication.on_status(status(plant, missing_ranges=(asked(4096 * number, 1),)))
+    publication.announce()
+    eventually(lambda: TOPIC in notices.topics())
 
 
 def test_an_asset_nobody_offers_is_not_sent(

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from patchline.vision.codecs.features.sealed_codec import MARGIN, TOLERANCE
 from patchline.vision.detectors import DETECTORS
 from patchline.vision.detectors.protocol import Detector, PatchScores
 from patchline.vision.pixels.arrays import FeatureMaps
@@ -219,3 +220,17 @@ def test_maps_of_another_backbone_are_refused(kind: type[Detector]) -> None:
 def test_an_artifact_without_its_tensors_is_refused(kind: type[Detector]) -> None:
     with pytest.raises(MisconfiguredError):
         kind.restore({}, fit(kind).parameters)
+
+
+@every_detector
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_largest_values_that_a_feature_codec_lets_through_have_finite_scores(
+    kind: type[Detector], sign: int
+) -> None:
+    detector, maps = fit(kind), feature_maps(1, seed=2)
+    bound = sign * MARGIN * TOLERANCE * max(float(np.abs(array).max()) for array in maps.values())
+    extreme = {tap: np.full_like(array, bound) for tap, array in maps.items()}
+    rendering = detector.render(scores_of(detector, extreme), SIZE)
+    assert np.isfinite(rendering.maps).all()
+    assert np.isfinite(rendering.scores).all()
+    assert rendering.scores[0] > detector.render(scores_of(detector, maps), SIZE).scores[0]

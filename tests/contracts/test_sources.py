@@ -2,9 +2,8 @@
 
 import importlib.util
 import json
-import threading
 from collections.abc import Callable
-from itertools import islice
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,12 @@ import pytest
 from PIL import Image
 
 from edge_node.capture.sources import SOURCES
-from edge_node.capture.sources.protocol import Source
-from edge_node.capture.sources.triggers import MessageTriggers, Takt, Triggers
+from edge_node.capture.sources.conveyor import number_in, picture_of
+from edge_node.capture.sources.protocol import Shot, Source, SourceContext
+from edge_node.capture.takt import trigger_now
 from patchline.wire.errors import UnavailableError, UnreadableError
 
-Make = Callable[[Triggers], Source]
+Make = Callable[[], Source]
 
 
 def _pictures(folder: Path) -> Path:
@@ -41,33 +41,46 @@ def _film(folder: Path) -> Path:
     return path
 
 
+def source_of(kind: str, context: SourceContext | None = None, **told: Any) -> Source:
+    source = SOURCES[kind]
+    return source(source.Settings(kind=kind, **told), context or SourceContext())
+
+
+def shot_of(source: Source, part_id: str | None = None) -> Shot:
+    shot = source.at(trigger_now(part_id))
+    assert shot is not None
+    return shot
+
+
 @pytest.fixture(params=sorted(SOURCES))
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     """Makes the source of a kind over five parts."""
-    arguments: dict[str, Any] = {}
+    told: dict[str, Any] = {}
     match request.param:
         case "folder":
-            arguments["directory"] = _pictures(tmp_path / "pictures")
+            told["directory"] = _pictures(tmp_path / "pictures")
         case "replay":
             _pictures(tmp_path / "pictures")
             plan = [{"path": f"pictures/part-{number}.png", "part_id": f"p{number}"} for number in range(5)]
             (tmp_path / "plan.jsonl").write_text("\n".join(map(json.dumps, plan)))
-            arguments["plan"] = tmp_path / "plan.jsonl"
+            told["plan"] = tmp_path / "plan.jsonl"
         case "synthetic":
-            arguments |= {"product": "washer", "size": (32, 40), "parts": 5, "defect_share": 0.5}
+            told |= {"product": "washer", "size": (32, 40), "parts": 5, "defect_share": 0.5}
         case "camera":
-            arguments["device"] = str(_film(tmp_path))
+            told["device"] = str(_film(tmp_path))
+        case "conveyor":
+            told |= {"size": (32, 40), "part_seconds": 1e-6, "parts": 5, "started_at": 0.0}
         case unknown:
             pytest.fail(f"say here how to make a source of kind {unknown}")
-    kind = request.param
-    return lambda triggers: SOURCES[kind](triggers=triggers, **arguments)
+    return lambda: source_of(request.param, **told)
 
 
 def test_shots_are_pictures_and_come_again_the_same(make: Make) -> None:
     def play() -> list[tuple[str | None, bytes]]:
-        shots = islice(make(Takt(0.0, threading.Event())).frames(), 5)
+        source = make()
         found = []
-        for shot in shots:
+        for _ in range(5):
+            shot = shot_of(source)
             pixels = shot.open()
             assert (pixels.shape, pixels.dtype) == ((32, 40, 3), np.dtype(np.uint8))
             assert pixels.flags.c_contiguous
@@ -75,32 +88,40 @@ def test_shots_are_pictures_and_come_again_the_same(make: Make) -> None:
         return found
 
     first = play()
-    assert len(first) == 5
     assert len({pixels for _, pixels in first}) == 5
-    assert play() == first
+    if type(make()).__name__ != "ConveyorSource":
+        assert play() == first
 
 
-def test_nothing_is_exposed_before_it_is_opened_and_stopping_ends_it(make: Make) -> None:
-    stop = threading.Event()
-    shots = make(Takt(0.0, stop)).frames()
-    next(shots)
-    stop.set()
-    assert list(shots) == []
+def test_a_source_ends_after_its_last_part_unless_it_is_a_camera(make: Make) -> None:
+    source = make()
+    for _ in range(5):
+        assert not source.ended()
+        shot_of(source)
+    is_camera = type(source).__name__ == "CameraSource"
+    assert source.ended() is not is_camera
+    assert (source.at(trigger_now()) is None) is not is_camera
 
 
 def test_a_told_part_keeps_its_id(make: Make) -> None:
-    stop = threading.Event()
-    triggers = MessageTriggers(stop)
-    triggers.offer("A-1")
-    shot = next(make(triggers).frames())
-    planned = type(make(triggers)).__name__ == "ReplaySource"
-    assert shot.part_id == ("p0" if planned else "A-1")
+    source = make()
+    planned = type(source).__name__ == "ReplaySource"
+    assert shot_of(source, "A-1").part_id == ("p0" if planned else "A-1")
+
+
+def test_every_source_can_be_checked_and_started_and_stopped(make: Make) -> None:
+    source = make()
+    source.check()
+    source.start()
+    assert source.problem() == ""
+    source.stop()
 
 
 def test_a_damaged_picture_is_unreadable_and_a_missing_one_too(tmp_path: Path) -> None:
     folder = _pictures(tmp_path / "pictures")
     (folder / "part-0.png").write_bytes(b"not a picture")
-    shots = list(SOURCES["folder"](directory=folder, triggers=Takt(0.0, threading.Event())).frames())
+    source = source_of("folder", directory=folder)
+    shots = [shot_of(source) for _ in range(3)]
     (folder / "part-1.png").unlink()
     for shot in shots[:2]:
         with pytest.raises((UnreadableError, UnavailableError)):
@@ -109,12 +130,23 @@ def test_a_damaged_picture_is_unreadable_and_a_missing_one_too(tmp_path: Path) -
 
 
 @pytest.mark.skipif(importlib.util.find_spec("cv2") is None, reason="OpenCV is not installed (extra camera)")
-def test_a_camera_gives_rgb_and_is_unavailable_when_it_is_unplugged(tmp_path: Path) -> None:
-    film = _film(tmp_path)
-    shots = SOURCES["camera"](device=str(film), triggers=Takt(0.0, threading.Event())).frames()
-    red, green, _ = next(shots).open().reshape(-1, 3).mean(axis=0)
+def test_a_film_gives_rgb_and_starts_again_at_its_end(tmp_path: Path) -> None:
+    source = source_of("camera", device=str(_film(tmp_path)))
+    pictures = [shot_of(source).open() for _ in range(6)]
+    red, green, _ = pictures[0].reshape(-1, 3).mean(axis=0)
     assert red > 150
     assert green < 50
-    nothing = SOURCES["camera"](device=str(tmp_path / "none.avi"), triggers=Takt(0.0, threading.Event())).frames()
-    with pytest.raises(UnavailableError, match="gives no picture"):
-        next(nothing).open()
+    assert np.array_equal(pictures[5], pictures[0])
+
+
+@pytest.mark.parametrize("codec", [("PNG", {}), ("WEBP", {"quality": 80}), ("JPEG", {"quality": 60})])
+@pytest.mark.parametrize("number", [0, 1, 77, 4095, 65535])
+def test_the_number_of_a_part_on_the_conveyor_survives_lossy_codecs(number: int, codec: Any) -> None:
+    file = BytesIO()
+    Image.fromarray(picture_of(number)).save(file, codec[0], **codec[1])
+    assert number_in(np.asarray(Image.open(file).convert("RGB").resize((64, 64)))) == number
+
+
+def test_a_picture_without_a_number_is_told() -> None:
+    with pytest.raises(UnreadableError, match="no part number"):
+        number_in(np.full((40, 40, 3), 255, dtype=np.uint8))

@@ -186,13 +186,14 @@ def test_commands_are_obeyed_and_answered(
 def test_parts_told_over_mqtt_are_captured_under_the_plants_own_ids(
     service: Any, start_edge: Any, settings_for: SettingsFor, statuses: list[EdgeStatus], eventually: Eventually
 ) -> None:
-    source = {"kind": "synthetic", "product": "washer", "size": (64, 64), "parts": 4}
-    edge = start_edge(settings_for(source, trigger={"topic": "plc/line1/part"}))
+    source = {"kind": "synthetic", "product": "washer", "size": (64, 64), "parts": 5}
+    patient = {"topic": "plc/line1/part", "max_age_seconds": 100}
+    edge = start_edge(settings_for(source, trigger=patient))
     eventually(lambda: any(status.codec for status in statuses))
     for payload in (b'{"part_id": "A-1"}', b"A-2", b"\xff\xfe", b"[not json", b'{"part_id": 7}'):
         service.send("plc/line1/part", payload)
     assert edge.wait() == 0
-    assert service.parts() == ["A-1", "A-2", "[not json", "7"]
+    assert service.parts() == ["A-1", "A-2", "washer-0-000002", "[not json", "7"]
 
 
 def test_a_new_profile_is_used_from_the_next_part_on(

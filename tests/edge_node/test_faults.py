@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import msgspec
 import pytest
 
 from edge_node.outbox.journal import JournalLine
+from edge_node.outbox.outbox import Outbox
 from edge_node.settings import EdgeSettings
 from patchline.replay.broker import Broker
+from patchline.wire.errors import UnavailableError
 from patchline.wire.messages import DropMessage, sealed
 
 pytestmark = pytest.mark.broker
@@ -168,8 +171,8 @@ from edge_node.gate import gates
 from edge_node.app import run
 from edge_node.settings import EdgeSettings
 
-class Paper:
-    def act(self, command):
+class Paper(gates.GATES["log"]):
+    def act(self, command, left_seconds, on_failure):
         with open(sys.argv[2], "a") as paper:
             paper.write(command.inspection_id + " " + command.grounds + "\\n")
 
@@ -213,8 +216,8 @@ def test_sigkill_of_the_edge_loses_no_part_and_moves_the_gate_at_most_once(
     }
 
 
-@pytest.mark.parametrize("when_full", ["drop_oldest", "downgrade_codec"])
-def test_whatever_gives_way_every_part_is_judged_or_a_drop_with_its_reason(
+def test_where_the_oldest_pictures_are_dropped_every_part_is_judged_or_a_drop_with_its_reason(
+    *,
     service: Any,
     start_edge: Any,
     settings_for: SettingsFor,
@@ -222,13 +225,10 @@ def test_whatever_gives_way_every_part_is_judged_or_a_drop_with_its_reason(
     journal: Journal,
     outbox_rows: OutboxRows,
     eventually: Eventually,
-    when_full: str,
 ) -> None:
     service.answers = False
-    outbox = {"path": tmp_path / "edge" / "outbox.sqlite", "budget_bytes": 1024**2, "when_full": when_full}
-    profile = _large_profile(service)
-    small = msgspec.structs.replace(profile.ladder[0], codec="webp:1")
-    service.publish_profile(sealed(msgspec.structs.replace(profile, ladder=(*profile.ladder, small))))
+    outbox = {"path": tmp_path / "edge" / "outbox.sqlite", "budget_bytes": 1024**2, "when_full": "drop_oldest"}
+    service.publish_profile(_large_profile(service))
     parts = 12
     edge = start_edge(settings_for({**WASHERS, "parts": parts}, outbox=outbox, send=HASTY))
     eventually(lambda: len(outbox_rows(NUMBERS)) == parts)
@@ -236,12 +236,37 @@ def test_whatever_gives_way_every_part_is_judged_or_a_drop_with_its_reason(
     assert edge.wait() == 0
     lines = journal()
     assert [line.sequence for line in lines] == list(range(1, parts + 1))
-    reasons = {line.reason for line in lines if line.outcome == "dropped"}
-    judged = [line for line in lines if line.outcome == "normal"]
-    if when_full == "drop_oldest":
-        assert reasons == {"superseded"}
-        assert lines[-1].outcome == "normal"
-    else:
-        assert reasons == set()
-        assert len(judged) == parts
-        assert max(line.payload_bytes for line in judged) > 10 * min(line.payload_bytes for line in judged)
+    assert {line.reason for line in lines if line.outcome == "dropped"} == {"superseded"}
+    assert lines[-1].outcome == "normal"
+
+
+def test_a_disk_that_fails_for_moments_ends_no_loop_of_the_station(
+    *,
+    service: Any,
+    start_edge: Any,
+    settings_for: SettingsFor,
+    picture_folder: Path,
+    journal: Journal,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every loop reads the outbox: the publisher, the status, the verdicts, and the supervisor of the station."""
+    state, message, confirm, calls = Outbox.state, Outbox.message, Outbox.confirm, count()
+
+    def fail_now_and_then() -> None:
+        if next(calls) % 4 == 3:
+            raise UnavailableError("input/output error")
+
+    def failing(method: Any) -> Any:
+        def call(self: Outbox, *arguments: Any) -> Any:
+            fail_now_and_then()
+            return method(self, *arguments)
+
+        return call
+
+    monkeypatch.setattr(Outbox, "state", property(failing(state.__get__)))
+    monkeypatch.setattr(Outbox, "message", failing(message))
+    monkeypatch.setattr(Outbox, "confirm", failing(confirm))
+    settings = settings_for({"kind": "folder", "directory": picture_folder}, send={"first_resend_seconds": 0.5})
+    assert start_edge(settings).wait() == 0
+    assert {line.outcome for line in journal()} == {"normal"}
+    assert len(journal()) == 8

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from edge_node.app import check
 from edge_node.capture.sources import SOURCES
+from edge_node.gate.gates import GATES
 from edge_node.outbox.outbox import Outbox
 from edge_node.settings import EdgeSettings
 from patchline.wire.errors import MisconfiguredError
@@ -104,6 +105,43 @@ def test_a_check_leaves_the_outbox_of_a_running_station_alone(file: Path, monkey
     check(settings)
 
 
+@pytest.mark.parametrize(
+    ("addition", "message"),
+    [
+        ('[trigger]\ntopic = "plc/+/part"\n', r"trigger\.topic: 'plc/\+/part' is not a topic .*without wildcards"),
+        ('[trigger]\ntopic = "plc/#"\n', r"trigger\.topic: 'plc/#'"),
+        ('[trigger]\ntopic = ""\n', r"trigger\.topic: '' is not a topic"),
+        ('[trigger]\ntopic = "vad/v1/plant/line1/cam1/verdict"\n', r"trigger\.topic .* own channels"),
+        ('[trigger]\ntopic = "vad/v1/plant/_service/a/status"\n', r"trigger\.topic .* own channels"),
+        ('[trigger]\ntopic = "$SYS/broker/uptime"\n', r"trigger\.topic .* of the broker"),
+        ('[gate]\nkind = "mqtt"\ntopic = "plc/+"\n', r"gate\.topic: 'plc/\+'"),
+        ('[gate]\nkind = "mqtt"\ntopic = ""\n', r"gate\.topic: ''"),
+        ('[gate]\nkind = "mqtt"\ntopic = "vad/v1/plant/line1/cam2/command"\n', r"gate\.topic .* own channels"),
+        ('[gate]\nkind = "mqtt"\ntopic = "plc/x"\n[trigger]\ntopic = "plc/x"\n', r"gate\.topic and trigger\.topic"),
+    ],
+)
+def test_a_topic_of_the_plant_that_cannot_work_is_refused_by_name(file: Path, addition: str, message: str) -> None:
+    with pytest.raises(MisconfiguredError, match=message):
+        load(file, GOOD + addition)
+
+
+@pytest.mark.parametrize(
+    ("addition", "seconds"),
+    [
+        ("", 1.0),
+        ("[trigger]\ntakt_seconds = 0.5\n", 0.5),
+        ("[trigger]\ntakt_seconds = 0\n", 2.0),
+        ('[trigger]\ntopic = "plc/part"\n[gate]\ndeadline_seconds = 3\n', 3.0),
+        ('[trigger]\ntopic = "plc/part"\ntakt_seconds = 0.7\n', 0.7),
+        ('[trigger]\ntopic = "plc/part"\nmax_age_seconds = 0.2\n', 0.2),
+    ],
+)
+def test_a_trigger_may_be_as_old_as_its_takt_else_as_the_gates_deadline(
+    file: Path, addition: str, seconds: float
+) -> None:
+    assert load(file, GOOD + addition).max_age_seconds == seconds
+
+
 def test_a_source_without_a_kind_is_told_so(file: Path) -> None:
     with pytest.raises(MisconfiguredError, match=r"the setting source\.kind is missing .*; add it"):
         load(file, GOOD.replace('kind = "synthetic"', ""))
@@ -160,7 +198,7 @@ def test_every_setting_is_described_and_every_table_refuses_strangers() -> None:
         assert all(field.description for field in model.model_fields.values()), model
 
 
-def test_every_source_can_be_chosen() -> None:
+def test_every_source_and_every_gate_can_be_chosen() -> None:
     tables = [model for model in models(EdgeSettings) if "kind" in model.model_fields]
     kinds = {get_args(model.model_fields["kind"].annotation)[0] for model in tables}
-    assert set(SOURCES) <= kinds
+    assert {*SOURCES, *GATES} == kinds

@@ -1,20 +1,19 @@
 """The drawn line of the edge node is the drawn line of the ledger."""
 
-import threading
-
 import numpy as np
 
-from edge_node.capture.sources.synthetic import SyntheticSource
-from edge_node.capture.sources.triggers import Takt
+from edge_node.capture.sources.protocol import SourceContext
+from edge_node.capture.sources.synthetic import SyntheticSettings, SyntheticSource
+from edge_node.capture.takt import trigger_now
 from patchline.pictures.products import PRODUCTS
 from patchline.pictures.products.line import Line
 
 
 def test_a_synthetic_part_is_the_part_of_its_line_so_that_its_truth_is_known() -> None:
     line = Line(PRODUCTS["weave"], 5, 0.5, (48, 48), (0.2, 0.3), (0.9, 1.0))
-    source = SyntheticSource(
-        "weave",
-        Takt(0.0, threading.Event()),
+    settings = SyntheticSettings(
+        kind="synthetic",
+        product="weave",
         size=(48, 48),
         seed=5,
         parts=6,
@@ -22,8 +21,12 @@ def test_a_synthetic_part_is_the_part_of_its_line_so_that_its_truth_is_known() -
         defect_sizes=(0.2, 0.3),
         defect_contrasts=(0.9, 1.0),
     )
-    for number, shot in enumerate(source.frames()):
+    source = SyntheticSource(settings, SourceContext())
+    for number in range(6):
+        shot = source.at(trigger_now(None))
+        assert shot is not None
         np.testing.assert_array_equal(shot.open(), line.part(number).pixels)
+    assert source.at(trigger_now(None)) is None
     assert {line.label_of(number) for number in range(6)} > {"good"}
 
 

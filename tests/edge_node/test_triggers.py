@@ -3,17 +3,13 @@
 import threading
 import time
 from itertools import islice
-from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
-from edge_node.capture.sources.folder import FolderSource
-from edge_node.capture.sources.triggers import MessageTriggers, Takt, read_trigger
-from patchline.wire.errors import MisconfiguredError, UnreadableError
+from edge_node.capture.takt import Takt
+from edge_node.capture.trigger_message import TriggerMessage, printable, read_trigger
 
 
 def test_a_takt_keeps_its_schedule_and_its_delay() -> None:
@@ -26,19 +22,32 @@ def test_a_takt_keeps_its_schedule_and_its_delay() -> None:
 def test_a_takt_ends_when_stopped() -> None:
     stop = threading.Event()
     parts = iter(Takt(1000.0, stop))
-    assert next(parts) is None
+    assert next(parts).trigger.part_id is None
     threading.Timer(0.02, stop.set).start()
     assert list(parts) == []
 
 
-def test_messages_are_taken_in_order_and_refused_when_too_many_wait() -> None:
-    stop = threading.Event()
-    triggers = MessageTriggers(stop, limit=2)
-    assert [triggers.offer(part) for part in ("a", None, "c")] == [True, True, False]
-    parts = iter(triggers)
-    assert [next(parts), next(parts)] == ["a", None]
-    stop.set()
-    assert list(parts) == []
+def test_triggers_that_were_due_during_a_stall_are_counted_and_not_made_up_for() -> None:
+    missed: list[int] = []
+    parts = iter(Takt(0.1, threading.Event(), on_missed=missed.append))
+    next(parts)
+    time.sleep(0.35)
+    next(parts)
+    assert sum(missed) >= 2
+    before = len(missed)
+    next(parts)
+    assert len(missed) == before or missed[-1] < 3
+
+
+def test_no_trigger_is_missed_while_a_clock_rests() -> None:
+    missed: list[int] = []
+    takt = Takt(0.05, threading.Event(), on_missed=missed.append)
+    parts = iter(takt)
+    next(parts)
+    time.sleep(0.2)
+    takt.rest()
+    next(parts)
+    assert sum(missed) <= 1
 
 
 @pytest.mark.parametrize(
@@ -51,43 +60,43 @@ def test_messages_are_taken_in_order_and_refused_when_too_many_wait() -> None:
         (b"  A-2\n", "A-2"),
         (b"", None),
         (b"x" * 300, "x" * 256),
+        (b'{"part_id": "A\\u0000B"}', "A\\x00B"),
+        (b"A\x1b[31m", "A\\x1b[31m"),
     ],
 )
-def test_a_part_id_is_read_from_json_or_plain_text(payload: bytes, part_id: str | None) -> None:
-    assert read_trigger(payload) == part_id
+def test_a_part_id_is_read_from_json_or_plain_text_and_its_control_characters_are_escaped(
+    payload: bytes, part_id: str | None
+) -> None:
+    message, fault = read_trigger(payload)
+    assert (message.part_id, fault) == (part_id, "")
 
 
-@pytest.mark.parametrize("payload", [b"\xff", b'{"part_id": [1]}', b"{", b"x" * 5000])
-def test_a_trigger_of_another_shape_is_unreadable(payload: bytes) -> None:
-    with pytest.raises(UnreadableError):
-        read_trigger(payload)
+@pytest.mark.parametrize(
+    "payload", [b"\xff", "Gehäuse".encode("latin-1"), b'{"part_id": [1]}', b"{", b'{"part_id": "\\ud800"}', b"x" * 5000]
+)
+def test_a_trigger_that_cannot_be_read_is_a_part_without_an_id(payload: bytes) -> None:
+    message, fault = read_trigger(payload)
+    assert message == TriggerMessage()
+    assert fault
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [("1700000000.5", 1700000000.5), ('"2023-11-14T22:13:20Z"', 1700000000.0), ('"2023-11-14T22:13:20"', None)],
+)
+def test_a_trigger_may_carry_the_plants_time_with_its_zone(text: str, at: float | None) -> None:
+    message, fault = read_trigger(f'{{"part_id": "A", "trigger_id": 7, "triggered_at": {text}}}'.encode())
+    assert (message.part_id, message.trigger_id, message.triggered_at, fault) == ("A", "7", at, "")
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_break_a_trigger(payload: bytes) -> None:
-    try:
-        part_id = read_trigger(payload)
-    except UnreadableError:
-        return
-    assert part_id is None or len(part_id) <= 256
+    message, _ = read_trigger(payload)
+    assert message.part_id is None or len(str(message.part_id)) <= 256
 
 
-def test_a_watched_folder_takes_each_new_picture_once_it_is_whole(tmp_path: Path) -> None:
-    pixels = np.zeros((8, 8, 3), dtype=np.uint8)
-    stop = threading.Event()
-    shots = FolderSource(tmp_path, Takt(0.005, stop), watch=True).frames()
-    Image.fromarray(pixels).save(tmp_path / "first.png")
-    assert next(shots).part_id == "first"
-    whole = (tmp_path / "first.png").read_bytes()
-    (tmp_path / "second.png").write_bytes(whole)
-    shot = next(shots)
-    assert (shot.part_id, shot.open().shape) == ("second", (8, 8, 3))
-    stop.set()
-    assert list(shots) == []
-
-
-def test_an_empty_folder_is_an_error_unless_it_is_watched(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(MisconfiguredError, match="holds no picture"):
-        FolderSource(tmp_path, Takt(0, threading.Event()))
-    FolderSource(tmp_path, Takt(0, threading.Event()), watch=True)
+@given(st.text(st.characters(codec=None), max_size=40))
+def test_an_id_from_outside_can_always_be_printed_and_encoded(text: str) -> None:
+    shown = printable(text)
+    assert shown.isprintable()
+    shown.encode("utf-8")

@@ -1,5 +1,6 @@
 """Each example does what its first lines say, on a real line: a broker, the service and two commissioned stations."""
 
+import importlib.util
 import json
 import os
 import queue
@@ -196,6 +197,24 @@ def test_a_plc_gate_moves_once_for_every_part_and_rejects_when_no_verdict_comes(
     assert records_of(absent, 1) == [
         {"part_id": "part-000000", "action": "reject", "grounds": "deadline", "outcome": ""}
     ]
+
+
+def test_a_plc_gate_obeys_each_command_once_and_none_whose_part_has_gone_by() -> None:
+    example = importlib.util.spec_from_file_location("plc_gate", EXAMPLES / "plc_gate/plc_gate.py")
+    assert example is not None
+    assert example.loader is not None
+    module = importlib.util.module_from_spec(example)
+    example.loader.exec_module(module)
+    gate = module.CommandGate()
+
+    def command(command_id: str) -> bytes:
+        told = {"command_id": command_id, "part_id": "A", "action": "reject", "grounds": "verdict"}
+        return json.dumps({**told, "outcome": "anomalous", "act_before": 100.0}).encode()
+
+    assert gate.obey(command("1"), now=99.9)["action"] == "reject"
+    assert gate.obey(command("1"), now=99.9) is None
+    assert gate.obey(command("2"), now=100.1)["action"] == "refused"
+    assert gate.obey(command("3"), now=160.0)["grounds"] == "late"
 
 
 def test_the_historian_misses_nothing_while_it_is_down(

@@ -38,6 +38,7 @@ from patchline.artifacts.store import ArtifactStore, open_store
 from patchline.mqtt.delivery import Acknowledged, Delivery
 from patchline.pictures.files import open_picture
 from patchline.replay.part_pictures import drawn_map
+from patchline.runtime.watchdog import Watchdog
 from patchline.vision.codecs.lookup import codec_of
 from patchline.wire import messages as m
 from patchline.wire.errors import UnreadableError
@@ -166,7 +167,9 @@ class Service:
         recorder = OutcomeRecorder(self.records, metrics=metrics, stopped=stopped)
         self._pipeline = Pipeline(PartScorer(artifact_store), recorder, replies, PartCounts(metrics), topics=TOPICS)
         birth = m.ServiceStatus(name="fuzz", online=True)
-        self._publication = Announcements(self.outlet, library=artifact_store, topics=TOPICS, birth=birth, topic="t")
+        self._publication = Announcements(
+            self.outlet, library=artifact_store, topics=TOPICS, birth=birth, topic="t", watchdog=Watchdog()
+        )
         self._auditor = Auditor(self.records, topics=TOPICS, shown=metrics, grace_seconds=0.0)
 
     def take(self, payload: bytes, channel: str) -> None:
@@ -257,14 +260,22 @@ def node(ground: Ground, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     _hand(made, "profile", m.pack(ground.profile))
     assert made.active_encoder.encoder is not None
     yield made
+    made.gate_controller.finish()
     made.outbox.close()
 
 
 def _hand(node: Any, channel: str, payload: bytes) -> None:
     """What the inbox does with a delivery; everything but our own refusals goes through it and fails the test."""
     acknowledged: list[int] = []
-    topic = "plc/part" if channel == "trigger" else f"vad/v1/{STATION}/{channel}"
-    node.inbox._handle(Delivery(topic=topic, payload=payload, on_acknowledge=lambda: acknowledged.append(1)))
+    if channel == "trigger":
+        trigger = Delivery(topic="plc/part", payload=payload, on_acknowledge=lambda: acknowledged.append(1))
+        node.capture.messages.receive(trigger)
+        node.capture.triggers._intake.arrive(next(node.capture.messages.arrivals()))
+        assert acknowledged == [1]
+        return
+    topic = f"vad/v1/{STATION}/{channel}"
+    delivery = Delivery(topic=topic, payload=payload, on_acknowledge=lambda: acknowledged.append(1))
+    node.inbox.handle(delivery, threading.Event())
     assert acknowledged == [1]
 
 

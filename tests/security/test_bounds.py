@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save
 
-from edge_node.capture.sources.triggers import read_trigger
+from edge_node.capture.trigger_message import TriggerMessage, read_trigger
 from edge_node.control.profile_cache import ProfileCache, read_profile
 from patchline.artifacts.artifact import HEADER_KEY, MAX_FILE_BYTES, MAX_HEADER_BYTES, load
 from patchline.pictures.files import open_picture
@@ -90,9 +90,10 @@ def test_a_json_bomb_is_unreadable(kind: Any, bomb: bytes) -> None:
 
 
 @pytest.mark.parametrize("bomb", [b'{"x":' + b"[" * 4000, b'{"x":' * 600, b"x" * 5000, b"\xff\xfe"])
-def test_a_trigger_that_is_a_bomb_is_unreadable(bomb: bytes) -> None:
-    with pytest.raises(UnreadableError):
-        read_trigger(bomb)
+def test_a_trigger_that_is_a_bomb_is_a_part_without_an_id(bomb: bytes) -> None:
+    message, fault = read_trigger(bomb)
+    assert message == TriggerMessage()
+    assert fault
 
 
 def test_what_is_too_long_is_not_looked_into() -> None:

@@ -1,14 +1,16 @@
 """A planned run of pictures: a file says which part shows which picture, in which order."""
 
 import random
-from collections.abc import Iterator
+from collections import deque
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import msgspec
+from pydantic import Field
 
-from edge_node.capture.sources.protocol import Shot
-from edge_node.capture.sources.triggers import Triggers
+from edge_node.capture.sources.protocol import Shot, Source, SourceContext, SourceSettings
+from edge_node.outbox.rows import Trigger
 from patchline.pictures.files import open_picture
 from patchline.wire.errors import MisconfiguredError
 
@@ -44,25 +46,34 @@ def read_plan(path: Path) -> list[PlannedPart]:
     return absolute
 
 
-class ReplaySource:
-    """The parts of a plan, one a trigger.
+class ReplaySettings(SourceSettings):
+    """A planned run."""
 
-    Args:
-        plan: A file of JSON lines, see `read_plan`.
-        triggers: When to take the next picture.
-        seed: Shuffles the plan; None keeps its order.
+    kind: Literal["replay"] = Field(description="which source")
+    plan: Path = Field(description='JSON lines of {"path", "part_id"}')
+    seed: int | None = Field(None, description="shuffles the plan; its own order unless given")
 
-    Raises:
-        MisconfiguredError: See `read_plan`.
-    """
 
-    def __init__(self, plan: Path, triggers: Triggers, *, seed: int | None = None) -> None:
-        self._parts = read_plan(plan)
-        self._triggers = triggers
-        if seed is not None:
-            random.Random(seed).shuffle(self._parts)  # noqa: S311  an order to repeat, not a secret
+class ReplaySource(Source):
+    """The parts of a plan, one a trigger. Raises as `read_plan` does."""
 
-    def frames(self) -> Iterator[Shot]:
-        """One shot a planned part."""
-        for part, _ in zip(self._parts, self._triggers, strict=False):
-            yield Shot(part.part_id, partial(open_picture, Path(part.path)))
+    Settings = ReplaySettings
+
+    def __init__(self, settings: ReplaySettings, context: SourceContext) -> None:
+        super().__init__(settings, context)
+        parts = read_plan(settings.plan)
+        if settings.seed is not None:
+            random.Random(settings.seed).shuffle(parts)  # noqa: S311  an order to repeat, not a secret
+        self._parts = deque(parts)
+
+    def at(self, trigger: Trigger) -> Shot | None:
+        """The next planned part, under its planned id."""
+        del trigger
+        if self.ended():
+            return None
+        part = self._parts.popleft()
+        return Shot(part.part_id, partial(open_picture, Path(part.path)))
+
+    def ended(self) -> bool:
+        """Whether the plan is over."""
+        return not self._parts

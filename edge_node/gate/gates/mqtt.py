@@ -1,30 +1,44 @@
-"""A gate behind the broker: a PLC gateway that reads commands from a topic."""
+"""A gate behind the broker: a PLC gateway that reads commands from a topic.
 
-from typing import Protocol
+Fails as the PLC decides: a command that cannot be delivered until its time is over is counted, and the PLC, which hears
+nothing of the part, has to reject it.
+"""
 
+import math
+from typing import Literal
+
+from pydantic import Field
+
+from edge_node.gate.gates.protocol import Gate, GateSettings, OnFailure
+from patchline.mqtt.delivery import Acknowledged
 from patchline.wire.messages import CONTENT_TYPE_JSON, GateCommand, to_json
 
 
-class Publishes(Protocol):
-    """The part of a link this gate needs."""
+class MqttGateSettings(GateSettings):
+    """A gate that reads commands from a topic."""
 
-    def publish(self, topic: str, payload: bytes, *, qos: int = 1, content_type: str = "") -> None:
-        """Hand a message to the broker; raises `UnavailableError` when that is impossible now."""
-        ...
+    kind: Literal["mqtt"] = Field(description="which gate")
+    topic: str = Field(description="where commands are published")
 
 
-class MqttGate:
-    """Publishes each command as JSON.
+class MqttGate(Gate):
+    """Publishes each command as JSON, never retained, again with the same `command_id` until the broker has it."""
 
-    Args:
-        link: The station's link to its broker.
-        topic: A topic of the plant's own.
-    """
+    Settings = MqttGateSettings
+    repeats = True
 
-    def __init__(self, link: Publishes, topic: str) -> None:
-        self._link = link
-        self._topic = topic
+    def act(self, command: GateCommand, left_seconds: float, on_failure: OnFailure) -> None:
+        """Publish the command; the broker discards it when its time is over."""
 
-    def act(self, command: GateCommand) -> None:
-        """Publish the command; raises `UnavailableError` when the broker is away."""
-        self._link.publish(self._topic, to_json(command), qos=1, content_type=CONTENT_TYPE_JSON)
+        def done(fate: Acknowledged) -> None:
+            if not fate.accepted:
+                on_failure(fate.reason)
+
+        self.link.publish(
+            self.settings.topic,
+            to_json(command),
+            qos=1,
+            content_type=CONTENT_TYPE_JSON,
+            expiry_seconds=max(1, math.ceil(left_seconds)),
+            on_done=done,
+        )

@@ -4,6 +4,7 @@ Its bias: test pictures and labels are a category's own, and the detectors were 
 could be looked at. Accuracy is of uncompressed pictures; what codecs cost is the transmission benchmark's table.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from patchline.bench.detectors.plots import draw
 from patchline.bench.detectors.rows import Plan, measure_all
 from patchline.bench.detectors.show import NOTES, show
 from patchline.bench.stamp import stamp
-from patchline.replay.phases import phases
+from patchline.replay.phases import OnPhase, phases
 from patchline.vision.backbones import BACKBONES
 from patchline.vision.backbones.store import find
 from patchline.wire.errors import MisconfiguredError, UnavailableError
@@ -49,7 +50,7 @@ def command(
     runs: Annotated[int, typer.Option("--runs", min=1, help="Single pictures timed a row.")] = 60,
     seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
 ) -> None:
-    r"""Compare detectors on a category: what they find, and what they cost.
+    r"""Compare detectors on a category: accuracy and cost.
 
     [bold]Examples[/bold]
 
@@ -57,35 +58,24 @@ def command(
             --json detectors.json --plots .
 
         patchline bench detectors --data pictures/bottle \
-            --backbone mobilenet_v2 --detector fapm --ablation
-
-        patchline bench detectors --data pictures/bottle \
             --backbone resnet50_v2_trunk --device cuda
     """
     errors, console = Console(stderr=True), Console()
     if not console.is_terminal:
         console = Console(width=LOG_WIDTH)
-    contenders = chosen(detector or [], ablation=ablation)
     backbones = _backbones(backbone or [], errors)
+    plan = Plan(
+        data=data,
+        contenders=chosen(detector or [], ablation=ablation),
+        backbones=backbones,
+        size=(side, side),
+        threads=threads,
+        seed=seed,
+        runs=runs,
+    )
     rows: list[dict[str, Any]] = []
     with phases(errors) as on_phase:
-        if device == "cpu":
-            plan = Plan(
-                data=data,
-                contenders=contenders,
-                backbones=backbones,
-                size=(side, side),
-                threads=threads,
-                seed=seed,
-                runs=runs,
-            )
-            measured = measure_all(plan, on_phase)
-        else:
-            names = detector or ["patchcore", "fapm"]
-            measured = measure_on_device(
-                data, names, list(backbones), device=device, size=(side, side), seed=seed, on_phase=on_phase
-            )
-        for several in measured:
+        for several in _measured(plan, detector or ["patchcore", "fapm"], device, on_phase):
             show(several, console)
             rows += several
     for note in NOTES:
@@ -96,8 +86,16 @@ def command(
         console.print(str(path), soft_wrap=True, highlight=False)
 
 
+def _measured(plan: Plan, detectors: list[str], device: str, on_phase: OnPhase) -> Iterator[list[dict[str, Any]]]:
+    if device == "cpu":
+        return measure_all(plan, on_phase)
+    return measure_on_device(
+        plan.data, detectors, list(plan.backbones), device=device, size=plan.size, seed=plan.seed, on_phase=on_phase
+    )
+
+
 def _backbones(given: list[str], errors: Console) -> dict[str, tuple[str, ...]]:
-    """Backbones with the taps named; all whose weights are here where none is named, and a word on the others."""
+    """Backbones with the taps named; all whose weights are here where none is named, and a warning for the others."""
     if given:
         named = (each.partition(":") for each in given)
         asked = {name: tuple(tap for tap in taps.split(",") if tap) for name, _, taps in named}

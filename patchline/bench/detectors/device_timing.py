@@ -43,6 +43,6 @@ def _elapsed(step: Callable[[int], None], calls: int, device: torch.device) -> f
 
 
 def wait(device: torch.device) -> None:
-    """Wait until the device has done all it was told."""
+    """Wait until the device has done all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

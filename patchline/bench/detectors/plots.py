@@ -14,7 +14,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 def draw(rows: Sequence[Mapping[str, Any]], folder: Path) -> list[Path]:
     """A picture for each measure that the rows have: pictures a second across, accuracy up.
 
-    Colour tells the detector, the marker's form the backbone; the paper's own points are hollow.
+    The colour is the detector, the form of the marker the backbone; the paper's own points are hollow.
 
     Raises:
         MisconfiguredError: matplotlib is not installed.

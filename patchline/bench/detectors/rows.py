@@ -114,7 +114,7 @@ def _head(plan: Plan, name: str, category: str, job: Job) -> dict[str, Any]:
 
 
 def _tail(told: dict[str, Any], embed_seconds: float) -> dict[str, Any]:
-    """What a row's process told, and the commissioning time that this makes."""
+    """The result of a row's process, and the commissioning time that follows."""
     if "fit_seconds" not in told:
         return told
     return {**told, "commission_seconds": embed_seconds + told["fit_seconds"]}

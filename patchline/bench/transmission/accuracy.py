@@ -70,7 +70,7 @@ class EdgeMaps:
 
 
 def examine(ready: Ready, subject: Subject, edge: EdgeMaps, *, seed: int, on_progress: Progress) -> Examined:
-    """Send all test pictures through a scenario, and hold what it says against the truth.
+    """Send all test pictures through a scenario, and compare the scores with the truth.
 
     Args:
         ready: What judges them.

@@ -135,7 +135,7 @@ def command(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the codecs, the parts' order and the resamples.")] = 0,
 ) -> None:
-    r"""What each way of sending a part finds and costs: the compression paper's tables for a category.
+    r"""Measure what each way of sending a part finds and costs: the compression paper's tables for a category.
 
     Every scenario is commissioned, examined on all test pictures, and played through a real broker over a thin line.
 
@@ -161,15 +161,9 @@ def command(
         parts=parts,
         seed=seed,
     )
+    outcome = _measured(tuple(scenario or ()), terms)
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=LOG_WIDTH)
-    with ExitStack() as stack:
-        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="patchline-transmission-")))
-        news = Console(stderr=True)
-        on_phase = stack.enter_context(phases(news)) if news.is_terminal else _Milestones(news)
-        outcome = measure(tuple(scenario or ()), terms, work, on_phase=on_phase)
-    _tell(outcome, console)
+    _tell(outcome, console if console.is_terminal else Console(width=LOG_WIDTH))
     if json_file is not None:
         json_file.write_bytes(_as_json(outcome, seed))
     if page is not None:
@@ -178,6 +172,14 @@ def command(
         title = f"{outcome.configuration['category']} · {uplink}, edge {edge_slowdown:g} times slower"
         for path in draw(outcome.rows, plots, title=title):
             console.print(str(path), highlight=False)
+
+
+def _measured(scenarios: tuple[str, ...], terms: Terms) -> Outcome:
+    with ExitStack() as stack:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="patchline-transmission-")))
+        news = Console(stderr=True)
+        on_phase = stack.enter_context(phases(news)) if news.is_terminal else _Milestones(news)
+        return measure(scenarios, terms, work, on_phase=on_phase)
 
 
 class _Milestones:

@@ -47,7 +47,7 @@ class Ready:
 
 
 def taps_at_hand(scenarios: Mapping[str, Scenario]) -> tuple[dict[str, Scenario], str]:
-    """The scenarios, and why those with the paper's taps are missing; no word where they are not.
+    """The scenarios, and why those with the paper's taps are missing; nothing where they are not.
 
     No file of weights with these taps is published: it has to be exported first, which needs the torch extra.
     """

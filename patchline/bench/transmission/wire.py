@@ -10,11 +10,10 @@ from edge_node.outbox.rows import traceparent_of
 from patchline.mqtt.packets import publication
 from patchline.mqtt.settings import LinkSettings
 from patchline.replay.constraints import By
-from patchline.replay.distribution import Distribution, distribution_of
 from patchline.replay.line import Line
 from patchline.replay.replay import ReplayOptions, prepare
-from patchline.replay.results import balance
-from patchline.replay.stages import TRANSMISSION, UPLINK, WHOLE
+from patchline.replay.results import reconcile
+from patchline.replay.stages import TRANSMISSION, UPLINK, WHOLE, Distribution, distribution_of
 from patchline.wire.messages import CONTENT_TYPE_FRAME
 from patchline.wire.topics import Station, Topics
 
@@ -112,7 +111,7 @@ def play(codec: str, artifacts: Path, folder: Path, terms: Terms, *, takt_second
     )
     scenario = prepare(options, on_phase=_silently)
     seen = Line(scenario, on_view=None).run()
-    _, faults = balance(scenario, seen)
+    _, faults = reconcile(scenario, seen)
     lines = [line for line in next(iter(seen.journals.values())) if line.outcome != "dropped"]
     station = Station.parse(scenario.stations[0].station)
     return Played(

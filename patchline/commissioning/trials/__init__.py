@@ -1,1 +1,1 @@
-"""Trials with planted defects: which codec, options and input size suit a line."""
+"""Trials with planted defects: which codec, input size and options of a detector suit a line."""

@@ -8,7 +8,7 @@ from patchline.replay.summary import Summary
 
 
 def headline(summary: Summary) -> str:
-    """The books in one sentence."""
+    """The result of reconciliation in one sentence."""
     dropped = sum(summary.dropped.values())
     lost = summary.produced - summary.judged - dropped
     words = [f"{counted(summary.produced, 'part')} produced, {summary.judged} judged"]

@@ -57,19 +57,16 @@ class StoredBackbone(msgspec.Struct, frozen=True):
             MisconfiguredError: It is gone or was changed since it was found.
         """
         model = _read(self.path)
-        if hashlib.sha256(model).hexdigest() != self.sha256:
-            raise MisconfiguredError(
-                "the backbone's file was changed while in use", where=str(self.path), remedy="start again"
-            )
-        return model
+        if hashlib.sha256(model).hexdigest() == self.sha256:
+            return model
+        raise MisconfiguredError(
+            "the backbone's file was changed while in use", where=str(self.path), remedy="start again"
+        )
 
     def read_cut(self, taps: Sequence[str]) -> bytes:
         """The file's bytes, cut at these taps where it has others too.
 
-        Without the `onnx` package the whole file is given: it has the same feature maps, and takes longer to run.
-
-        Raises:
-            MisconfiguredError: It is gone or was changed since it was found, or is not an ONNX model.
+        Without the `onnx` package the whole file is given, which only takes longer to run. It raises what `read` does.
         """
         model = self.read()
         return model if set(taps) == set(self.taps) or not can_cut() else cut(model, taps)
@@ -161,12 +158,7 @@ def candidates(spec: BackboneSpec, folder: Path) -> Iterator[tuple[Path, tuple[s
 def save_export(model: bytes, spec: BackboneSpec, taps: Sequence[str], *, checkpoint: Path, folder: Path) -> Path:
     """Write an exported model and the sidecar by which `find` knows it; returns the model's path.
 
-    Args:
-        model: The ONNX file's bytes.
-        spec: The backbone it is.
-        taps: Its outputs.
-        checkpoint: The file it was made from.
-        folder: Where to write to.
+    The checkpoint is the file that the model was made from.
 
     Raises:
         MisconfiguredError: The folder cannot be written to.

@@ -1,18 +1,23 @@
-"""From a codec's full name, `family` or `family:parameter`, to what stands behind it.
+"""From a codec's full name, `family` or `family:parameter`, to its class.
 
 There are two kinds. An image codec is complete with its name: `codec_of` gives it. A feature codec is fitted first,
 or read from its asset (`patchline.vision.codecs.features.asset`): `feature_codec_class` gives the class that does it.
+Families that are not in the registry are looked for among the entry points `patchline.codecs` and
+`patchline.feature_codecs` of other distributions.
 """
 
+from patchline.runtime.entry_points import class_in, names_in
 from patchline.vision.codecs import CODECS, FEATURE_CODECS
 from patchline.vision.codecs.features.protocol import FeatureCodec
 from patchline.vision.codecs.image.protocol import ImageCodec
 from patchline.wire.errors import MisconfiguredError
 
+IMAGE_GROUP, FEATURE_GROUP = "patchline.codecs", "patchline.feature_codecs"
+
 
 def is_feature_codec(name: str) -> bool:
-    """Whether the name's family carries feature maps; False for image codecs and for names of nobody."""
-    return name.partition(":")[0] in FEATURE_CODECS
+    """Whether the name's family carries feature maps; False for image codecs and for unknown names."""
+    return _feature_class(_parts(name)[0]) is not None
 
 
 def codec_of(name: str) -> ImageCodec:
@@ -25,15 +30,16 @@ def codec_of(name: str) -> ImageCodec:
         MisconfiguredError: No codec has this family, it carries feature maps, or it does not take this parameter.
     """
     family, parameter = _parts(name)
-    if family in FEATURE_CODECS:
+    kind = _image_class(family)
+    if kind is not None:
+        return kind.parse(parameter)
+    if _feature_class(family) is not None:
         raise MisconfiguredError(
             f"{name!r} carries feature maps, not pictures",
             where="codec",
-            remedy=f"use one of: {_usages_of_images()}; or open the asset it was fitted to",
+            remedy=f"use one of: {_image_usages()}; or open the asset it was fitted to",
         )
-    if family not in CODECS:
-        raise _unknown(name)
-    return CODECS[family].parse(parameter)
+    raise _unknown(name)
 
 
 def feature_codec_class(name: str) -> tuple[type[FeatureCodec], str | None]:
@@ -43,17 +49,27 @@ def feature_codec_class(name: str) -> tuple[type[FeatureCodec], str | None]:
         MisconfiguredError: No codec has this family, it carries pictures, or it does not take this parameter.
     """
     family, parameter = _parts(name)
-    if family in CODECS:
+    kind = _feature_class(family)
+    if kind is not None:
+        kind.check(parameter)
+        return kind, parameter
+    if _image_class(family) is not None:
         raise MisconfiguredError(
-            f"{name!r} carries pictures, not feature maps",
-            where="codec",
-            remedy=f"use one of: {_usages_of_features()}",
+            f"{name!r} carries pictures, not feature maps", where="codec", remedy=f"use one of: {_feature_usages()}"
         )
-    if family not in FEATURE_CODECS:
-        raise _unknown(name)
-    kind = FEATURE_CODECS[family]
-    kind.check(parameter)
-    return kind, parameter
+    raise _unknown(name)
+
+
+def _image_class(family: str) -> type[ImageCodec] | None:
+    kind: type[ImageCodec] | None = CODECS.get(family) or class_in(IMAGE_GROUP, family)
+    return kind
+
+
+def _feature_class(family: str) -> type[FeatureCodec] | None:
+    if family in CODECS:  # the usual case costs no search through distributions
+        return None
+    kind: type[FeatureCodec] | None = FEATURE_CODECS.get(family) or class_in(FEATURE_GROUP, family)
+    return kind
 
 
 def _parts(name: str) -> tuple[str, str | None]:
@@ -62,13 +78,13 @@ def _parts(name: str) -> tuple[str, str | None]:
 
 
 def _unknown(name: str) -> MisconfiguredError:
-    known = f"{_usages_of_images()}; for feature maps: {_usages_of_features()}"
+    known = f"{_image_usages()}; for feature maps: {_feature_usages()}"
     return MisconfiguredError(f"no codec is called {name!r}", where="codec", remedy=f"use one of: {known}")
 
 
-def _usages_of_images() -> str:
-    return ", ".join(kind.usage for kind in CODECS.values())
+def _image_usages() -> str:
+    return ", ".join([*(kind.usage for kind in CODECS.values()), *names_in(IMAGE_GROUP)])
 
 
-def _usages_of_features() -> str:
-    return ", ".join(kind.usage for kind in FEATURE_CODECS.values())
+def _feature_usages() -> str:
+    return ", ".join([*(kind.usage for kind in FEATURE_CODECS.values()), *names_in(FEATURE_GROUP)])

@@ -237,3 +237,15 @@ def test_the_auditor_looks_until_it_is_stopped_whatever_the_database_does(
     monkeypatch.setattr(auditor, "look", look)
     auditor.run(stopped, Watchdog(), interval_seconds=0.001)
     assert len(looks) == 3
+
+
+def test_invented_stations_are_not_shown(records: Records, shown: Shown, clock: list[float]) -> None:
+    records.store([judged(1, at=1.0), judged(4, at=1.0), replace(judged(1, generation=1), station="plant/line1/x1")])
+    auditor = Auditor(
+        records, topics=Topics(), shown=shown, grace_seconds=1.0, stations=lambda: {STATION}, wall=lambda: clock[0]
+    )
+    auditor.on_status(
+        Delivery(topic="vad/v1/plant/line1/x2/status", payload=to_json(EdgeStatus(station="x", online=True)))
+    )
+    assert auditor.look() == {STATION: 2}
+    assert shown.parts == {STATION: 2}

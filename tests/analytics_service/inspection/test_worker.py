@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from analytics_service.inspection import recorder as recorder_module
 from analytics_service.inspection import scoring as scoring_module
+from analytics_service.inspection.answer_limit import ANSWERS
 from analytics_service.inspection.artifact_wait import ArtifactWait
 from analytics_service.inspection.delivery_queue import DeliveryQueue
 from analytics_service.inspection.identity import identity_of
@@ -629,3 +630,16 @@ def test_recording_is_measured_apart_from_the_verdicts_time(hall: Hall, plant: A
     assert hall.sample("record_seconds_count") == 1
     assert isinstance(verdict, Verdict)
     assert "record" not in verdict.stages
+
+
+def test_a_loop_between_brokers_is_answered_a_few_times_and_reported(
+    hall: Hall, plant: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    copies = [pack(plant.frame(1)), pack(plant.drop(2)), b"poison"]
+    for _ in range(200):
+        hall.work(*copies)
+    assert len(hall.outlet.channel("verdict")) == 3 * ANSWERS
+    assert hall.sample("withheld_total") == 3 * (200 - ANSWERS)
+    assert len(hall.acknowledged) == 600
+    assert sum("loop between brokers" in record.message for record in caplog.records) == 3
+    assert len(hall.work(pack(plant.frame(3)))) == 1

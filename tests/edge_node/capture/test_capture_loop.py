@@ -1,19 +1,26 @@
 """Every trigger ends as a frame or as a drop with its reason."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
+from math import inf
 from typing import Any
 
 import numpy as np
 import pytest
 
 from edge_node.capture.capture_loop import Capture
-from edge_node.capture.sources.protocol import Pixels, Shot
+from edge_node.capture.exposure import Exposures
+from edge_node.capture.frame_builder import FrameBuilder
+from edge_node.capture.intake import TriggerIntake
+from edge_node.capture.recorder import PartRecorder
+from edge_node.capture.sources.protocol import Pixels, Shot, Source, SourceSettings
+from edge_node.capture.takt import Takt
+from edge_node.capture.trigger_loop import TriggerLoop
 from edge_node.control.active_encoder import ActiveEncoder
 from edge_node.encoding.image_encoder import encoder_of
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.outbox import Outbox
-from edge_node.outbox.rows import Row
+from edge_node.outbox.rows import Row, Trigger
 from patchline.vision.codecs.lookup import codec_of
 from patchline.vision.pixels.preprocessing import resize
 from patchline.wire.errors import MisconfiguredError, UnavailableError, UnreadableError
@@ -29,21 +36,46 @@ class Heard:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.watched: list[Row] = []
+        self.expected: list[str] = []
 
     def kept(self, row: Row, *, keep_seconds: float = 0.0) -> None:
         assert keep_seconds >= 0
         self.rows.append(row)
 
     def watch(self, row: Row) -> None:
+        assert self.expected[-1] == row.inspection_id
         self.watched.append(row)
 
+    def expect(self, trigger: Trigger) -> None:
+        self.expected.append(trigger.inspection_id)
 
-class Shots:
+
+class Shots(Source):
+    """Gives its shots one after another."""
+
+    Settings = SourceSettings
+
     def __init__(self, *shots: Shot) -> None:
-        self._shots = shots
+        self._shots = list(shots)
 
-    def frames(self) -> Iterator[Shot]:
-        return iter(self._shots)
+    def at(self, trigger: Trigger) -> Shot | None:
+        del trigger
+        return self._shots.pop(0) if self._shots else None
+
+
+class Station:
+    """The trigger loop and the capture loop of a station whose clock triggers at once."""
+
+    def __init__(self, loop: TriggerLoop, capture: Capture) -> None:
+        self.loop, self.capture = loop, capture
+
+    def run(self, unfinished: Iterable[Row] = ()) -> None:
+        thread = threading.Thread(target=self.loop.run)
+        thread.start()
+        try:
+            self.capture.run(unfinished)
+        finally:
+            thread.join()
 
 
 @pytest.fixture
@@ -64,19 +96,23 @@ def metrics() -> EdgeMetrics:
 
 
 @pytest.fixture
-def capture_of(heard: Heard, active_encoder: ActiveEncoder, metrics: EdgeMetrics) -> Callable[..., Capture]:
-    def make(outbox: Outbox, *shots: Shot, stop: threading.Event | None = None) -> Capture:
-        keeper: Any = heard
-        return Capture(
-            Shots(*shots),
-            outbox=outbox,
+def capture_of(heard: Heard, active_encoder: ActiveEncoder, metrics: EdgeMetrics) -> Callable[..., Station]:
+    def make(outbox: Outbox, *shots: Shot, stop: threading.Event | None = None) -> Station:
+        gate: Any = heard
+        stop = stop or threading.Event()
+        recorder = PartRecorder(outbox, heard, station=STATION, metrics=metrics, stop=stop)
+        intake = TriggerIntake(Shots(*shots), recorder, gate, metrics, stop)
+        capture = Capture(
+            intake,
+            exposures=Exposures(limit_seconds=60.0, max_age_seconds=inf, live=False, stop=threading.Event()),
+            frames=FrameBuilder(STATION, metrics),
+            recorder=recorder,
             active_encoder=active_encoder,
-            gate_controller=keeper,
-            publisher=heard,
-            station=STATION,
             metrics=metrics,
-            stop=stop or threading.Event(),
+            stop=stop,
         )
+        takt = Takt(0.0, threading.Event())
+        return Station(TriggerLoop(takt, intake, active_encoder, stop, waits=True), capture)
 
     return make
 
@@ -136,8 +172,9 @@ def test_any_other_exception_is_a_bug_and_loud_and_its_number_is_told_after_the_
     open_outbox: Any, capture_of: Any
 ) -> None:
     outbox = open_outbox()
+    station = capture_of(outbox, Shot("bug", failing(ZeroDivisionError())))
     with pytest.raises(ZeroDivisionError):
-        capture_of(outbox, Shot("bug", failing(ZeroDivisionError()))).run()
+        station.run()
     (row,) = outbox.pending()
     assert row.kind == "reserved"
     outbox.close()
@@ -194,14 +231,6 @@ def test_a_stop_ends_even_a_blocked_trigger(open_outbox: Any, capture_of: Any, m
     stop.set()
     thread.join()
     assert outbox.state.rows == 0
-
-
-def test_a_superseded_part_is_told(open_outbox: Any, capture_of: Any) -> None:
-    outbox = open_outbox()
-    capture_of(outbox).supersede("too fast")
-    (drop,) = messages(outbox)
-    assert isinstance(drop, DropMessage)
-    assert (drop.reason, drop.part_id) == ("superseded", "too fast")
 
 
 def test_no_trigger_is_awaited_while_paused_or_without_a_profile(

@@ -2,20 +2,15 @@
 
 from typing import Any
 
-import numpy as np
-import pytest
-
-from edge_node.capture.full_outbox import DowngradeCodec, DropOldest, StopCapture
-from edge_node.control.active_encoder import ActiveEncoder
+from edge_node.capture.full_outbox import DropOldest
+from edge_node.capture.recorder import never
 from edge_node.delivery.ticket import Progress
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.outbox import Outbox
-from edge_node.outbox.rows import Closing, Row, drop_message
-from patchline.wire.errors import MisconfiguredError
+from edge_node.outbox.rows import Row, drop_message
 from patchline.wire.messages import DropMessage, EdgeMessage, unpack
 
 STATION = "plant/line1/cam1"
-PICTURE = np.random.default_rng(3).integers(0, 256, (64, 64, 3), dtype=np.uint8)
 
 
 class Sent:
@@ -28,16 +23,6 @@ class Sent:
         return Progress(sends=int(inspection_id in self.ids))
 
 
-class Announced:
-    def __init__(self) -> None:
-        self.times = 0
-
-    def announce(self, *, answers: str = "", error: str = "") -> None:
-        assert not answers
-        assert not error
-        self.times += 1
-
-
 def fill(outbox: Outbox, make_trigger: Any, parts: int, size: int) -> list[Row]:
     rows = [outbox.reserve(make_trigger(f"part {number}")) for number in range(parts)]
     for row in rows:
@@ -46,13 +31,8 @@ def fill(outbox: Outbox, make_trigger: Any, parts: int, size: int) -> list[Row]:
     return rows
 
 
-def empty(outbox: Outbox, rows: list[Row]) -> None:
-    for row in rows:
-        outbox.confirm(row.inspection_id, Closing(outcome="normal"))
-
-
 def test_stopping_the_capture_changes_nothing() -> None:
-    assert not StopCapture().make_room(1)
+    assert not never(1)
 
 
 def test_the_oldest_pictures_never_sent_become_drops_that_say_so(open_outbox: Any, make_trigger: Any) -> None:
@@ -98,73 +78,3 @@ def test_nothing_gives_way_where_that_would_not_make_enough_room(open_outbox: An
     told: Any = publisher
     assert not DropOldest(outbox, told, STATION, EdgeMetrics()).make_room(90_000)
     assert [row.kind for row in outbox.pending()] == ["frame"] * 3
-
-
-@pytest.fixture
-def active_encoder(make_profile: Any) -> ActiveEncoder:
-    ready = ActiveEncoder()
-    ready.use(make_profile("png", "raw", "webp:10", "webp:90"))
-    return ready
-
-
-def codec_of(active_encoder: ActiveEncoder) -> str:
-    assert active_encoder.encoder is not None
-    return active_encoder.encoder.rung.codec
-
-
-def test_the_codec_goes_down_to_the_smallest_payload_and_back_up_with_hysteresis(
-    open_outbox: Any, make_trigger: Any, active_encoder: ActiveEncoder
-) -> None:
-    outbox, announced = open_outbox(budget_bytes=100_000), Announced()
-    status_publisher: Any = announced
-    metrics = EdgeMetrics()
-    overflow = DowngradeCodec(outbox, active_encoder, status_publisher, STATION, metrics)
-
-    def chosen() -> str:
-        assert active_encoder.encoder is not None
-        codec = overflow.choose(active_encoder.encoder, PICTURE).rung.codec
-        assert codec == codec_of(active_encoder)
-        return codec
-
-    rows = fill(outbox, make_trigger, 7, 10_000)
-    assert (chosen(), announced.times) == ("png", 0)
-    rows += fill(outbox, make_trigger, 1, 10_000)
-    assert (chosen(), announced.times) == ("webp:10", 1)
-    assert [sample.labels["codec"] for sample in next(iter(metrics.profile.collect())).samples] == ["webp:10"]
-    empty(outbox, rows[:2])
-    assert (chosen(), announced.times) == ("webp:10", 1)
-    empty(outbox, rows[2:3])
-    assert (chosen(), announced.times) == ("png", 2)
-    assert not overflow.make_room(1)
-
-
-def test_a_codec_ordered_meanwhile_stays(open_outbox: Any, make_trigger: Any, active_encoder: ActiveEncoder) -> None:
-    outbox = open_outbox(budget_bytes=100_000)
-    status_publisher: Any = Announced()
-    overflow = DowngradeCodec(outbox, active_encoder, status_publisher, STATION, EdgeMetrics())
-    rows = fill(outbox, make_trigger, 8, 10_000)
-    assert active_encoder.encoder is not None
-    overflow.choose(active_encoder.encoder, PICTURE)
-    active_encoder.choose("webp:90")
-    empty(outbox, rows)
-    assert overflow.choose(active_encoder.encoder, PICTURE).rung.codec == "webp:90"
-
-
-def test_a_rung_that_cannot_be_used_is_no_way_out(
-    open_outbox: Any, make_trigger: Any, active_encoder: ActiveEncoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    outbox = open_outbox(budget_bytes=100_000)
-    status_publisher: Any = Announced()
-    fill(outbox, make_trigger, 8, 10_000)
-    usual = active_encoder.encoder_for
-
-    def without_webp(codec: str) -> Any:
-        if codec == "webp:10":
-            raise MisconfiguredError("this node has no webp")
-        return usual(codec)
-
-    monkeypatch.setattr(active_encoder, "encoder_for", without_webp)
-    assert active_encoder.encoder is not None
-    assert DowngradeCodec(outbox, active_encoder, status_publisher, STATION, EdgeMetrics()).choose(
-        active_encoder.encoder, PICTURE
-    ).rung.codec == ("webp:90")

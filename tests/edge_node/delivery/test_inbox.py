@@ -11,14 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_node.control.active_encoder import ActiveEncoder
+from edge_node.control.command_handler import CommandHandler
 from edge_node.control.profile_cache import ProfileCache
 from edge_node.control.profile_updates import ProfileUpdates
 from edge_node.control.status_publisher import StatusPublisher
-from edge_node.delivery.inbox import Inbox
+from edge_node.delivery.inbox import LANES, Inbox
 from edge_node.delivery.service_presence import ServicePresence
 from edge_node.delivery.verdict_handler import VerdictHandler
 from edge_node.gate.gate_controller import GateController, GatePolicy
-from edge_node.gate.gates.log import LogGate
+from edge_node.gate.gates.log import LogGate, LogGateSettings
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.outbox import Outbox
 from patchline.mqtt.delivery import Delivery
@@ -38,6 +39,11 @@ from patchline.wire.messages import (
 from patchline.wire.topics import Station, Topics
 
 STATION = "plant/line1/cam1"
+
+
+def log_gate() -> LogGate:
+    no_link: Any = None
+    return LogGate(LogGateSettings(), no_link)
 
 
 class Births:
@@ -60,9 +66,9 @@ def active_encoder() -> ActiveEncoder:
 
 
 @pytest.fixture
-def profile_updates(open_outbox: Any, tmp_path: Path, active_encoder: ActiveEncoder) -> ProfileUpdates:
+def status_publisher(open_outbox: Any, tmp_path: Path, active_encoder: ActiveEncoder) -> StatusPublisher:
     outbox, cache = open_outbox(), ProfileCache(tmp_path / "profile", STATION)
-    status_publisher = StatusPublisher(
+    return StatusPublisher(
         Station.parse(STATION),
         Topics(),
         boot_id="boot",
@@ -71,7 +77,17 @@ def profile_updates(open_outbox: Any, tmp_path: Path, active_encoder: ActiveEnco
         cache=cache,
         outbox=outbox,
     )
+
+
+@pytest.fixture
+def profile_updates(tmp_path: Path, active_encoder: ActiveEncoder, status_publisher: StatusPublisher) -> ProfileUpdates:
+    cache = ProfileCache(tmp_path / "profile", STATION)
     return ProfileUpdates(STATION, active_encoder, cache, status_publisher, EdgeMetrics())
+
+
+@pytest.fixture
+def commands(active_encoder: ActiveEncoder, status_publisher: StatusPublisher) -> CommandHandler:
+    return CommandHandler(active_encoder, status_publisher, EdgeMetrics())
 
 
 def test_every_delivery_is_acknowledged_and_a_bad_one_only_counted() -> None:
@@ -106,8 +122,59 @@ def test_a_flood_is_bounded_and_what_does_not_fit_holds_nothing_up(caplog: pytes
     acknowledged: list[int] = []
     for number in range(1030):
         inbox.put(Delivery(topic="t/status", payload=b"", on_acknowledge=partial(acknowledged.append, number)))
-    assert "inbox is full" in caplog.text
+    assert "too many deliveries wait" in caplog.text
     assert acknowledged == list(range(1024, 1030))
+
+
+def test_a_verdict_waits_for_no_profile_and_no_command() -> None:
+    """Neither its handler nor its acknowledgement: acknowledgements leave in the order of arrival."""
+    inbox, stop, loaded, judged = Inbox(EdgeMetrics()), threading.Event(), threading.Event(), threading.Event()
+    acknowledged: list[str] = []
+
+    def load_a_network(_: Delivery) -> None:
+        assert loaded.wait(60.0)
+
+    inbox.on("profile", load_a_network, "profiles")
+    inbox.on("command", load_a_network, "commands")
+    inbox.on("verdict", lambda _: judged.set())
+    threads = [threading.Thread(target=inbox.run, args=(stop, lane)) for lane in LANES]
+    for thread in threads:
+        thread.start()
+    for topic in ("t/profile", "t/command", "t/verdict"):
+        inbox.put(Delivery(topic=topic, payload=b"", on_acknowledge=partial(acknowledged.append, topic)))
+    assert judged.wait(60.0)
+    assert acknowledged[:2] == ["t/profile", "t/command"]
+    stop.set()
+    loaded.set()
+    for thread in threads:
+        thread.join()
+    assert "t/verdict" in acknowledged
+
+
+def test_a_profile_is_handled_again_until_the_disk_takes_it() -> None:
+    inbox, stop, attempts = Inbox(EdgeMetrics()), threading.Event(), list[str]()
+
+    def keep(_: Delivery) -> None:
+        attempts.append("keep")
+        if len(attempts) < 3:
+            raise UnavailableError("disk full")
+        stop.set()
+
+    inbox.on("profile", keep, "profiles")
+    inbox.put(delivery(b"", "t/profile"))
+    inbox.run(stop, "profiles")
+    assert len(attempts) == 3
+
+
+def test_a_topic_that_nothing_handles_is_counted_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    metrics, stop = EdgeMetrics(), threading.Event()
+    inbox = Inbox(metrics)
+    inbox.on("plc/stop", lambda _: stop.set())
+    for topic in ("plc/part/7", "plc/part/7", "plc/part/7", "plc/stop"):
+        inbox.put(delivery(b"", topic))
+    inbox.run(stop)
+    assert metrics.registry.get_sample_value("vad_edge_unreadable_deliveries_total", {"channel": "unexpected"}) == 3
+    assert caplog.text.count("plc/part/7") == 1
 
 
 def test_a_birth_is_told_once_a_connection_and_again_when_a_service_returns() -> None:
@@ -170,12 +237,12 @@ Handler = Callable[[Delivery], None]
 
 @given(payload=st.binary(max_size=300))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_no_bytes_break_a_handler(payload: bytes, profile_updates: ProfileUpdates) -> None:
+def test_no_bytes_break_a_handler(payload: bytes, profile_updates: ProfileUpdates, commands: CommandHandler) -> None:
     births: Any = Births()
     for handler in (
         profile_updates.receive_profile,
         profile_updates.receive_asset,
-        profile_updates.receive_command,
+        commands.receive,
         ServicePresence(births).receive,
     ):
         try:
@@ -190,7 +257,7 @@ mutations = st.tuples(st.integers(0, 10_000), st.integers(0, 255))
 @given(mutation=mutations)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_no_flipped_byte_breaks_a_handler(
-    mutation: tuple[int, int], profile_updates: ProfileUpdates, make_profile: Any
+    mutation: tuple[int, int], profile_updates: ProfileUpdates, commands: CommandHandler, make_profile: Any
 ) -> None:
     place, value = mutation
     chunk = AssetChunk(sha256="0" * 64, size=3, offset=0, data=b"abc")
@@ -198,7 +265,7 @@ def test_no_flipped_byte_breaks_a_handler(
     for handler, whole in (
         (profile_updates.receive_profile, pack(make_profile())),
         (profile_updates.receive_asset, pack(chunk)),
-        (profile_updates.receive_command, to_json(command)),
+        (commands.receive, to_json(command)),
     ):
         damaged = bytearray(whole)
         damaged[place % len(whole)] = value
@@ -212,7 +279,7 @@ def test_no_bytes_close_a_row(open_outbox: Any, make_trigger: Any) -> None:
     outbox: Outbox = open_outbox()
     row = outbox.reserve(make_trigger())
     births: Any = Births()
-    keeper = GateController(LogGate(), outbox, STATION, GatePolicy(), EdgeMetrics())
+    keeper = GateController(log_gate(), outbox, STATION, GatePolicy(), EdgeMetrics())
     receipts = VerdictHandler(outbox, births, keeper, station=STATION, boot_id="boot", metrics=EdgeMetrics())
     for payload in (b"", b"null", b"{}", b'{"kind": "verdict"}', row.inspection_id.encode(), b"[" * 5000):
         with pytest.raises(UnreadableError):

@@ -13,7 +13,7 @@ from edge_node.delivery.retry_schedule import RetrySchedule
 from edge_node.delivery.ticket import SchedulePolicy
 from edge_node.delivery.verdict_handler import VerdictHandler
 from edge_node.gate.gate_controller import GateController, GatePolicy
-from edge_node.gate.gates.log import LogGate
+from edge_node.gate.gates.log import LogGate, LogGateSettings
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.journal import JournalLine, read_journal
 from edge_node.outbox.outbox import Outbox
@@ -27,6 +27,11 @@ STATION = "plant/line1/cam1"
 Receive = Callable[..., None]
 
 
+def log_gate() -> LogGate:
+    no_link: Any = None
+    return LogGate(LogGateSettings(), no_link)
+
+
 class Desk:
     """Everything behind the verdict channel, on a real outbox."""
 
@@ -37,7 +42,7 @@ class Desk:
         self.publisher = Publisher(
             outbox, self.schedule, topics=topics, station=station, metrics=self.metrics, open_backlog=_no_backlog
         )
-        self.keeper = GateController(LogGate(), outbox, STATION, GatePolicy(), self.metrics, clock=lambda: 0.0)
+        self.keeper = GateController(log_gate(), outbox, STATION, GatePolicy(), self.metrics, clock=lambda: 0.0)
         self._receipts = VerdictHandler(
             outbox, self.publisher, self.keeper, station=STATION, boot_id="boot", metrics=self.metrics
         )

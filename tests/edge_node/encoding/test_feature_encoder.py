@@ -1,7 +1,9 @@
 """A station that sends feature maps: what it sends, and which profiles it refuses to encode with."""
 
+import gc
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,6 +95,18 @@ def profile_for(cache: Cache, codec: FeatureCodec, backbone: StoredBackbone) -> 
         return sealed(Profile(station="plant/line1/cam1", input_size=size, ladder=ladder))
 
     return build
+
+
+def test_the_engines_of_earlier_backbones_are_freed(backbone: StoredBackbone) -> None:
+    backbones = EdgeBackbones(threads=1, fetched=lambda _: b"", most_engines=2)
+    rung = ProfileCodec(codec="features", artifact="a" * 64, backbone=SPEC.name, backbone_sha256=backbone.sha256)
+    taps = list(SPEC.taps)
+    first = weakref.ref(backbones.engine_of(rung, (taps[0],)))
+    second = backbones.engine_of(rung, (taps[1],))
+    backbones.engine_of(rung, (taps[0], taps[1]))
+    gc.collect()
+    assert first() is None
+    assert backbones.engine_of(rung, (taps[1],)) is second
 
 
 def test_what_is_sent_are_the_feature_maps_of_the_resized_picture(

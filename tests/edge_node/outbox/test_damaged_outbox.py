@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,31 @@ def test_a_message_whose_pages_are_damaged_costs_one_part(
     assert outbox.state.set_aside == 0
 
 
+def test_threads_that_meet_a_damaged_file_together_all_go_on(
+    open_outbox: Opener, make_trigger: MakeTrigger, tmp_path: Path
+) -> None:
+    outbox = open_outbox()
+    for _ in range(20):
+        kept(outbox, make_trigger())
+    spoil_running(tmp_path / "outbox.sqlite", "inspections")
+    numbers: list[int] = []
+
+    def work() -> None:
+        for _ in range(10):
+            row = kept(outbox, make_trigger())
+            numbers.append(row.sequence)
+            assert outbox.message(row.sequence) == b"message"
+            assert outbox.claim_gate(row.inspection_id, "accept", "verdict")
+            assert outbox.row(row.inspection_id) is not None
+            assert outbox.confirm(row.inspection_id, NORMAL) is not None
+
+    with ThreadPoolExecutor(6) as pool:
+        for done in [pool.submit(work) for _ in range(6)]:
+            done.result()
+    assert sorted(numbers) == list(range(21, 81))
+    assert outbox.state.set_aside == len(files_set_aside(tmp_path)) == 1
+
+
 def test_of_many_damaged_files_the_newest_three_are_kept(
     open_outbox: Opener, make_trigger: MakeTrigger, tmp_path: Path
 ) -> None:
@@ -157,6 +183,7 @@ def test_a_file_that_is_deleted_or_replaced_while_running_blocks_every_step(
     for step in steps:
         with pytest.raises(UnavailableError, match="deleted or replaced while the edge node runs; restart it"):
             step()
+    assert (tmp_path / "outbox.sqlite").exists() == (harm is not delete)
 
 
 def test_a_file_that_comes_back_is_used_again(open_outbox: Opener, make_trigger: MakeTrigger, tmp_path: Path) -> None:

@@ -247,22 +247,32 @@ def test_the_space_of_closed_rows_is_used_again(open_outbox: Opener, make_trigge
     ]
 
 
-def test_checkpoints_keep_the_write_ahead_log_short_while_others_write(
+def test_checkpoints_let_the_write_ahead_log_begin_anew_while_others_write(
     open_outbox: Opener,
     make_trigger: MakeTrigger,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     eventually: Eventually,
 ) -> None:
-    monkeypatch.setattr("edge_node.outbox.store._CHECKPOINT_BYTES", 1_000_000)
-    outbox = open_outbox(budget_bytes=10**9)
-    for number in range(400):
-        row = kept(outbox, make_trigger(), b"x" * 100_000)
-        if number % 2:
-            outbox.confirm(row.inspection_id, NORMAL)
-    assert (tmp_path / "outbox.sqlite-wal").stat().st_size < 20_000_000
-    eventually(lambda: (tmp_path / "outbox.sqlite").stat().st_size > 19_000_000)
-    assert outbox.state.bytes == 200 * 100_000
+    monkeypatch.setattr("edge_node.outbox.store._CHECKPOINT_BYTES", 500_000)
+    monkeypatch.setattr("edge_node.outbox.store._QUIET_WAIT_SECONDS", 0.0)
+    outbox, log = open_outbox(budget_bytes=10**9), tmp_path / "outbox.sqlite-wal"
+    rows = [kept(outbox, make_trigger())]
+
+    def times_begun() -> int:
+        with log.open("rb") as file:
+            return int.from_bytes(file.read(16)[12:], "big")
+
+    first = times_begun()
+
+    def begins_three_times() -> bool:
+        rows.append(kept(outbox, make_trigger(), b"x" * 100_000))
+        return times_begun() >= first + 3
+
+    eventually(begins_three_times)
+    assert outbox.state.bytes == 7 + (len(rows) - 1) * 100_000
+    assert [row.sequence for row in outbox.pending()] == [row.sequence for row in rows]
+    assert is_whole(tmp_path / "outbox.sqlite")
 
 
 def test_many_threads_share_commits_and_none_loses_a_number(
@@ -388,7 +398,8 @@ from pathlib import Path
 from uuid import uuid4
 from edge_node.outbox.outbox import Outbox
 from edge_node.outbox.rows import Closing, Trigger
-boot = sys.argv[2]
+from edge_node.outbox import store
+boot, store._CHECKPOINT_BYTES = sys.argv[2], int(sys.argv[3])
 outbox = Outbox(Path(sys.argv[1]), "plant/line1/cam1", boot_id=boot, clock_id="c", budget_bytes=10**9)
 for row in outbox.pending():
     if row.kind == "reserved":
@@ -406,12 +417,15 @@ while True:
 
 
 @pytest.mark.slow
-def test_sigkill_loses_no_number_no_row_and_leaves_no_half_one(tmp_path: Path, open_outbox: Opener) -> None:
+@pytest.mark.parametrize("checkpoint_bytes", [32 * 1024 * 1024, 100_000], ids=["rare", "frequent checkpoints"])
+def test_sigkill_loses_no_number_no_row_and_leaves_no_half_one(
+    tmp_path: Path, open_outbox: Opener, checkpoint_bytes: int
+) -> None:
     path = tmp_path / "outbox.sqlite"
     rng = random.Random(20261122)
     told: list[list[str]] = []
     for boot in range(12):
-        victim = [sys.executable, "-c", VICTIM, str(path), str(boot)]
+        victim = [sys.executable, "-c", VICTIM, str(path), str(boot), str(checkpoint_bytes)]
         with subprocess.Popen(victim, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             told.append(process.stdout.readline().split())

@@ -1,6 +1,8 @@
 """Backbones of the service on another device than the CPU."""
 
+import gc
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,18 @@ from tests.fixtures.commissioned_plant import BACKBONE, TAPS, store_backbone
 def test_backbones_run_in_onnx_runtime_by_default() -> None:
     _, engine = EngineCache(threads=1).choose("patchline_s", ())
     assert isinstance(engine, OnnxEngine)
+
+
+def test_an_engine_is_shared_while_it_is_used_and_freed_afterwards() -> None:
+    engines = EngineCache(threads=1)
+    key, engine = engines.choose("patchline_s", ())
+    assert engines.engine_for(key, Path("artifact")) is engine
+    gone = weakref.ref(engine)
+    del engine
+    gc.collect()
+    assert gone() is None
+    _, again = engines.choose("patchline_s", ())
+    assert engines.engine_for(key, Path("artifact")) is again
 
 
 @pytest.mark.torch

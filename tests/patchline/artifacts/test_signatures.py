@@ -67,3 +67,15 @@ def test_what_is_not_signed_is_named_and_nothing_is_loaded(folder: Path, plant: 
 
 def test_without_a_key_nothing_has_to_be_signed(plant: Any) -> None:
     assert open_store(plant.artifacts, engine_for=EngineCache(threads=1).engine_for).artifacts
+
+
+def test_an_unsigned_artifact_that_was_replaced_does_not_keep_the_signed_ones_from_judging(
+    folder: Path, plant: Any
+) -> None:
+    station = folder / str(plant.station)
+    (station / "older").mkdir(exist_ok=True)
+    unsigned = station / "older" / "png-unsigned.safetensors"
+    unsigned.write_bytes((station / "png.safetensors").read_bytes()[:-9])
+    artifact_store = opened(folder)
+    assert list(artifact_store.set_aside) == [unsigned]
+    assert list(artifact_store.profiles) == [str(plant.station)]

@@ -114,3 +114,28 @@ def test_an_artifact_whose_weights_are_gone_is_refused(
     monkeypatch.setenv("PATCHLINE_WEIGHTS", str(tmp_path / "nothing"))
     with pytest.raises(MisconfiguredError, match="needs backbone mobilenet_v2"):
         opened(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\x05\x16\x07 AppleDouble", b"{}" * 500])
+@pytest.mark.parametrize("name", ["._png.safetensors", "stray.safetensors", "older/png-before.safetensors"])
+def test_a_file_that_is_no_artifact_is_set_aside_by_name_and_the_others_work(
+    plant: Any, folder: Path, name: str, content: bytes
+) -> None:
+    stray = folder / str(CAM1) / name
+    stray.parent.mkdir(exist_ok=True)
+    stray.write_bytes(content)
+    artifact_store = opened(folder)
+    assert list(artifact_store.set_aside) == [stray]
+    assert stray.name in str(artifact_store.set_aside[stray])
+    assert all(artifact_store.find(CAM1, rung.artifact) for rung in plant.made.profile.ladder)
+
+
+def test_a_station_whose_artifact_is_damaged_does_not_keep_another_from_being_served(
+    request_for: Callable[..., Request], folder: Path
+) -> None:
+    commission(request_for(folder, station=CAM2, codecs=("png",), seed=2), on_progress=lambda *_: None)
+    damaged = folder / str(CAM2) / "png.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    artifact_store = opened(folder)
+    assert set(artifact_store.set_aside) == {damaged, folder / str(CAM2) / PROFILE_FILE}
+    assert list(artifact_store.profiles) == [str(CAM1)]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patchline.bench.throughput import FIRST_RATE, PRECISION, Probe, find_sustained
-from patchline.replay.distribution import Distribution
+from patchline.replay.stages import Distribution
 
 
 def line_with(capacity):

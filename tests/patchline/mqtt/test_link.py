@@ -327,6 +327,7 @@ def test_unacknowledged_deliveries_come_again_while_the_broker_keeps_the_session
     cable.cut()
     eventually(lambda: len(consumer.deliveries) == 7 and len(consumer.connections) == 2)
     assert consumer.payloads() == [b"1", b"2", b"3", b"4", b"2", b"3", b"4"]
+    assert [delivery.duplicate for delivery in consumer.deliveries] == [False] * 4 + [True] * 3
     assert [connection.session_present for connection in consumer.connections] == [False, True]
 
 
@@ -348,6 +349,21 @@ def test_an_acknowledgement_of_an_earlier_connection_is_dropped(
     cable.cut()
     eventually(lambda: len(consumer.deliveries) == 5)
     assert consumer.payloads() == [b"part", b"part", b"part", b"next", b"next"]
+
+
+def test_a_message_that_has_expired_is_not_delivered_to_a_client_that_comes_back(
+    cable: Any, mosquitto: Broker, make_link: MakeLink, unique_topic: str, eventually: Eventually
+) -> None:
+    kept = {"client_id": "absent", "session_expiry_seconds": 60, "clean_start": False}
+    make_link(cable.port, unique_topic, **kept).link.stop(5.0)
+    producer = make_link(mosquitto.port)
+    producer.publish(unique_topic, b"command", expiry_seconds=1)
+    producer.publish(unique_topic, b"report")
+    eventually(lambda: len(producer.fates) == 2)
+    time.sleep(2.1)
+    consumer = make_link(cable.port, unique_topic, **kept)
+    eventually(lambda: consumer.deliveries)
+    assert consumer.payloads() == [b"report"]
 
 
 def test_with_an_expiry_of_0_nothing_comes_again(

@@ -21,6 +21,7 @@ def settings(protocol: Protocol = "5") -> LinkSettings:
     content_type=st.text(max_size=20),
     correlation=st.binary(max_size=40),
     user=st.lists(st.tuples(st.text("kv", max_size=5), st.text("wx", max_size=5)), max_size=3),
+    expiry_seconds=st.sampled_from([0, 1, 2**32 - 1]),
 )
 def test_a_packet_weighs_what_paho_puts_on_the_wire(
     *,
@@ -31,6 +32,7 @@ def test_a_packet_weighs_what_paho_puts_on_the_wire(
     content_type: str,
     correlation: bytes,
     user: list[tuple[str, str]],
+    expiry_seconds: int,
 ) -> None:
     wanted = publication(
         settings(protocol),
@@ -41,6 +43,7 @@ def test_a_packet_weighs_what_paho_puts_on_the_wire(
         content_type=content_type,
         correlation=correlation,
         user=user,
+        expiry_seconds=expiry_seconds,
     )
     version = MQTTProtocolVersion.MQTTv5 if protocol == "5" else MQTTProtocolVersion.MQTTv311
     client = Client(CallbackAPIVersion.VERSION2, protocol=version)

@@ -11,7 +11,7 @@ from patchline.mqtt.delivery import Acknowledged, Delivery
 from patchline.mqtt.link import Link
 from patchline.mqtt.settings import LinkSettings, Subscription
 from patchline.replay import broker as broker_module
-from patchline.replay.broker import Broker, BrokerKind, find_kind, find_mosquitto, free_port
+from patchline.replay.broker import Broker, BrokerKind, broker_version, find_kind, find_mosquitto, free_port
 from patchline.wire.errors import MisconfiguredError, UnavailableError
 
 Eventually = Callable[..., None]
@@ -144,3 +144,15 @@ def test_without_a_free_port_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setattr(broker_module, "_PORTS", 1)
         with pytest.raises(UnavailableError, match="is free"):
             free_port()
+
+
+@pytest.mark.skipif(find_mosquitto() is None, reason="Mosquitto is not installed (apt install mosquitto)")
+def test_the_version_of_mosquitto_is_known() -> None:
+    name, version = broker_version("mosquitto").split()
+    assert name == "mosquitto"
+    assert version[0].isdigit()
+
+
+def test_a_broker_without_a_version_is_named_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(broker_module, "find_mosquitto", lambda: str(tmp_path / "gone"))
+    assert broker_version("mosquitto") == "mosquitto"

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_node.capture.sources.protocol import SourceContext
 from edge_node.capture.sources.synthetic import SyntheticSource
+from edge_node.capture.takt import trigger_now
 from patchline.pictures.files import GOOD, open_picture
 from patchline.replay.demo import DemoOptions, prepare
 from patchline.wire.errors import MisconfiguredError
@@ -24,8 +26,8 @@ def scenario(tmp_path_factory):
 @pytest.mark.slow
 def test_every_station_draws_exactly_the_parts_of_the_ledger(scenario):
     for plan in scenario.stations:
-        told = {name: value for name, value in plan.source.items() if name not in {"kind", "product"}}
-        shots = list(SyntheticSource(plan.source["product"], iter(lambda: None, 0), **told).frames())
+        source = SyntheticSource(SyntheticSource.Settings(**plan.source), SourceContext())
+        shots = list(iter(lambda source=source: source.at(trigger_now()), None))
         assert [shot.part_id for shot in shots] == [entry.part_id for entry in plan.entries]
         for shot, entry in zip(shots, plan.entries, strict=True):
             np.testing.assert_array_equal(shot.open(), open_picture(Path(entry.picture)))

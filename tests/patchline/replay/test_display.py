@@ -4,8 +4,7 @@ import io
 
 from rich.console import Console
 
-from patchline.replay.display import draw
-from patchline.replay.line_view import StationView, View
+from patchline.replay.display import StationView, View, draw
 from patchline.replay.watcher import Tally
 
 

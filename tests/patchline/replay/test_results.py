@@ -10,7 +10,7 @@ from PIL import Image
 
 from edge_node.outbox.journal import JournalLine
 from patchline.replay.line import Seen
-from patchline.replay.results import FIGURES_FILE, PAGE_FILE, balance, close_books
+from patchline.replay.results import FIGURES_FILE, PAGE_FILE, reconcile, write_results
 from patchline.replay.scenario import Scenario, StationPlan
 from patchline.wire.messages import MapMessage, pack
 
@@ -50,7 +50,7 @@ def seen(sightings, lines, troubles=()):
 
 def test_when_all_agree_the_books_balance(scenario, entries, verdict_on, sighting_of):
     verdicts = [verdict_on(entry) for entry in entries]
-    account, faults = balance(scenario, seen([sighting_of(each) for each in verdicts], lines_of(verdicts)))
+    account, faults = reconcile(scenario, seen([sighting_of(each) for each in verdicts], lines_of(verdicts)))
     assert faults == []
     assert account.judged == len(entries)
 
@@ -58,7 +58,7 @@ def test_when_all_agree_the_books_balance(scenario, entries, verdict_on, sightin
 def test_a_station_that_wrote_down_another_outcome_is_a_fault(scenario, entries, verdict_on, sighting_of):
     verdicts = [verdict_on(entry) for entry in entries]
     lines = lines_of([verdict_on(entries[0], score=9.0), *verdicts[1:]])
-    _, faults = balance(scenario, seen([sighting_of(each) for each in verdicts], lines))
+    _, faults = reconcile(scenario, seen([sighting_of(each) for each in verdicts], lines))
     assert faults == [f"{STATION} wrote down anomalous for part-0, the wire said normal"]
 
 
@@ -74,7 +74,7 @@ def test_a_drop_whose_receipt_nobody_saw_is_known_from_the_journal(scenario, ent
         outcome="dropped",
         reason="encode_failed",
     )
-    account, faults = balance(scenario, seen([sighting_of(each) for each in verdicts], [line, *lines_of(verdicts)]))
+    account, faults = reconcile(scenario, seen([sighting_of(each) for each in verdicts], [line, *lines_of(verdicts)]))
     assert account.dropped == {"encode_failed": 1}
     assert account.missing == ()
     assert "encode_failed" in faults[0]
@@ -82,7 +82,7 @@ def test_a_drop_whose_receipt_nobody_saw_is_known_from_the_journal(scenario, ent
 
 def test_what_went_wrong_with_the_run_itself_is_a_fault(scenario, entries, verdict_on, sighting_of):
     verdicts = [verdict_on(entry) for entry in entries]
-    _, faults = balance(
+    _, faults = reconcile(
         scenario, seen([sighting_of(each) for each in verdicts], lines_of(verdicts), ["the line did not end"])
     )
     assert faults == ["the line did not end"]
@@ -91,7 +91,7 @@ def test_what_went_wrong_with_the_run_itself_is_a_fault(scenario, entries, verdi
 def test_a_drop_whose_receipt_was_seen_is_not_told_twice(scenario, entries, drop_of, sighting_of):
     drops = [drop_of(entry) for entry in entries]
     lines = [msgspec.structs.replace(line, reason="capture_failed") for line in lines_of(drops, "dropped")]
-    account, faults = balance(scenario, seen([sighting_of(each) for each in drops], lines))
+    account, faults = reconcile(scenario, seen([sighting_of(each) for each in drops], lines))
     assert account.dropped == {"capture_failed": len(entries)}
     assert [fault for fault in faults if "scenario allows none" not in fault] == []
     assert account.unwitnessed == 0
@@ -152,7 +152,7 @@ def test_the_report_tells_each_stations_accuracy_and_is_what_stands_on_the_disk(
         broker="mosquitto",
     )
     stamp = {"machine": {"cores": 2}, "versions": {"python": "3"}, "commit": None, "seed": 7}
-    summary = close_books(scenario, found, stamp)
+    summary = write_results(scenario, found, stamp)
     assert summary.faults == []
     assert {name: station.image_auroc for name, station in summary.stations.items()} == {STATION: 1.0, other: 0.0}
     assert (summary.pixel_f1, summary.maps, summary.maps_missing) == (1.0, 2 * len(pictured), 0)

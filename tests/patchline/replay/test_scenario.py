@@ -2,8 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchline.replay.scenario import Kill
-from patchline.replay.timetable import Timetable
+from patchline.replay.scenario import Kill, Timetable
 from patchline.wire.errors import MisconfiguredError
 
 

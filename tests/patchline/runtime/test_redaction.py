@@ -4,7 +4,7 @@ import pytest
 
 from analytics_service.records.engine import open_engine
 from analytics_service.settings import read_settings
-from edge_node.gate.gates.http import HttpGate
+from edge_node.gate.gates.http import HttpGate, HttpGateSettings
 from edge_node.settings import EdgeSettings
 from patchline.mqtt.settings import LinkSettings
 from patchline.runtime.redaction import may_be_shown, redacted
@@ -37,7 +37,7 @@ def test_settings_and_rooms_keep_their_passwords_to_themselves(tmp_path: Path) -
     link = LinkSettings(client_id="c", username="u", password=SECRET)
     said = [repr(edge), str(edge), repr(link), edge.model_dump_json()]
     for attempt in (
-        lambda: HttpGate(f"ftp://u:{SECRET}@gate"),
+        lambda: HttpGate.check(HttpGateSettings(kind="http", url=f"ftp://u:{SECRET}@gate")),
         lambda: open_engine(f"oracle://u:{SECRET}@db/x"),
         lambda: open_engine(f"://u:{SECRET}@db"),
     ):

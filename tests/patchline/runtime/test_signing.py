@@ -130,12 +130,13 @@ def test_a_cached_profile_is_not_believed_more_than_a_fresh_one(
     keys: Keys, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     private, public = keys("owner")
-    ProfileCache(tmp_path / "cache", STATION).offer(profile_of())
+    ProfileCache(tmp_path / "cache", STATION).keep(profile_of())
     careful = ProfileCache(tmp_path / "cache", STATION, verify_key=VerifyKey(public))
     assert careful.load() is None
     assert "not to be trusted" in caplog.text
     good = signed(profile_of(), private)
     assert careful.offer(careful.read(pack(good))) == good
+    careful.keep(good)
     assert ProfileCache(tmp_path / "cache", STATION, verify_key=VerifyKey(public)).load() == good
 
 

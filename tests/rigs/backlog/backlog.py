@@ -24,10 +24,9 @@ from patchline.bench.stamp import stamp
 from patchline.bench.standalone import run
 from patchline.commissioning.commission import Request, commission
 from patchline.pictures.files import read_category
-from patchline.replay.broker import Broker
-from patchline.replay.broker_version import broker_version
+from patchline.replay.broker import Broker, broker_version
 from patchline.replay.phases import phases
-from patchline.replay.service_records import recorded_verdicts
+from patchline.replay.program_records import recorded_verdicts
 from tests.rigs.backlog.line import CODEC, EARLIER_BOOT, STATION, BacklogLine, settings_of
 
 _PLAN_PARTS = 20_000

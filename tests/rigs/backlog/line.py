@@ -14,8 +14,8 @@ from patchline.pictures.files import Category, open_picture
 from patchline.replay.broker import Broker
 from patchline.replay.ledger import Entry, write_plan
 from patchline.replay.processes import Program
+from patchline.replay.program_records import journal_of
 from patchline.replay.settings_files import toml
-from patchline.replay.station_journal import journal_of
 from patchline.vision.codecs.lookup import codec_of
 from patchline.vision.pixels.preprocessing import resize
 from patchline.wire.errors import UnavailableError

@@ -24,9 +24,8 @@ from patchline.commissioning.commission import Request, commission
 from patchline.pictures.files import open_picture
 from patchline.pictures.products import PRODUCTS
 from patchline.pictures.products.category import write_category
-from patchline.replay.broker import Broker
-from patchline.replay.broker_version import broker_version
-from patchline.replay.service_records import recorded_verdicts
+from patchline.replay.broker import Broker, broker_version
+from patchline.replay.program_records import recorded_verdicts
 from patchline.replay.shared_bank import share
 from patchline.vision.codecs.lookup import codec_of
 from patchline.vision.pixels.preprocessing import resize

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 
 from patchline.bench.stamp import Stamp, stamp
-from patchline.replay.broker_version import broker_version
+from patchline.replay.broker import broker_version
 from patchline.wire.errors import EXIT_MISCONFIGURED
 from tests.rigs.torture.fault import Round
 from tests.rigs.torture.faults import FAULTS

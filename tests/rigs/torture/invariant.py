@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from analytics_service.audit.reconciliation import StationBooks, books_of
 from analytics_service.records.records import Records
 from edge_node.outbox.journal import JournalLine
+from patchline.replay.program_records import recorded_verdicts
 from patchline.replay.reconciliation import Account, join
 from patchline.replay.results import unseen_drops
-from patchline.replay.service_records import recorded_verdicts
 from tests.rigs.torture.fault import Fault
 from tests.rigs.torture.ground import STATION
 from tests.rigs.torture.rig import Rig

@@ -15,7 +15,7 @@ from patchline.replay.chaos_proxy import ChaosProxy
 from patchline.replay.ledger import Entry, write_plan
 from patchline.replay.namespaces import Namespace
 from patchline.replay.processes import Program
-from patchline.replay.station_journal import journal_of
+from patchline.replay.program_records import journal_of
 from patchline.replay.watcher import Watcher
 from patchline.wire.errors import UnavailableError
 from patchline.wire.topics import Topics

@@ -6,15 +6,17 @@ of anything the edge node knows of, which parts stood before the camera and whic
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from edge_node.app import run
 from edge_node.capture.sources import SOURCES
 from edge_node.capture.sources.protocol import Pixels, Shot, Source
 from edge_node.gate import gates
+from edge_node.gate.gates.log import LogGate
+from edge_node.gate.gates.protocol import Gate, OnFailure
+from edge_node.outbox.rows import Trigger
 from edge_node.settings import EdgeSettings
 from patchline.wire.errors import EXIT_MISCONFIGURED, EXIT_UNAVAILABLE, MisconfiguredError, UnavailableError
 from patchline.wire.messages import GateCommand
@@ -31,43 +33,37 @@ class Paper:
         os.write(self._descriptor, (" ".join(words) + "\n").encode())
 
 
-class WatchedSource:
+def watched(source: type[Source], paper: Paper) -> type[Source]:
     """A source whose exposures are written down."""
 
-    def __init__(self, source: Source, paper: Paper) -> None:
-        self._source, self._paper = source, paper
+    class WatchedSource(source):  # type: ignore[misc, valid-type]
+        def at(self, trigger: Trigger) -> Shot | None:
+            shot: Shot | None = super().at(trigger)
+            return None if shot is None else replace(shot, open=partial(self._expose, shot))
 
-    def frames(self) -> Iterator[Shot]:
-        """The source's own shots."""
-        for shot in self._source.frames():
-            yield Shot(shot.part_id, partial(self._expose, shot))
+        def _expose(self, shot: Shot) -> Pixels:
+            paper.write(shot.part_id or "")
+            return shot.open()
 
-    def _expose(self, shot: Shot) -> Pixels:
-        self._paper.write(shot.part_id or "")
-        return shot.open()
+    return WatchedSource
 
 
-class PaperGate:
+def paper_gate(paper: Paper) -> type[Gate]:
     """A gate that moves a pen."""
 
-    def __init__(self, paper: Paper) -> None:
-        self._paper = paper
+    class PaperGate(LogGate):
+        def act(self, command: GateCommand, left_seconds: float, on_failure: OnFailure) -> None:
+            """Write the command down."""
+            del left_seconds, on_failure
+            paper.write(command.inspection_id, command.part_id, command.action, command.grounds)
 
-    def act(self, command: GateCommand) -> None:
-        """Write the command down."""
-        self._paper.write(command.inspection_id, command.part_id, command.action, command.grounds)
+    return PaperGate
 
 
 def main(settings: str, exposed: str, moved: str) -> int:
     """Run the station until it is finished or stopped; its exit code."""
-    seen = Paper(exposed)
-    replay: Callable[..., Source] = SOURCES["replay"]
-
-    def watched(**arguments: Any) -> Source:
-        return WatchedSource(replay(**arguments), seen)
-
-    SOURCES["replay"] = watched
-    gates.GATES["log"] = partial(PaperGate, Paper(moved))
+    SOURCES["replay"] = watched(SOURCES["replay"], Paper(exposed))
+    gates.GATES["log"] = paper_gate(Paper(moved))
     try:
         return run(EdgeSettings.load(Path(settings)))
     except MisconfiguredError as error:

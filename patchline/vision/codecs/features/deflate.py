@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from patchline.vision.codecs.features.form import PictureMaps, TensorForms, values_of
+from patchline.vision.codecs.features.form import PictureMaps, TensorForms, maps_of, values_of
 from patchline.vision.codecs.features.protocol import Shapes
 from patchline.vision.codecs.features.sealed_codec import Lesson, SealedFeatureCodec
 from patchline.vision.pixels.arrays import Floats
@@ -36,6 +36,8 @@ class DeflateCodec(SealedFeatureCodec):
 
     family: ClassVar[str] = "deflate"
     usage: ClassVar[str] = "deflate:BITS (2 to 7)"
+    examples: ClassVar[tuple[str, ...]] = ("deflate:7", "deflate:3")
+    refused: ClassVar[tuple[str | None, ...]] = (None, "", "1", "8", "07", "5 ")
 
     def __init__(self, parameter: str | None, shapes: Shapes, tensors: Mapping[str, NDArray[Any]]) -> None:
         super().__init__(parameter, shapes, tensors)
@@ -96,16 +98,11 @@ class DeflateCodec(SealedFeatureCodec):
             raise self.unreadable(str(error)) from error
         if len(steps) != values_of(self._shapes) or not inflater.eof or inflater.unused_data:
             raise self.unreadable(f"it does not hold exactly {values_of(self._shapes)} values")
-        maps: PictureMaps = {}
-        place = 0
-        for tap, (channels, height, width) in self._shapes.items():
-            end = place + channels * height * width
-            turned = np.frombuffer(steps, dtype=np.int8)[place:end].reshape(channels, -1) * np.float32(
-                self._scales[tap]
-            )
+        maps = maps_of(np.frombuffer(steps, dtype=np.int8), self._shapes)
+        for tap, whole in maps.items():
+            turned = whole.reshape(len(whole), -1) * np.float32(self._scales[tap])
             values = self._tensors[_directions(tap)] @ turned + self._tensors[_mean(tap)][:, np.newaxis]
-            maps[tap] = values.reshape(channels, height, width)
-            place = end
+            maps[tap] = values.reshape(whole.shape)
         return maps
 
     def _steps(self, tap: str, array: Floats) -> NDArray[np.int8]:

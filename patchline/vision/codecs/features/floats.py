@@ -8,10 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from patchline.vision.codecs.features.form import PictureMaps, TensorForms, values_of
-from patchline.vision.codecs.features.protocol import Shapes
-from patchline.vision.codecs.features.sealed_codec import Lesson, SealedFeatureCodec
-from patchline.vision.codecs.image.protocol import refuse_parameter
+from patchline.vision.codecs.features.form import PictureMaps, maps_of, values_of
+from patchline.vision.codecs.features.sealed_codec import SealedFeatureCodec
 from patchline.vision.pixels.arrays import Floats
 
 _LARGEST_HALF = float(np.finfo(np.float16).max)
@@ -22,22 +20,8 @@ class FeaturesCodec(SealedFeatureCodec):
 
     family: ClassVar[str] = "features"
     usage: ClassVar[str] = "features"
+    examples: ClassVar[tuple[str, ...]] = ("features",)
     kind: ClassVar[str] = "<f4"
-
-    @classmethod
-    def check(cls, parameter: str | None) -> None:
-        """There is no parameter; see `FeatureCodec.check`."""
-        refuse_parameter(cls.family, parameter)
-
-    @classmethod
-    def learn(cls, lesson: Lesson) -> dict[str, NDArray[Any]]:  # noqa: ARG003 there is nothing to learn
-        """Nothing."""
-        return {}
-
-    @classmethod
-    def forms(cls, parameter: str | None, shapes: Shapes) -> TensorForms:  # noqa: ARG003 there is nothing to learn
-        """None."""
-        return {}
 
     @property
     def longest_body(self) -> int:
@@ -52,10 +36,7 @@ class FeaturesCodec(SealedFeatureCodec):
         """See `SealedFeatureCodec.unpack`."""
         if len(body) != self.longest_body:
             raise self.unreadable(f"it has {len(body)} bytes, not {self.longest_body}")
-        values = np.frombuffer(body, dtype=self.kind).astype(np.float32)
-        sizes = [channels * height * width for channels, height, width in self._shapes.values()]
-        parts = np.split(values, np.cumsum(sizes)[:-1])
-        return {tap: part.reshape(shape) for (tap, shape), part in zip(self._shapes.items(), parts, strict=True)}
+        return maps_of(np.frombuffer(body, dtype=self.kind).astype(np.float32), self._shapes)
 
     def rounded(self, array: Floats) -> NDArray[Any]:
         """The values in the kind of number that is sent."""
@@ -67,6 +48,8 @@ class HalfCodec(FeaturesCodec):
 
     family: ClassVar[str] = "float16"
     usage: ClassVar[str] = "float16"
+    examples: ClassVar[tuple[str, ...]] = ("float16",)
+    refused: ClassVar[tuple[str | None, ...]] = ("", "16")
     kind: ClassVar[str] = "<f2"
 
     def rounded(self, array: Floats) -> NDArray[Any]:

@@ -64,6 +64,12 @@ def values_of(shapes: Shapes) -> int:
     return sum(channels * height * width for channels, height, width in shapes.values())
 
 
+def maps_of(values: NDArray[Any], shapes: Shapes) -> PictureMaps:
+    """Maps of these shapes from all their values, tap after tap."""
+    parts = np.split(values, np.cumsum([channels * height * width for channels, height, width in shapes.values()])[:-1])
+    return {tap: part.reshape(shape) for (tap, shape), part in zip(shapes.items(), parts, strict=True)}
+
+
 def checked_maps(maps: FeatureMaps, shapes: Shapes, codec: str) -> PictureMaps:
     """The feature maps of one picture, in the codec's order of the taps, once they are known to be of its form.
 

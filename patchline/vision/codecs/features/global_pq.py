@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from patchline.vision.codecs.features.form import PictureMaps, TensorForms, values_of
+from patchline.vision.codecs.features.form import PictureMaps, TensorForms, maps_of, values_of
 from patchline.vision.codecs.features.protocol import Shapes
 from patchline.vision.codecs.features.quantised import QuantisedCodec
 from patchline.vision.codecs.features.sealed_codec import Lesson
@@ -31,6 +31,20 @@ class GlobalPqCodec(QuantisedCodec):
 
     family: ClassVar[str] = "pq-global"
     usage: ClassVar[str] = "pq-global:SUBSPACESxBITS (BITS 1 to 8)"
+    examples: ClassVar[tuple[str, ...]] = ("pq-global:61x5", "pq-global:61x3", "pq-global:640x3")
+    refused: ClassVar[tuple[str | None, ...]] = (
+        None,
+        "",
+        "61",
+        "61x9",
+        "0x5",
+        "61x0",
+        "61x05",
+        "061x5",
+        "x5",
+        "61X5",
+        "100000x5",
+    )
     counted: ClassVar[str] = "sub-spaces a picture"
 
     def __init__(self, parameter: str | None, shapes: Shapes, tensors: Mapping[str, NDArray[Any]]) -> None:
@@ -67,6 +81,4 @@ class GlobalPqCodec(QuantisedCodec):
     def maps_of(self, codes: NDArray[np.uint8]) -> PictureMaps:
         """See `QuantisedCodec.maps_of`."""
         vector = self._quantiser.vectors(codes.reshape(-1, 1))[0]
-        sizes = [channels * height * width for channels, height, width in self._shapes.values()]
-        parts = np.split(vector, np.cumsum(sizes)[:-1])
-        return {tap: part.reshape(shape).copy() for (tap, shape), part in zip(self._shapes.items(), parts, strict=True)}
+        return {tap: part.copy() for tap, part in maps_of(vector, self._shapes).items()}

@@ -5,10 +5,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from patchline.vision.codecs.features.form import PictureMaps, TensorForms, values_of
+from patchline.vision.codecs.features.form import PictureMaps, TensorForms, maps_of, values_of
 from patchline.vision.codecs.features.protocol import Shapes
 from patchline.vision.codecs.features.sealed_codec import Lesson, SealedFeatureCodec
-from patchline.vision.codecs.image.protocol import refuse_parameter
 from patchline.vision.pixels.arrays import Floats
 
 MARGIN = 0.25
@@ -24,11 +23,8 @@ class Int8Codec(SealedFeatureCodec):
 
     family: ClassVar[str] = "int8"
     usage: ClassVar[str] = "int8"
-
-    @classmethod
-    def check(cls, parameter: str | None) -> None:
-        """There is no parameter; see `FeatureCodec.check`."""
-        refuse_parameter(cls.family, parameter)
+    examples: ClassVar[tuple[str, ...]] = ("int8",)
+    refused: ClassVar[tuple[str | None, ...]] = ("", "8")
 
     @classmethod
     def learn(cls, lesson: Lesson) -> dict[str, NDArray[Any]]:
@@ -59,14 +55,10 @@ class Int8Codec(SealedFeatureCodec):
         """See `SealedFeatureCodec.unpack`."""
         if len(body) != self.longest_body:
             raise self.unreadable(f"it has {len(body)} bytes, not {self.longest_body}")
-        steps = np.frombuffer(body, dtype=np.uint8).astype(np.float32)
-        maps: PictureMaps = {}
-        place = 0
-        for tap, shape in self._shapes.items():
-            end = place + shape[0] * shape[1] * shape[2]
+        maps = maps_of(np.frombuffer(body, dtype=np.uint8).astype(np.float32), self._shapes)
+        for tap, steps in maps.items():
             lowest, step = self._scale(tap)
-            maps[tap] = steps[place:end].reshape(shape) * step + lowest
-            place = end
+            maps[tap] = steps * step + lowest
         return maps
 
     def _steps(self, tap: str, array: Floats) -> NDArray[np.uint8]:

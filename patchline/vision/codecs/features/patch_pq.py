@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from patchline.vision.codecs.features.form import PictureMaps, TensorForms
-from patchline.vision.codecs.features.opq import learn_rotation
 from patchline.vision.codecs.features.protocol import Shapes
 from patchline.vision.codecs.features.quantised import QuantisedCodec
 from patchline.vision.codecs.features.sealed_codec import Lesson
-from patchline.vision.codecs.features.subspaces import SubspaceQuantiser, columns_of, learn_codebooks
+from patchline.vision.codecs.features.subspaces import SubspaceQuantiser, columns_of, learn_codebooks, learn_rotation
 from patchline.vision.pixels.arrays import FeatureMaps, Floats
 
 MAX_TRAINING_PATCHES = 1 << 14
@@ -29,6 +28,8 @@ class PatchPqCodec(QuantisedCodec):
 
     family: ClassVar[str] = "pq"
     usage: ClassVar[str] = "pq:MxBITS (M sub-spaces over the channels of all taps, BITS 1 to 8)"
+    examples: ClassVar[tuple[str, ...]] = ("pq:7x8", "pq:7x3", "pq:9x3")
+    refused: ClassVar[tuple[str | None, ...]] = (None, "", "8", "8x", "8x9", "8 x 8")
     counted: ClassVar[str] = "sub-spaces a patch"
     rotates: ClassVar[bool] = False
 
@@ -121,6 +122,8 @@ class PatchOpqCodec(PatchPqCodec):
 
     family: ClassVar[str] = "opq"
     usage: ClassVar[str] = "opq:MxBITS (M sub-spaces over the channels of all taps, BITS 1 to 8)"
+    examples: ClassVar[tuple[str, ...]] = ("opq:7x5", "opq:7x3", "opq:9x3")
+    refused: ClassVar[tuple[str | None, ...]] = (None, "", "8", "8x", "8x9", "8x8\n")
     rotates: ClassVar[bool] = True
 
 

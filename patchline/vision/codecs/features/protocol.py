@@ -22,12 +22,14 @@ class FeatureCodec(Protocol):
     Attributes:
         family: Key of the registry.
         usage: How the name is written, for error messages, such as `opq:BYTES (1 to 64 a patch)`.
-        content_type: Media type of the payload.
+        examples: Full names, with at least two values of each parameter.
+        refused: Texts behind the colon that are no parameter of the family (None without a colon).
     """
 
     family: ClassVar[str]
     usage: ClassVar[str]
-    content_type: ClassVar[str]
+    examples: ClassVar[tuple[str, ...]]
+    refused: ClassVar[tuple[str | None, ...]]
 
     @classmethod
     def check(cls, parameter: str | None) -> None:

@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from patchline.vision.codecs.features.bits import pack_bits, packed_bytes, unpack_bits
 from patchline.vision.codecs.features.form import PictureMaps
 from patchline.vision.codecs.features.sealed_codec import SealedFeatureCodec
 from patchline.wire.errors import MisconfiguredError
@@ -83,3 +82,22 @@ class QuantisedCodec(SealedFeatureCodec):
         if len(body) != self.longest_body:
             raise self.unreadable(f"it has {len(body)} bytes, not {self.longest_body}")
         return self.maps_of(unpack_bits(body, self.code_count, self.read(self._parameter)[1]))
+
+
+def packed_bytes(count: int, bits: int) -> int:
+    """How many bytes that many codes take; they stand side by side without a gap."""
+    return (count * bits + 7) // 8
+
+
+def pack_bits(codes: NDArray[np.uint8], bits: int) -> bytes:
+    """Codes of 1 to 8 bits as bytes, the highest bit first; what is left of the last byte is zero."""
+    flat = codes.reshape(-1, 1)
+    return np.packbits(np.unpackbits(flat, axis=1)[:, 8 - bits :]).tobytes()
+
+
+def unpack_bits(body: bytes, count: int, bits: int) -> NDArray[np.uint8]:
+    """The codes that became these bytes, of which there are exactly `packed_bytes(count, bits)`."""
+    digits = np.unpackbits(np.frombuffer(body, dtype=np.uint8), count=count * bits).reshape(count, bits)
+    wide = np.zeros((count, 8), dtype=np.uint8)
+    wide[:, 8 - bits :] = digits
+    return np.packbits(wide, axis=1)[:, 0]

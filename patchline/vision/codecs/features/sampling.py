@@ -48,7 +48,7 @@ class SampledCodec(SealedFeatureCodec):
         super().__init__(parameter, shapes, tensors)
         share, inner, inner_parameter = self._split(parameter)
         self._kept = {tap: self._checked_indices(tap, shape) for tap, shape in shapes.items()}
-        self._inner = inner.restore(inner_parameter, self._thinned(shapes, share), _without_prefix(tensors))
+        self._inner = inner(inner_parameter, self._thinned(shapes, share), _without_prefix(tensors))
 
     @staticmethod
     @abstractmethod
@@ -153,6 +153,15 @@ class ChannelSamplingCodec(SampledCodec):
 
     family: ClassVar[str] = "channel-sampling"
     usage: ClassVar[str] = "channel-sampling:SHARE[+CODEC] (0.0001 to 0.9999)"
+    examples: ClassVar[tuple[str, ...]] = (
+        "channel-sampling:0.25",
+        "channel-sampling:0.5+float16",
+        "channel-sampling:0.5+pq-global:40x5",
+        "channel-sampling:0.5+tiles:80",
+    )
+    refused: ClassVar[tuple[str | None, ...]] = (
+        None, "", "1", "0", "0.50", ".5", "0.5+", "0.5+features", "0.5+png", "0.5+float16:2", "\u0660.\u0665"
+    )  # fmt: skip
 
     @staticmethod
     def candidates(shape: tuple[int, int, int]) -> int:
@@ -187,6 +196,12 @@ class PatchSamplingCodec(SampledCodec):
 
     family: ClassVar[str] = "patch-sampling"
     usage: ClassVar[str] = "patch-sampling:SHARE[+CODEC] (0.0001 to 0.9999)"
+    examples: ClassVar[tuple[str, ...]] = (
+        "patch-sampling:0.25",
+        "patch-sampling:0.5+float16",
+        "patch-sampling:0.5+opq:7x5",
+    )
+    refused: ClassVar[tuple[str | None, ...]] = (None, "", "25%", "0.25+patch-sampling:0.5", "-0.5", "nan")
 
     def __init__(self, parameter: str | None, shapes: Shapes, tensors: Mapping[str, NDArray[Any]]) -> None:
         super().__init__(parameter, shapes, tensors)

@@ -50,6 +50,8 @@ class TilesCodec(SealedFeatureCodec):
 
     family: ClassVar[str] = "tiles"
     usage: ClassVar[str] = "tiles:QUALITY (1 to 100)"
+    examples: ClassVar[tuple[str, ...]] = ("tiles:90", "tiles:20")
+    refused: ClassVar[tuple[str | None, ...]] = (None, "", "0", "101", "080", "80.0")
 
     def __init__(self, parameter: str | None, shapes: Shapes, tensors: Mapping[str, NDArray[Any]]) -> None:
         super().__init__(parameter, shapes, tensors)

@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 from PIL import Image, features
 
 from patchline.vision.codecs.image.avif_header import declared_size
-from patchline.vision.codecs.image.lossy import LossyCodec, decode_picture
+from patchline.vision.codecs.image.families import LossyCodec, decode_picture
 from patchline.vision.codecs.image.protocol import Pixels, check_size, checked_pixels
 from patchline.vision.pixels.arrays import Size
 from patchline.wire.errors import MisconfiguredError
@@ -26,7 +26,7 @@ class AvifCodec(LossyCodec):
 
     family: ClassVar[str] = "avif"
     usage: ClassVar[str] = "avif:QUALITY (1 to 100)"
-    content_type: ClassVar[str] = "image/avif"
+    examples: ClassVar[tuple[str, ...]] = ("avif:1", "avif:60", "avif:100")
 
     @classmethod
     def parse(cls, parameter: str | None) -> Self:

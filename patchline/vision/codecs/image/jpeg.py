@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from PIL import Image
 
-from patchline.vision.codecs.image.lossy import LossyCodec, decode_picture
+from patchline.vision.codecs.image.families import LossyCodec, decode_picture
 from patchline.vision.codecs.image.protocol import CHANNELS, Pixels, check_size, checked_pixels
 from patchline.vision.pixels.arrays import Size
 from patchline.wire.errors import UnreadableError
@@ -35,7 +35,7 @@ class JpegCodec(LossyCodec):
 
     family: ClassVar[str] = "jpeg"
     usage: ClassVar[str] = "jpeg:QUALITY (1 to 100)"
-    content_type: ClassVar[str] = "image/jpeg"
+    examples: ClassVar[tuple[str, ...]] = ("jpeg:1", "jpeg:80", "jpeg:100")
 
     def encode(self, pixels: Pixels) -> bytes:
         """See `ImageCodec.encode`."""

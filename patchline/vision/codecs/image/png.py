@@ -4,12 +4,12 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
-import numpy as np
 from PIL import Image
 
-from patchline.vision.codecs.image.protocol import Pixels, check_size, checked_pixels, refuse_parameter
+from patchline.vision.codecs.image.families import PlainCodec, decode_picture
+from patchline.vision.codecs.image.protocol import Pixels, check_size, checked_pixels
 from patchline.wire.errors import UnreadableError
 
 COMPRESS_LEVEL = 4
@@ -23,24 +23,12 @@ _RGB_8_BIT = (8, 2, 0, 0, 0)
 
 
 @dataclass(frozen=True)
-class PngCodec:
+class PngCodec(PlainCodec):
     """Pixels as a PNG of 8-bit RGB, without any other chunk."""
 
     family: ClassVar[str] = "png"
     usage: ClassVar[str] = "png"
-    content_type: ClassVar[str] = "image/png"
-    lossless: ClassVar[bool] = True
-
-    @classmethod
-    def parse(cls, parameter: str | None) -> Self:
-        """The one PNG codec; see `ImageCodec.parse`."""
-        refuse_parameter(cls.family, parameter)
-        return cls()
-
-    @property
-    def name(self) -> str:
-        """`png`."""
-        return self.family
+    examples: ClassVar[tuple[str, ...]] = ("png",)
 
     def encode(self, pixels: Pixels) -> bytes:
         """See `ImageCodec.encode`."""
@@ -52,13 +40,7 @@ class PngCodec:
         """See `ImageCodec.decode`. Every chunk's checksum is verified: a flipped bit is an error, not another pixel."""
         check_size(_declared_size(payload), size)
         _verify_chunks(payload)
-        try:
-            with Image.open(io.BytesIO(payload), formats=["PNG"]) as picture:
-                pixels = np.array(picture.convert("RGB"))
-        # Pillow's parser meets hostile bytes with many kinds of exceptions; they mean one thing to the caller.
-        except Exception as error:
-            raise UnreadableError(f"the PNG is damaged: {error}", code="picture") from error
-        return pixels
+        return decode_picture(payload, "PNG", size)
 
 
 def _declared_size(payload: bytes) -> tuple[int, int]:

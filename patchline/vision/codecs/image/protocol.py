@@ -19,14 +19,12 @@ class ImageCodec(Protocol):
     Attributes:
         family: Key of the registry.
         usage: How the name is written, for error messages, such as `webp:QUALITY (1 to 100)`.
-        content_type: Media type of the payload.
-        lossless: Whether `decode` gives back exactly the pixels that `encode` took.
+        examples: Full names, with several values of a parameter.
     """
 
     family: ClassVar[str]
     usage: ClassVar[str]
-    content_type: ClassVar[str]
-    lossless: ClassVar[bool]
+    examples: ClassVar[tuple[str, ...]]
 
     @classmethod
     def parse(cls, parameter: str | None) -> Self:

@@ -1,33 +1,22 @@
 """The codec `raw`: the pixels' own bytes, row by row, RGB. The yardstick for every other codec."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 
-from patchline.vision.codecs.image.protocol import CHANNELS, Pixels, checked_pixels, refuse_parameter
+from patchline.vision.codecs.image.families import PlainCodec
+from patchline.vision.codecs.image.protocol import CHANNELS, Pixels, checked_pixels
 from patchline.wire.errors import UnreadableError
 
 
 @dataclass(frozen=True)
-class RawCodec:
+class RawCodec(PlainCodec):
     """Pixels as they are, height x width x 3 bytes. Damage inside them shows only in the envelope's sha256."""
 
     family: ClassVar[str] = "raw"
     usage: ClassVar[str] = "raw"
-    content_type: ClassVar[str] = "application/octet-stream"
-    lossless: ClassVar[bool] = True
-
-    @classmethod
-    def parse(cls, parameter: str | None) -> Self:
-        """The one raw codec; see `ImageCodec.parse`."""
-        refuse_parameter(cls.family, parameter)
-        return cls()
-
-    @property
-    def name(self) -> str:
-        """`raw`."""
-        return self.family
+    examples: ClassVar[tuple[str, ...]] = ("raw",)
 
     def encode(self, pixels: Pixels) -> bytes:
         """See `ImageCodec.encode`."""

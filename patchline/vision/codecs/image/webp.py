@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from patchline.vision.codecs.image.lossy import LossyCodec, decode_picture
+from patchline.vision.codecs.image.families import LossyCodec, decode_picture
 from patchline.vision.codecs.image.protocol import Pixels, check_size, checked_pixels
 from patchline.wire.errors import UnreadableError
 
@@ -39,7 +39,7 @@ class WebpCodec(LossyCodec):
 
     family: ClassVar[str] = "webp"
     usage: ClassVar[str] = "webp:QUALITY (1 to 100)"
-    content_type: ClassVar[str] = "image/webp"
+    examples: ClassVar[tuple[str, ...]] = ("webp:1", "webp:50", "webp:80", "webp:100")
 
     def encode(self, pixels: Pixels) -> bytes:
         """See `ImageCodec.encode`."""

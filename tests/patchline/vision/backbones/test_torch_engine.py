@@ -17,7 +17,8 @@ pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch", reason="the torch extra is not installed")
 
 from patchline.vision.backbones import torch_models  # noqa: E402 - needs torch
-from patchline.vision.backbones.onnx_network import OnnxNetwork, read_graph  # noqa: E402 - needs torch
+from patchline.vision.backbones.onnx_graph import read_graph  # noqa: E402 - needs onnx
+from patchline.vision.backbones.onnx_network import OnnxNetwork  # noqa: E402 - needs torch
 from patchline.vision.backbones.torch_engine import TorchEngine  # noqa: E402 - needs torch
 
 Write = Callable[..., bytes]

@@ -32,8 +32,7 @@ from patchline.vision.codecs.features.residual.tables import (
     VALUE_SYMBOLS,
     Quantiser,
 )
-from patchline.vision.codecs.features.sealed_codec import Lesson, SealedFeatureCodec
-from patchline.vision.codecs.features.sealing import SEAL_BYTES
+from patchline.vision.codecs.features.sealed_codec import SEAL_BYTES, Lesson, SealedFeatureCodec
 from patchline.vision.pixels.arrays import FeatureMaps, Floats
 from patchline.wire.errors import MisconfiguredError
 
@@ -49,6 +48,18 @@ class ResidualCodec(SealedFeatureCodec):
 
     family: ClassVar[str] = "residual"
     usage: ClassVar[str] = f"residual:BYTES (the most a picture may take, {FEWEST_BYTES} to {MOST_BYTES})"
+    examples: ClassVar[tuple[str, ...]] = ("residual:1000", "residual:250")
+    refused: ClassVar[tuple[str | None, ...]] = (
+        None,
+        "",
+        "127",
+        "65537",
+        "1e3",
+        "1000B",
+        "0500",
+        "\u0661000",
+        "1000\n",
+    )
 
     def __init__(self, parameter: str | None, shapes: Shapes, tensors: Mapping[str, NDArray[Any]]) -> None:
         super().__init__(parameter, shapes, tensors)

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patchline.vision.codecs.features.residual.codec import ResidualCodec
-from patchline.vision.codecs.features.sealing import SEAL_BYTES, identity_of, seal
+from patchline.vision.codecs.features.sealed_codec import SEAL_BYTES, identity_of, seal
 from patchline.vision.nearest.embedding import concatenate
 from patchline.vision.pixels.arrays import FeatureMaps
 from patchline.wire.errors import MisconfiguredError, UnreadableError

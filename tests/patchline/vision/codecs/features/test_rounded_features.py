@@ -11,7 +11,7 @@ from patchline.vision.codecs.features.deflate import DeflateCodec
 from patchline.vision.codecs.features.floats import HalfCodec
 from patchline.vision.codecs.features.int8 import MARGIN, Int8Codec
 from patchline.vision.codecs.features.protocol import FeatureCodec
-from patchline.vision.codecs.features.sealing import SEAL_BYTES, identity_of, seal
+from patchline.vision.codecs.features.sealed_codec import LARGEST, SEAL_BYTES, identity_of, seal
 from patchline.vision.codecs.features.tiles import TilesCodec
 from patchline.vision.pixels.arrays import FeatureMaps, Floats
 from patchline.wire.errors import MisconfiguredError, UnreadableError
@@ -31,7 +31,7 @@ def through(codec: FeatureCodec, array: Floats) -> Floats:
 
 
 def test_half_precision_is_off_by_half_a_thousandth_at_most_and_never_infinite() -> None:
-    codec = HalfCodec.fit(None, smooth(2, 0), seed=0)
+    codec = HalfCodec.fit(None, {"tap": smooth(2, 0)["tap"] * np.float32(1e4)}, seed=0)
     array = smooth(1, 1)["tap"]
     np.testing.assert_allclose(through(codec, array), array, rtol=5e-4)
     assert through(codec, array * np.float32(1e9)).max() == 65504
@@ -116,14 +116,14 @@ def test_all_taps_are_tiles_of_one_picture_that_fills_its_blocks() -> None:
 def test_tiles_scale_any_range_that_float32_has(scale: float) -> None:
     values = np.linspace(-1, 1, 6 * 12 * 10, dtype=np.float32).reshape(1, *SHAPE)[:, ::-1]
     array = (values.astype(np.float64) * scale).astype(np.float32)
-    back = through(TilesCodec.fit("100", smooth(2, 0), seed=0), array)
+    back = through(TilesCodec.fit("100", {"tap": array}, seed=0), array)
     assert np.abs(back.astype(np.float64) / scale - values).max() < 0.1
 
 
 @pytest.mark.parametrize("tensors", [{}, {"layout": np.array([[36, 20], [0, 2]], np.uint16)}])
 def test_tiles_of_the_layout_before_are_refused(tensors: dict[str, np.ndarray]) -> None:
     with pytest.raises(MisconfiguredError, match="layout") as refused:
-        TilesCodec.restore("90", {"tap": SHAPE}, tensors)
+        TilesCodec.restore("90", {"tap": SHAPE}, {**tensors, LARGEST: np.ones(1, np.float32)})
     assert "commission" in str(refused.value.remedy)
 
 

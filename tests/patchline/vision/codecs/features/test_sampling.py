@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from patchline.vision.codecs.features.sampling import ChannelSamplingCodec, PatchSamplingCodec
-from patchline.vision.codecs.features.sealing import SEAL_BYTES
+from patchline.vision.codecs.features.sealed_codec import SEAL_BYTES
 from patchline.vision.nearest.embedding import average_pool_3x3
 from patchline.vision.pixels.arrays import FeatureMaps
 from patchline.wire.errors import MisconfiguredError

@@ -7,9 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patchline.vision.codecs.features.bits import pack_bits, packed_bytes, unpack_bits
-from patchline.vision.codecs.features.opq import learn_rotation
-from patchline.vision.codecs.features.subspaces import SubspaceQuantiser, columns_of, cut, learn_codebooks
+from patchline.vision.codecs.features.quantised import pack_bits, packed_bytes, unpack_bits
+from patchline.vision.codecs.features.subspaces import (
+    SubspaceQuantiser,
+    columns_of,
+    cut,
+    learn_codebooks,
+    learn_rotation,
+)
 from patchline.vision.pixels.arrays import Floats
 from patchline.wire.errors import MisconfiguredError
 

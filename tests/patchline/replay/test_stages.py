@@ -1,0 +1,23 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from patchline.replay.stages import distribution_of
+
+
+def test_nothing_has_no_distribution():
+    assert distribution_of([]) is None
+    assert distribution_of([math.nan]) is None
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=200))
+def test_percentiles_are_in_order_and_within_the_values(values):
+    found = distribution_of(values)
+    slack = 1e-9 * max(1.0, *values)
+    assert min(values) - slack <= found.p50 <= found.p95 + slack
+    assert found.p95 <= found.p99 + slack
+    assert found.p99 <= max(values) + slack
+    assert found.mean == pytest.approx(np.mean(values))
