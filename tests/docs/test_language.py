@@ -19,13 +19,7 @@ PRIVATE_WORDS = re.compile(
 )
 """Words that this project once used in a sense of its own; `docs/reference/terms.md` has the standard terms."""
 
-OLD_DOCUMENTS = {
-    "docs/explanation/decisions/0007-outbox-in-sqlite.md",
-}
-"""Records of decisions that are being replaced; they are not rewritten before."""
-
 OLD_MODULES = {
-    "analytics_service/announcements.py",
     "analytics_service/audit/auditor.py",
     "analytics_service/broker_metrics.py",
     "analytics_service/connections.py",
@@ -41,12 +35,10 @@ OLD_MODULES = {
     "broker_config/private_files.py",
     "broker_config/provision.py",
     "edge_node/app.py",
-    "edge_node/capture/capture_loop.py",
-    "edge_node/capture/full_outbox.py",
-    "edge_node/capture/sources/triggers.py",
-    "edge_node/capture/trigger_overflow.py",
-    "edge_node/control/active_encoder.py",
-    "edge_node/control/profile_updates.py",
+    "edge_node/capture/recorder.py",
+    "edge_node/capture/sources/protocol.py",
+    "edge_node/capture/takt.py",
+    "edge_node/control/command_handler.py",
     "edge_node/delivery/retry_schedule.py",
     "edge_node/encoding/backbones.py",
     "edge_node/encoding/feature_encoder.py",
@@ -55,43 +47,24 @@ OLD_MODULES = {
     "edge_node/gate/gates/http.py",
     "edge_node/gate/gates/protocol.py",
     "edge_node/metrics.py",
+    "edge_node/outbox/open_file.py",
     "edge_node/outbox/outbox.py",
     "edge_node/outbox/store.py",
     "edge_node/settings.py",
     "patchline/artifacts/engines.py",
-    "patchline/artifacts/tuning.py",
-    "patchline/bench/detectors/device_timing.py",
-    "patchline/bench/detectors/rows.py",
     "patchline/bench/transmission/rows.py",
     "patchline/bench/transmission/wire.py",
     "patchline/cli/accounts.py",
-    "patchline/cli/errors.py",
-    "patchline/cli/replay.py",
-    "patchline/cli/run_line.py",
     "patchline/commissioning/codec_pass.py",
-    "patchline/commissioning/commission.py",
-    "patchline/commissioning/commissioned.py",
-    "patchline/commissioning/normal_pictures.py",
     "patchline/commissioning/pipeline.py",
-    "patchline/replay/accuracy.py",
     "patchline/replay/broker.py",
     "patchline/replay/chaos_proxy.py",
-    "patchline/replay/demo.py",
-    "patchline/replay/distribution.py",
-    "patchline/replay/embedded_broker.py",
-    "patchline/replay/ledger.py",
-    "patchline/replay/line.py",
-    "patchline/replay/part_pictures.py",
-    "patchline/replay/reconciliation.py",
-    "patchline/replay/report/wording.py",
     "patchline/replay/results.py",
-    "patchline/replay/scenario.py",
     "patchline/runtime/endpoints.py",
     "patchline/runtime/settings_file.py",
     "patchline/runtime/signing.py",
     "patchline/vision/codecs/features/tiles.py",
-    "patchline/vision/codecs/image/lossy.py",
-    "patchline/vision/codecs/lookup.py",
+    "patchline/vision/codecs/image/families.py",
     "patchline/vision/detectors/protocol.py",
     "patchline/vision/gpu/nearest.py",
     "patchline/wire/messages.py",
@@ -135,16 +108,12 @@ def modules_with_private_words() -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_sentence_of_a_document_is_short(document: Path) -> None:
-    if str(document.relative_to(ROOT)) in OLD_DOCUMENTS:
-        pytest.skip("this decision is being replaced")
     long = [one for one in sentences(document.read_text(encoding="utf-8")) if len(one.split()) > MOST_WORDS]
     assert long == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_document_has_no_private_words(document: Path) -> None:
-    if str(document.relative_to(ROOT)) in OLD_DOCUMENTS:
-        pytest.skip("this decision is being replaced")
     found = [one for one in sentences(document.read_text(encoding="utf-8")) if PRIVATE_WORDS.search(one)]
     assert found == []
 
