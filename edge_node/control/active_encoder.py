@@ -43,10 +43,10 @@ class ActiveEncoder:
         Raises:
             MisconfiguredError: This edge node cannot encode any such picture.
         """
-        ladder = {rung.codec for rung in profile.ladder}
+        ladder = {profile_codec.codec for profile_codec in profile.ladder}
         while True:
             before = self.encoder
-            codec = before.rung.codec if before and before.rung.codec in ladder else ""
+            codec = before.profile_codec.codec if before and before.profile_codec.codec in ladder else ""
             if self._replace(before, encoder_of(profile, codec, features=self._features)):
                 return
 

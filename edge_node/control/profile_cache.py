@@ -43,7 +43,7 @@ def read_profile(payload: bytes, station: str, verify_key: VerifyKey | None = No
 
 def assets_of(profile: Profile) -> dict[str, AssetReference]:
     """Every asset a profile needs, by sha256."""
-    return {asset.sha256: asset for rung in profile.ladder for asset in rung.assets}
+    return {asset.sha256: asset for profile_codec in profile.ladder for asset in profile_codec.assets}
 
 
 def nowhere(asset: AssetReference) -> bool:

@@ -19,7 +19,7 @@ def show_encoder(metrics: EdgeMetrics, active_encoder: ActiveEncoder) -> None:
     """Show the profile and the codec in use."""
     encoder = active_encoder.encoder
     if encoder is not None:
-        metrics.show_profile(encoder.profile.station, encoder.profile.fingerprint, encoder.rung.codec)
+        metrics.show_profile(encoder.profile.station, encoder.profile.fingerprint, encoder.profile_codec.codec)
 
 
 class ProfileUpdates:

@@ -153,7 +153,7 @@ class StatusPublisher:
             online=online,
             boot_id=self._boot_id,
             version=self._version,
-            codec=encoder.rung.codec if encoder else "",
+            codec=encoder.profile_codec.codec if encoder else "",
             profile=encoder.profile.fingerprint if encoder else "",
             paused=self._active_encoder.paused,
             outbox_rows=state.rows,

@@ -12,7 +12,7 @@ from patchline.wire.errors import MisconfiguredError, UnavailableError
 from patchline.wire.messages import AssetReference, ProfileCodec
 
 BACKBONE = "backbone"
-"""The name under which a rung refers to its backbone's file."""
+"""The name under which a codec refers to its backbone's file."""
 
 _UNKNOWN_BACKBONE = "this version of patchline knows no such backbone"
 
@@ -40,32 +40,32 @@ class EdgeBackbones:
         self._loading = threading.Lock()
         self._engines: OrderedDict[tuple[str, tuple[str, ...]], Engine] = OrderedDict()
 
-    def engine_of(self, rung: ProfileCodec, taps: tuple[str, ...]) -> Engine:
-        """The engine of a rung's backbone.
+    def engine_of(self, profile_codec: ProfileCodec, taps: tuple[str, ...]) -> Engine:
+        """The engine of a codec's backbone.
 
         Raises:
             MisconfiguredError: Its file is not here, or does not have such taps; names what is here instead.
         """
-        key = (rung.backbone_sha256, taps)
+        key = (profile_codec.backbone_sha256, taps)
         with self._loading:
-            engine = self._engines.get(key) or self._load(rung, taps)
+            engine = self._engines.get(key) or self._load(profile_codec, taps)
             self._engines[key] = engine
             self._engines.move_to_end(key)
             while len(self._engines) > self._most_engines:
                 self._engines.popitem(last=False)
         return engine
 
-    def _load(self, rung: ProfileCodec, taps: tuple[str, ...]) -> Engine:
+    def _load(self, profile_codec: ProfileCodec, taps: tuple[str, ...]) -> Engine:
         from patchline.vision.backbones.onnx_engine import OnnxEngine  # noqa: PLC0415 - stations that send pictures need no runtime
 
-        stored = _stored(rung.backbone, rung.backbone_sha256)
+        stored = _stored(profile_codec.backbone, profile_codec.backbone_sha256)
         if stored is not None:
             return OnnxEngine(stored.read(), taps, threads=self._threads, where=str(stored.path))
         try:
-            model = self._fetched(rung.backbone_sha256)
+            model = self._fetched(profile_codec.backbone_sha256)
         except UnavailableError as error:
-            raise _other_weights(rung) from error
-        return OnnxEngine(model, taps, threads=self._threads, where=f"asset {rung.backbone_sha256[:12]}")
+            raise _other_weights(profile_codec) from error
+        return OnnxEngine(model, taps, threads=self._threads, where=f"asset {profile_codec.backbone_sha256[:12]}")
 
 
 def _stored(backbone: str, sha256: str) -> StoredBackbone | None:
@@ -77,10 +77,11 @@ def _known(backbone: str) -> BackboneSpec | None:
     return next((spec for spec in every_backbone() if spec.name == backbone), None)
 
 
-def _other_weights(rung: ProfileCodec) -> MisconfiguredError:
-    wanted = f"the profile's codec {rung.codec} needs backbone {rung.backbone} ({rung.backbone_sha256[:12]})"
+def _other_weights(profile_codec: ProfileCodec) -> MisconfiguredError:
+    needed = f"{profile_codec.backbone} ({profile_codec.backbone_sha256[:12]})"
+    wanted = f"the profile's codec {profile_codec.codec} needs backbone {needed}"
     try:
-        spec = backbone_of(rung.backbone)
+        spec = backbone_of(profile_codec.backbone)
     except MisconfiguredError as error:
         return MisconfiguredError(f"{wanted}; {_UNKNOWN_BACKBONE}", remedy=error.remedy)
     try:

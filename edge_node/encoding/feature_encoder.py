@@ -18,7 +18,7 @@ from patchline.wire.errors import MisconfiguredError, UnavailableError
 from patchline.wire.messages import Profile, ProfileCodec
 
 CODEC = "codec"
-"""The name under which a rung refers to its codec's file."""
+"""The name under which a codec refers to its codec's file."""
 
 _REMEDY = "commission the station again, or publish the profile it was commissioned with"
 
@@ -33,7 +33,7 @@ class FeatureEncoder:
     """
 
     profile: Profile
-    rung: ProfileCodec
+    profile_codec: ProfileCodec
     engine: Engine
     codec: FeatureCodec
 
@@ -54,7 +54,7 @@ class FeatureEncoder:
 
 
 class FeatureEncoders:
-    """Makes encoders from a profile's rungs, once everything about them has been held against everything else.
+    """Makes encoders from a profile's codecs, once everything about them has been held against everything else.
 
     Args:
         backbones: Gives the engines.
@@ -64,34 +64,37 @@ class FeatureEncoders:
     def __init__(self, backbones: EdgeBackbones, fetched: Callable[[str], bytes]) -> None:
         self._backbones, self._fetched = backbones, fetched
 
-    def make(self, profile: Profile, rung: ProfileCodec) -> Encoder:
+    def make(self, profile: Profile, profile_codec: ProfileCodec) -> Encoder:
         """See `MakesEncoders.make`. The backbone and the codec are tried once, so that no part pays for their start."""
-        asset = self._asset(rung)
-        _check(profile, rung, asset)
-        engine = self._backbones.engine_of(rung, tuple(asset.taps))
+        asset = self._asset(profile_codec)
+        _check(profile, profile_codec, asset)
+        engine = self._backbones.engine_of(profile_codec, tuple(asset.taps))
         maps = engine.run(normalise(np.zeros((1, *profile.input_size, 3), np.uint8)))
-        _check_shapes(rung, asset.codec.shapes, maps)
+        _check_shapes(profile_codec, asset.codec.shapes, maps)
         asset.codec.encode(maps)
-        return FeatureEncoder(profile, rung, engine, asset.codec)
+        return FeatureEncoder(profile, profile_codec, engine, asset.codec)
 
-    def _asset(self, rung: ProfileCodec) -> CodecAsset:
-        reference = next((asset for asset in rung.assets if asset.name == CODEC), None)
+    def _asset(self, profile_codec: ProfileCodec) -> CodecAsset:
+        reference = next((asset for asset in profile_codec.assets if asset.name == CODEC), None)
         if reference is None:
             raise MisconfiguredError(
-                f"the profile's codec {rung.codec} comes without the asset it was fitted to", remedy=_REMEDY
+                f"the profile's codec {profile_codec.codec} comes without the asset it was fitted to", remedy=_REMEDY
             )
         try:
             content = self._fetched(reference.sha256)
         except UnavailableError as error:
-            raise MisconfiguredError(f"the profile's codec {rung.codec}: {error}", remedy=_REMEDY) from error
+            raise MisconfiguredError(f"the profile's codec {profile_codec.codec}: {error}", remedy=_REMEDY) from error
         return open_asset(content)
 
 
-def _check(profile: Profile, rung: ProfileCodec, asset: CodecAsset) -> None:
+def _check(profile: Profile, profile_codec: ProfileCodec, asset: CodecAsset) -> None:
     """Make sure that profile and asset speak of the same codec, backbone and pictures."""
     told = {
-        "codec": (rung.codec, asset.name),
-        "backbone": (f"{rung.backbone} {rung.backbone_sha256}", f"{asset.backbone} {asset.backbone_sha256}"),
+        "codec": (profile_codec.codec, asset.name),
+        "backbone": (
+            f"{profile_codec.backbone} {profile_codec.backbone_sha256}",
+            f"{asset.backbone} {asset.backbone_sha256}",
+        ),
         "input size": (_size(profile.input_size), _size(asset.input_size)),
     }
     for what, (of_profile, of_asset) in told.items():
@@ -103,11 +106,12 @@ def _check(profile: Profile, rung: ProfileCodec, asset: CodecAsset) -> None:
             )
 
 
-def _check_shapes(rung: ProfileCodec, shapes: Shapes, maps: FeatureMaps) -> None:
+def _check_shapes(profile_codec: ProfileCodec, shapes: Shapes, maps: FeatureMaps) -> None:
     found = {tap: values.shape[1:] for tap, values in maps.items()}
     if list(found.items()) != list(shapes.items()):
         raise MisconfiguredError(
-            f"backbone {rung.backbone} gives feature maps of {found}, the codec {rung.codec} was fitted to {shapes}",
+            f"backbone {profile_codec.backbone} gives feature maps of {found}, "
+            f"the codec {profile_codec.codec} was fitted to {shapes}",
             where="taps",
             remedy=_REMEDY,
         )

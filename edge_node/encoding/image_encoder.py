@@ -27,7 +27,7 @@ class Encoded(NamedTuple):
 
 
 class Encoder(Protocol):
-    """One rung of a profile's ladder at work."""
+    """One codec of a profile's ladder at work."""
 
     @property
     def profile(self) -> Profile:
@@ -35,7 +35,7 @@ class Encoder(Protocol):
         ...
 
     @property
-    def rung(self) -> ProfileCodec:
+    def profile_codec(self) -> ProfileCodec:
         """The codec's name, the artifact that judges what it encodes, and what it needs."""
         ...
 
@@ -51,8 +51,8 @@ class Encoder(Protocol):
 class MakesEncoders(Protocol):
     """Makes the encoders that need more than a name: a backbone, and what was learnt at commissioning."""
 
-    def make(self, profile: Profile, rung: ProfileCodec) -> Encoder:
-        """The encoder of a feature codec's rung.
+    def make(self, profile: Profile, profile_codec: ProfileCodec) -> Encoder:
+        """The encoder of a feature codec's codec.
 
         Raises:
             MisconfiguredError: Its backbone, its taps or its asset is not what the profile says.
@@ -69,7 +69,7 @@ class ImageEncoder:
     """
 
     profile: Profile
-    rung: ProfileCodec
+    profile_codec: ProfileCodec
     codec: ImageCodec
 
     def encode(self, pixels: Pixels) -> Encoded:
@@ -93,14 +93,14 @@ def encoder_of(profile: Profile, codec: str = "", *, features: MakesEncoders | N
     Raises:
         MisconfiguredError: The codec is not on the profile's ladder, or this edge node cannot encode it.
     """
-    for rung in profile.ladder:
-        if codec in {"", rung.codec}:
-            return _made(profile, rung, features)
-    ladder = ", ".join(rung.codec for rung in profile.ladder)
+    for profile_codec in profile.ladder:
+        if codec in {"", profile_codec.codec}:
+            return _made(profile, profile_codec, features)
+    ladder = ", ".join(profile_codec.codec for profile_codec in profile.ladder)
     raise MisconfiguredError(f"codec {codec!r} is not on the station's ladder", remedy=f"choose from {ladder}")
 
 
-def _made(profile: Profile, rung: ProfileCodec, features: MakesEncoders | None) -> Encoder:
-    if features is not None and is_feature_codec(rung.codec):
-        return features.make(profile, rung)
-    return ImageEncoder(profile, rung, codec_of(rung.codec))
+def _made(profile: Profile, profile_codec: ProfileCodec, features: MakesEncoders | None) -> Encoder:
+    if features is not None and is_feature_codec(profile_codec.codec):
+        return features.make(profile, profile_codec)
+    return ImageEncoder(profile, profile_codec, codec_of(profile_codec.codec))

@@ -11,7 +11,7 @@ from patchline.wire.messages import AssetReference, sha256_of
 FOLDER = "assets"
 CODEC = "codec"
 BACKBONE = "backbone"
-"""The names under which a profile's rung refers to its codec's file and its backbone's."""
+"""The names under which a profile's codec refers to its codec's file and its backbone's."""
 
 _REMEDY = "restore the file, or commission the station again"
 

@@ -104,7 +104,11 @@ class ArtifactStore:
         self.profiles = {profile.station: profile for profile in profiles}
         self._may_judge = {
             (artifact.artifact.header.station, artifact.fingerprint) for artifact in self._artifacts.values()
-        } | {(profile.station, rung.artifact) for profile in self.profiles.values() for rung in profile.ladder}
+        } | {
+            (profile.station, profile_codec.artifact)
+            for profile in self.profiles.values()
+            for profile_codec in profile.ladder
+        }
         self._assets = assets
 
     @property
@@ -123,8 +127,8 @@ class ArtifactStore:
         offered = any(
             asset.sha256 == sha256
             for profile in self.profiles.values()
-            for rung in profile.ladder
-            for asset in rung.assets
+            for profile_codec in profile.ladder
+            for asset in profile_codec.assets
         )
         path = self._assets / sha256
         return path if offered and path.is_file() else None
@@ -229,7 +233,7 @@ def named_artifacts(folder: Path) -> set[str]:
         MisconfiguredError: A profile cannot be read.
     """
     profiles = (_read_profile(path, None) for path in folder.rglob(PROFILE_FILE))
-    return {rung.artifact for profile in profiles for rung in profile.ladder}
+    return {profile_codec.artifact for profile in profiles for profile_codec in profile.ladder}
 
 
 def _fingerprint(path: Path) -> str:
@@ -268,11 +272,11 @@ def _read_profile(path: Path, verify_key: VerifyKey | None) -> Profile:
 
 
 def _check_complete(profile: Profile, stored: Mapping[str, StoredArtifact], folder: Path) -> None:
-    for rung in profile.ladder:
-        if rung.artifact not in stored:
+    for profile_codec in profile.ladder:
+        if profile_codec.artifact not in stored:
             raise MisconfiguredError(
-                f"the profile of {profile.station} names artifact {rung.artifact[:12]} for {rung.codec}, "
-                "which is not here",
+                f"the profile of {profile.station} names artifact {profile_codec.artifact[:12]} for "
+                f"{profile_codec.codec}, which is not here",
                 where=str(folder),
                 remedy="restore the file, or commission the station again",
             )

@@ -17,7 +17,7 @@ from patchline.wire.topics import Station
 
 if TYPE_CHECKING:
     from patchline.commissioning.commission import Request
-    from patchline.commissioning.commissioned import Commissioned, Rung
+    from patchline.commissioning.commissioned import Commissioned, CommissionedCodec
 
 INPUT_SIZE = "224x224"
 InputSize = Annotated[
@@ -116,7 +116,7 @@ def _commission(request: "Request", signing_key: Path | None) -> None:
     with phases(console) as on_phase:
         made = commission(request, on_progress=on_phase)
     if signer is not None:
-        fingerprints = [rung.artifact.fingerprint for rung in made.rungs]
+        fingerprints = [profile_codec.artifact.fingerprint for profile_codec in made.commissioned_codecs]
         sign(request.out, made.profile, made.profile_path, fingerprints, signer)
     _summarise(made, console, request.uplink_bytes_per_second)
 
@@ -132,14 +132,14 @@ def _summarise(made: "Commissioned", console: Console, uplink: float) -> None:
         console.print(made.choice.reason, highlight=False)
     table = Table(title=f"{made.profile.station}: {made.images} good picture{'s' * (made.images != 1)}")
     table.add_column("codec")
-    facts = [_facts(rung, uplink) for rung in made.rungs]
-    for rung in made.rungs:
-        table.add_column(rung.codec, justify="right")
+    facts = [_facts(profile_codec, uplink) for profile_codec in made.commissioned_codecs]
+    for profile_codec in made.commissioned_codecs:
+        table.add_column(profile_codec.codec, justify="right")
     for fact in dict.fromkeys(name for each in facts for name in each):
         table.add_row(fact, *(each.get(fact, "") for each in facts))
     console.print(table)
     _tell_tuning(made, console)
-    calibration = made.rungs[0].artifact.calibration
+    calibration = made.commissioned_codecs[0].artifact.calibration
     advice = _more_pictures(made.images, calibration.target_false_reject_rate, calibration.confidence)
     if advice:
         console.print(advice, style="yellow")
@@ -150,9 +150,9 @@ def _summarise(made: "Commissioned", console: Console, uplink: float) -> None:
 def _tell_tuning(made: "Commissioned", console: Console) -> None:
     if made.input_choice is not None:
         console.print(f"input size: {made.input_choice.reason}", highlight=False)
-    for rung in made.rungs:
-        if (tuning := rung.artifact.header.tuning) is not None:
-            console.print(f"{rung.codec}: {tuning.reason}", highlight=False)
+    for profile_codec in made.commissioned_codecs:
+        if (tuning := profile_codec.artifact.header.tuning) is not None:
+            console.print(f"{profile_codec.codec}: {tuning.reason}", highlight=False)
 
 
 def _more_pictures(images: int, target: float, confidence: float) -> str:
@@ -170,20 +170,20 @@ def _more_pictures(images: int, target: float, confidence: float) -> str:
     return f"the threshold is estimated from {images} pictures; {good}" if images < fewest.target else ""
 
 
-def _facts(rung: "Rung", uplink: float) -> dict[str, str]:
-    calibration = rung.artifact.calibration
-    assets = sum(asset.size for asset in rung.assets)
+def _facts(profile_codec: "CommissionedCodec", uplink: float) -> dict[str, str]:
+    calibration = profile_codec.artifact.calibration
+    assets = sum(asset.size for asset in profile_codec.assets)
     threshold = "none: too few pictures" if calibration.threshold is None else f"{calibration.threshold:.3f}"
     return {
-        "input size": "x".join(map(str, rung.artifact.header.input_size)),
-        "backbone": rung.backbone.name,
-        "payload, mean": f"{rung.payload_bytes / 1000:.1f} kB",
-        "payload at the uplink": f"{rung.payload_bytes / uplink:.3f} s",
+        "input size": "x".join(map(str, profile_codec.artifact.header.input_size)),
+        "backbone": profile_codec.backbone.name,
+        "payload, mean": f"{profile_codec.payload_bytes / 1000:.1f} kB",
+        "payload at the uplink": f"{profile_codec.payload_bytes / uplink:.3f} s",
         "assets at the uplink": f"{assets / 1000:.0f} kB, {assets / uplink:.0f} s",
-        "what was learnt": ", ".join("x".join(map(str, shape)) for shape in rung.bank.values()),
-        "artifact": f"{rung.artifact.size_bytes / 1e6:.1f} MB",
-        **{name.replace("_", " "): f"{value:.3g}" for name, value in rung.facts.items()},
+        "what was learnt": ", ".join("x".join(map(str, shape)) for shape in profile_codec.bank.values()),
+        "artifact": f"{profile_codec.artifact.size_bytes / 1e6:.1f} MB",
+        **{name.replace("_", " "): f"{value:.3g}" for name, value in profile_codec.facts.items()},
         "threshold": threshold,
         "false rejects": f"at most {calibration.bound:.1%}",
-        **{f"{phase} took": f"{seconds:.1f} s" for phase, seconds in rung.seconds.items()},
+        **{f"{phase} took": f"{seconds:.1f} s" for phase, seconds in profile_codec.seconds.items()},
     }

@@ -12,7 +12,7 @@ from patchline.artifacts.choices import Choice
 from patchline.artifacts.engines import EngineCache, default_backbone
 from patchline.artifacts.store import PROFILE_FILE, replace_profile
 from patchline.commissioning.codec_pass import AssetBudget
-from patchline.commissioning.commissioned import Commissioned, Rung
+from patchline.commissioning.commissioned import Commissioned, CommissionedCodec
 from patchline.commissioning.ladder import LadderStep
 from patchline.commissioning.normal_pictures import read_pictures
 from patchline.commissioning.pipeline import Chosen, Workbench, choose
@@ -64,12 +64,12 @@ def commission(request: Request, *, on_progress: OnPhase) -> Commissioned:
     choice = _codec_choice(request, CodecTrial(bench, folds), on_progress)
     names = request.codecs if choice is None else ladder_of(choice, request.codecs)
     step = LadderStep(request=request, kind=kind, bench=bench, codec_choice=choice, input_choice=input_choice)
-    rungs = tuple(step.make(name, on_progress) for name in names)
-    ladder = tuple(_profile_codec(rung) for rung in rungs)
+    commissioned_codecs = tuple(step.make(name, on_progress) for name in names)
+    ladder = tuple(_profile_codec(profile_codec) for profile_codec in commissioned_codecs)
     profile = sealed(Profile(station=str(request.station), input_size=request.input_size, ladder=ladder))
     replace_profile(request.out / str(request.station) / PROFILE_FILE, pack(profile))
     found = len(normal.pixels), normal.unreadable, normal.doubts
-    return Commissioned(request.out, profile, rungs, *found, watch.seconds["read"], choice, input_choice)
+    return Commissioned(request.out, profile, commissioned_codecs, *found, watch.seconds["read"], choice, input_choice)
 
 
 def _chosen(request: Request) -> Chosen:
@@ -101,13 +101,13 @@ def _codec_choice(request: Request, trial: CodecTrial, on_progress: OnPhase) -> 
     )
 
 
-def _profile_codec(rung: Rung) -> ProfileCodec:
-    backbone = rung.artifact.header.backbone
-    at_edge = is_feature_codec(rung.codec)
+def _profile_codec(profile_codec: CommissionedCodec) -> ProfileCodec:
+    backbone = profile_codec.artifact.header.backbone
+    at_edge = is_feature_codec(profile_codec.codec)
     return ProfileCodec(
-        codec=rung.codec,
-        artifact=rung.artifact.fingerprint,
+        codec=profile_codec.codec,
+        artifact=profile_codec.artifact.fingerprint,
         backbone=backbone.name if at_edge else "",
         backbone_sha256=backbone.sha256 if at_edge else "",
-        assets=rung.assets,
+        assets=profile_codec.assets,
     )

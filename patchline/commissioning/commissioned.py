@@ -11,7 +11,7 @@ from patchline.wire.messages import AssetReference, Profile
 
 
 @dataclass(frozen=True)
-class Rung:
+class CommissionedCodec:
     """One codec's artifact, as far as a person wants to know.
 
     Attributes:
@@ -53,7 +53,7 @@ class Commissioned:
 
     out: Path
     profile: Profile
-    rungs: tuple[Rung, ...]
+    commissioned_codecs: tuple[CommissionedCodec, ...]
     images: int
     skipped: tuple[str, ...]
     doubts: tuple[str, ...]
@@ -69,10 +69,10 @@ class Commissioned:
     @property
     def assets(self) -> dict[str, AssetReference]:
         """What the station may have to fetch, by sha256."""
-        return {asset.sha256: asset for rung in self.rungs for asset in rung.assets}
+        return {asset.sha256: asset for profile_codec in self.commissioned_codecs for asset in profile_codec.assets}
 
     @property
     def paths(self) -> list[Path]:
         """Every file written."""
         assets = [self.out / FOLDER / sha256 for sha256 in self.assets]
-        return [*(rung.path for rung in self.rungs), *assets, self.profile_path]
+        return [*(profile_codec.path for profile_codec in self.commissioned_codecs), *assets, self.profile_path]

@@ -14,7 +14,7 @@ from patchline.artifacts.assets import CODEC
 from patchline.artifacts.choices import Choice
 from patchline.artifacts.store import keep_older
 from patchline.commissioning.codec_pass import Passed
-from patchline.commissioning.commissioned import Rung
+from patchline.commissioning.commissioned import CommissionedCodec
 from patchline.commissioning.held_out import HeldOut, batches, score_held_out
 from patchline.commissioning.pipeline import Workbench
 from patchline.commissioning.request import OnPhase, Request
@@ -49,7 +49,7 @@ class LadderStep:
     codec_choice: Choice | None
     input_choice: Choice | None
 
-    def make(self, name: str, on_progress: OnPhase) -> Rung:
+    def make(self, name: str, on_progress: OnPhase) -> CommissionedCodec:
         """Fit, calibrate and write the artifact of one codec.
 
         Raises:
@@ -82,7 +82,9 @@ class LadderStep:
         keep_older(path)
         artifact = save(path, self._header(passed, detector, held_out, assets, tuning), detector)
         shapes = {tensor: array.shape for tensor, array in detector.tensors().items()}
-        return Rung(name, path, artifact, passed.payload_bytes, shapes, detector.facts(), watch.seconds, assets)
+        return CommissionedCodec(
+            name, path, artifact, passed.payload_bytes, shapes, detector.facts(), watch.seconds, assets
+        )
 
     def _fit(self, passed: Passed, parameters: Mapping[str, Any], on_progress: Progress) -> Detector:
         everything = np.arange(len(next(iter(passed.maps.values()))))

@@ -1,4 +1,4 @@
-"""What all rungs of a ladder are made with: the good pictures at the input size, and the backbones."""
+"""What all codecs of a ladder are made with: the good pictures at the input size, and the backbones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -34,7 +34,7 @@ def commission_for(
     """
     made = commission(request, on_progress=on_phase)
     share(made.profile, stations, request.out, signer=signer)
-    return made.rungs[0].artifact
+    return made.commissioned_codecs[0].artifact
 
 
 def adopt(
@@ -61,7 +61,9 @@ def adopt(
     assets = next((folder / FOLDER for folder in path.parents if (folder / FOLDER).is_dir()), None)
     if assets is not None:
         shutil.copytree(assets, out / FOLDER, dirs_exist_ok=True)
-    profile = Profile(station=stations[0], input_size=artifact.header.input_size, ladder=(_rung(path, artifact),))
+    profile = Profile(
+        station=stations[0], input_size=artifact.header.input_size, ladder=(_profile_codec_of(path, artifact),)
+    )
     share(profile, stations, out, signer=signer)
     return artifact
 
@@ -78,7 +80,7 @@ def share(profile: Profile, stations: Sequence[str], out: Path, *, signer: Signe
         if signer is None:
             write_atomically(path, pack(own))
         else:
-            sign(out, own, path, (rung.artifact for rung in own.ladder), signer.key)
+            sign(out, own, path, (profile_codec.artifact for profile_codec in own.ladder), signer.key)
 
 
 def _find(source: Path, codec: str | None) -> Path:
@@ -99,7 +101,7 @@ def _find(source: Path, codec: str | None) -> Path:
     )
 
 
-def _rung(path: Path, artifact: Artifact) -> ProfileCodec:
+def _profile_codec_of(path: Path, artifact: Artifact) -> ProfileCodec:
     """The artifact's place in the ladder of the profile beside it, with its assets; a bare one where there is none.
 
     Raises:
@@ -107,7 +109,7 @@ def _rung(path: Path, artifact: Artifact) -> ProfileCodec:
     """
     try:
         profile: Profile = unpack((path.parent / PROFILE_FILE).read_bytes(), Profile)
-        found = [rung for rung in profile.ladder if rung.artifact == artifact.fingerprint]
+        found = [profile_codec for profile_codec in profile.ladder if profile_codec.artifact == artifact.fingerprint]
     except (OSError, UnreadableError):
         found = []
     if not found and artifact.header.codec_asset:

@@ -54,7 +54,7 @@ def test_a_check_finds_what_would_end_a_start(plant: Any, tmp_path: Path, more: 
 
 def test_a_detector_that_does_not_fit_its_backbone_is_refused_before_going_online(plant: Any, tmp_path: Path) -> None:
     """The header names one tap only, so the engine gives fewer channels than the bank has."""
-    artifact = plant.made.rungs[0].artifact
+    artifact = plant.made.commissioned_codecs[0].artifact
     key = msgspec.structs.replace(artifact.header.backbone, taps=("features.6",))
     header = msgspec.structs.replace(artifact.header, backbone=key)
     made = save(tmp_path / "artifacts" / "a.safetensors", header, artifact.detector)

@@ -167,8 +167,8 @@ def test_a_station_boots_and_encodes_without_a_broker(
 def test_a_profile_that_does_not_fit_is_told_on_the_status(
     floor: Floor, made: Commissioned, parts: Path, eventually: Callable[..., None]
 ) -> None:
-    rung = made.profile.ladder[0]
-    strange = msgspec.structs.replace(rung, assets=())
+    profile_codec = made.profile.ladder[0]
+    strange = msgspec.structs.replace(profile_codec, assets=())
     profile = sealed(msgspec.structs.replace(made.profile, ladder=(strange,)))
     floor.link.publish(TOPICS.of(STATION, "profile"), pack(profile), retain=True)
     floor.edge(parts, profile={"directory": floor.folder / "profile", "wait_seconds": 20})

@@ -65,22 +65,24 @@ def folder(made: Commissioned, tmp_path: Path) -> Path:
 
 
 def codec_of_rung(made: Commissioned, place: int) -> Any:
-    return open_asset((made.out / FOLDER / made.rungs[place].artifact.header.codec_asset).read_bytes()).codec
+    return open_asset(
+        (made.out / FOLDER / made.commissioned_codecs[place].artifact.header.codec_asset).read_bytes()
+    ).codec
 
 
 def frame_of(plant: Any, made: Commissioned, place: int, *, sequence: int = 0, defect: bool = False) -> FrameMessage:
-    """A frame as an edge node would send it over one of the ladder's rungs."""
+    """A frame as an edge node would send it over one of the ladder's codecs."""
     frame: FrameMessage = plant.frame(sequence, defect=defect, codec="png")
-    rung = made.rungs[place]
-    if rung.codec == "webp:80":
-        return plant.frame(sequence, defect=defect, artifact=rung.artifact.fingerprint)
+    profile_codec = made.commissioned_codecs[place]
+    if profile_codec.codec == "webp:80":
+        return plant.frame(sequence, defect=defect, artifact=profile_codec.artifact.fingerprint)
     pixels = plant.picture(sequence, defect=defect)
-    _, engine = EngineCache(threads=1).choose(rung.backbone.name, rung.backbone.taps)
+    _, engine = EngineCache(threads=1).choose(profile_codec.backbone.name, profile_codec.backbone.taps)
     payload = codec_of_rung(made, place).encode(engine.run(normalise(pixels[None])))
     return msgspec.structs.replace(
         frame,
-        codec=rung.codec,
-        artifact=rung.artifact.fingerprint,
+        codec=profile_codec.codec,
+        artifact=profile_codec.artifact.fingerprint,
         payload=payload,
         payload_sha256=sha256_of(payload),
     )
@@ -93,20 +95,23 @@ def admitted(plant: Any, shelved: ArtifactStore, frame: FrameMessage) -> Inspect
 
 
 def test_a_rung_names_the_backbone_and_the_files_an_edge_needs(made: Commissioned) -> None:
-    for rung, promised in zip(made.rungs[:2], made.profile.ladder[:2], strict=True):
-        assert (promised.backbone, promised.backbone_sha256) == ("mobilenet_v2", rung.backbone.sha256)
+    for profile_codec, promised in zip(made.commissioned_codecs[:2], made.profile.ladder[:2], strict=True):
+        assert (promised.backbone, promised.backbone_sha256) == ("mobilenet_v2", profile_codec.backbone.sha256)
         assert [asset.name for asset in promised.assets] == ["codec", "backbone"]
         for asset in promised.assets:
             content = (made.out / FOLDER / asset.sha256).read_bytes()
             assert (sha256_of(content), len(content)) == (asset.sha256, asset.size)
-        assert promised.assets[1].sha256 == rung.backbone.sha256
+        assert promised.assets[1].sha256 == profile_codec.backbone.sha256
     assert not made.profile.ladder[2].assets
     assert not made.profile.ladder[2].backbone
 
 
 def test_the_header_names_the_fitted_codec_it_judges(made: Commissioned) -> None:
-    headers = [load(rung.path).header for rung in made.rungs]
-    assert [header.codec_asset for header in headers] == [*(r.assets[0].sha256 for r in made.rungs[:2]), ""]
+    headers = [load(profile_codec.path).header for profile_codec in made.commissioned_codecs]
+    assert [header.codec_asset for header in headers] == [
+        *(r.assets[0].sha256 for r in made.commissioned_codecs[:2]),
+        "",
+    ]
 
 
 def test_the_backbone_runs_once_for_all_feature_codecs(phases: list[str]) -> None:
@@ -118,8 +123,8 @@ def test_the_backbone_runs_once_for_all_feature_codecs(phases: list[str]) -> Non
 
 
 def test_the_detector_learns_from_decoded_maps(made: Commissioned) -> None:
-    exact, sampled = (rung.artifact.detector.tensors() for rung in made.rungs[:2])
-    assert {name: array.shape for name, array in exact.items()} == made.rungs[0].bank
+    exact, sampled = (profile_codec.artifact.detector.tensors() for profile_codec in made.commissioned_codecs[:2])
+    assert {name: array.shape for name, array in exact.items()} == made.commissioned_codecs[0].bank
     assert any(not np.array_equal(exact[name], sampled[name]) for name in exact if name in sampled)
 
 
@@ -134,7 +139,7 @@ def test_an_edge_may_run_another_backbone_than_the_service(
     made = commission(
         request_for(tmp_path, codecs=("webp:80", "features"), edge_backbone="patchline_s"), on_progress=lambda *_: None
     )
-    pictures, features = made.rungs
+    pictures, features = made.commissioned_codecs
     assert (pictures.backbone.name, features.backbone.name) == ("mobilenet_v2", "patchline_s")
     assert features.backbone.taps == BACKBONES["patchline_s"].default_taps
     assert [asset.name for asset in features.assets] == ["codec"], "every node has the packaged backbone"
@@ -142,8 +147,8 @@ def test_an_edge_may_run_another_backbone_than_the_service(
 
 def test_fewer_taps_may_be_taken_at_the_edge(request_for: Callable[..., Request], tmp_path: Path) -> None:
     request = request_for(tmp_path, codecs=("features",), edge_taps=("features.6",))
-    (rung,) = commission(request, on_progress=lambda *_: None).rungs
-    assert rung.backbone.taps == ("features.6",)
+    (profile_codec,) = commission(request, on_progress=lambda *_: None).commissioned_codecs
+    assert profile_codec.backbone.taps == ("features.6",)
 
 
 def test_files_over_the_budget_are_refused_with_their_seconds(
@@ -196,11 +201,11 @@ def test_a_payload_of_another_codec_or_of_another_fit_is_refused(
     plant: Any, made: Commissioned, shelved: ArtifactStore, request_for: Callable[..., Request], tmp_path: Path
 ) -> None:
     elsewhere = commission(request_for(tmp_path, codecs=CODECS[:2], seed=9), on_progress=lambda *_: None)
-    rung = made.rungs[1]
+    profile_codec = made.commissioned_codecs[1]
     foreign = frame_of(plant, elsewhere, 1).payload
     for payload in (foreign, frame_of(plant, made, 0).payload, frame_of(plant, made, 2).payload):
         frame = msgspec.structs.replace(
-            frame_of(plant, made, 1), payload=payload, payload_sha256=sha256_of(payload), codec=rung.codec
+            frame_of(plant, made, 1), payload=payload, payload_sha256=sha256_of(payload), codec=profile_codec.codec
         )
         with pytest.raises(UnreadableError) as caught:
             admitted(plant, shelved, frame)
@@ -210,49 +215,49 @@ def test_a_payload_of_another_codec_or_of_another_fit_is_refused(
 def test_a_payload_under_the_name_of_another_rung_is_refused(
     plant: Any, made: Commissioned, shelved: ArtifactStore
 ) -> None:
-    frame = msgspec.structs.replace(frame_of(plant, made, 0), codec=made.rungs[1].codec)
+    frame = msgspec.structs.replace(frame_of(plant, made, 0), codec=made.commissioned_codecs[1].codec)
     with pytest.raises(UnreadableError, match="its artifact judges 'features'") as caught:
         admitted(plant, shelved, frame)
     assert caught.value.code == "codec"
 
 
 def test_a_missing_fitted_codec_is_refused_at_the_start(made: Commissioned, folder: Path) -> None:
-    asset = folder / FOLDER / made.rungs[0].artifact.header.codec_asset
+    asset = folder / FOLDER / made.commissioned_codecs[0].artifact.header.codec_asset
     asset.unlink()
     with pytest.raises(MisconfiguredError, match=rf"features\.safetensors cannot be read.*{asset.name}.*commission"):
         open_store(folder, engine_for=no_engine)
 
 
 def test_a_damaged_fitted_codec_is_refused_at_the_start(made: Commissioned, folder: Path) -> None:
-    asset = folder / FOLDER / made.rungs[0].artifact.header.codec_asset
+    asset = folder / FOLDER / made.commissioned_codecs[0].artifact.header.codec_asset
     asset.write_bytes(asset.read_bytes()[:-1])
     with pytest.raises(MisconfiguredError, match=rf"is damaged: its sha256 is .*{asset.name}.*restore"):
         open_store(folder, engine_for=no_engine)
 
 
 def test_a_fitted_codec_for_another_backbone_is_refused_with_both(made: Commissioned, folder: Path) -> None:
-    rung = made.rungs[0]
-    other = keep(folder, "codec", pack_asset(codec_of_rung(made, 0), rung.backbone.name, "f" * 64, (64, 64)))
-    header = msgspec.structs.replace(rung.artifact.header, codec_asset=other.sha256)
-    save(folder / str(STATION) / "features.safetensors", header, rung.artifact.detector)
+    profile_codec = made.commissioned_codecs[0]
+    other = keep(folder, "codec", pack_asset(codec_of_rung(made, 0), profile_codec.backbone.name, "f" * 64, (64, 64)))
+    header = msgspec.structs.replace(profile_codec.artifact.header, codec_asset=other.sha256)
+    save(folder / str(STATION) / "features.safetensors", header, profile_codec.artifact.detector)
     with pytest.raises(
-        MisconfiguredError, match=rf"on ffffffffffff at .*needs features on {rung.backbone.sha256[:12]}"
+        MisconfiguredError, match=rf"on ffffffffffff at .*needs features on {profile_codec.backbone.sha256[:12]}"
     ):
         open_store(folder, engine_for=no_engine)
 
 
 def test_what_is_no_fitted_codec_is_refused(made: Commissioned, folder: Path) -> None:
-    rung = made.rungs[0]
+    profile_codec = made.commissioned_codecs[0]
     other = keep(folder, "codec", b"not a codec")
-    header = msgspec.structs.replace(rung.artifact.header, codec_asset=other.sha256)
-    save(folder / str(STATION) / "features.safetensors", header, rung.artifact.detector)
+    header = msgspec.structs.replace(profile_codec.artifact.header, codec_asset=other.sha256)
+    save(folder / str(STATION) / "features.safetensors", header, profile_codec.artifact.detector)
     with pytest.raises(MisconfiguredError, match=rf"cannot be used: .*{other.sha256}"):
         open_store(folder, engine_for=no_engine)
 
 
 def test_an_artifact_from_before_feature_codecs_still_loads(made: Commissioned, tmp_path: Path) -> None:
     """Its header has no `codec_asset`."""
-    artifact = made.rungs[2].artifact
+    artifact = made.commissioned_codecs[2].artifact
     path = tmp_path / "webp-80.safetensors"
     save(path, artifact.header, artifact.detector)
     content = path.read_bytes()
@@ -265,7 +270,7 @@ def test_an_artifact_from_before_feature_codecs_still_loads(made: Commissioned, 
 
 
 def test_a_shelf_offers_the_backbones_file_to_the_station(made: Commissioned, shelved: ArtifactStore) -> None:
-    stored = find(BACKBONES["mobilenet_v2"], made.rungs[0].backbone.taps)
+    stored = find(BACKBONES["mobilenet_v2"], made.commissioned_codecs[0].backbone.taps)
     path = shelved.asset(stored.sha256)
     assert path is not None
     assert path.read_bytes() == stored.read()

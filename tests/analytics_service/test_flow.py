@@ -290,7 +290,7 @@ def test_the_metrics_tell_what_happened(line: Any, plant: Any) -> None:
     assert 'vad_analytics_connected{link="live"} 1.0' in text
     assert "vad_analytics_unaccounted_parts" in text
     assert 'vad_analytics_connected{link="backlog"} 1.0' in text
-    assert f'artifact="{plant.made.rungs[0].artifact.fingerprint[:12]}"' in text
+    assert f'artifact="{plant.made.commissioned_codecs[0].artifact.fingerprint[:12]}"' in text
 
 
 def test_readiness_tells_of_a_broker_that_is_away_and_liveness_does_not(
@@ -328,12 +328,12 @@ def test_a_running_service_takes_up_new_artifacts_and_still_judges_for_the_old_o
     try:
         edge.send_until_judged([plant.frame(0)])
         made = commission(request_for(artifacts, codecs=("webp:80",), seed=7), on_progress=lambda *_: None)
-        fingerprint = made.rungs[0].artifact.fingerprint
-        assert fingerprint != plant.made.rungs[0].artifact.fingerprint
+        fingerprint = made.commissioned_codecs[0].artifact.fingerprint
+        assert fingerprint != plant.made.commissioned_codecs[0].artifact.fingerprint
         eventually(lambda: unpack(edge.channel("profile")[-1], Profile) == made.profile)
         edge.send_until_judged([plant.frame(1), plant.frame(2, artifact=fingerprint)])
         judged = {each.sequence: each.artifact for each in edge.receipts() if isinstance(each, Verdict)}
-        assert judged[1] == plant.made.rungs[0].artifact.fingerprint
+        assert judged[1] == plant.made.commissioned_codecs[0].artifact.fingerprint
         assert judged[2] == fingerprint
         assert service.stop() == 0
     finally:

@@ -109,8 +109,8 @@ def test_what_is_too_long_is_not_looked_into() -> None:
 
 def test_a_chunk_or_a_profile_with_too_much_in_it_is_unreadable() -> None:
     chunk = {"sha256": "a" * 64, "size": 1, "offset": 0, "data": bytes(MAX_ASSET_CHUNK_BYTES + 1)}
-    rung = {"codec": "png", "artifact": "a" * 64}
-    profile = {"station": "a/b/c", "input_size": [32, 32], "ladder": [rung] * 33}
+    profile_codec = {"codec": "png", "artifact": "a" * 64}
+    profile = {"station": "a/b/c", "input_size": [32, 32], "ladder": [profile_codec] * 33}
     for content, kind in ((chunk, AssetChunk), (profile, Profile), ({**profile, "ladder": []}, Profile)):
         with pytest.raises(UnreadableError):
             unpack(msgspec.msgpack.encode(content), kind)
@@ -118,10 +118,10 @@ def test_a_chunk_or_a_profile_with_too_much_in_it_is_unreadable() -> None:
 
 def test_an_asset_that_is_announced_too_large_is_never_asked_for(tmp_path: Path) -> None:
     asset = AssetReference(name="codebook", sha256="b" * 64, size=2**62)
-    rung = ProfileCodec(codec="png", artifact="a" * 64, assets=(asset,))
+    profile_codec = ProfileCodec(codec="png", artifact="a" * 64, assets=(asset,))
     cache = ProfileCache(tmp_path, "a/b/c", max_asset_bytes=1024)
     with pytest.raises(UnreadableError, match="over the limit"):
-        cache.offer(sealed(Profile(station="a/b/c", input_size=(32, 32), ladder=(rung,))))
+        cache.offer(sealed(Profile(station="a/b/c", input_size=(32, 32), ladder=(profile_codec,))))
     assert cache.missing == ()
 
 

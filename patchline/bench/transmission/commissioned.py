@@ -8,7 +8,7 @@ from patchline.artifacts.engines import EngineCache
 from patchline.artifacts.store import StoredArtifact, open_store
 from patchline.bench.transmission.scenarios import EDGE, PAPER_TAPS, Scenario
 from patchline.commissioning.commission import Request, commission
-from patchline.commissioning.commissioned import Rung
+from patchline.commissioning.commissioned import CommissionedCodec
 from patchline.replay.phases import OnPhase
 from patchline.vision.backbones import BACKBONES
 from patchline.vision.backbones.store import find
@@ -32,18 +32,18 @@ class Ready:
     scenario: Scenario
     folder: Path
     images: int
-    rung: Rung
+    profile_codec: CommissionedCodec
     shelved: StoredArtifact
 
     @property
     def seconds(self) -> float:
         """What commissioning it took."""
-        return sum(self.rung.seconds.values())
+        return sum(self.profile_codec.seconds.values())
 
     @property
     def asset_bytes(self) -> int:
         """What a station fetches once that has neither its backbone nor its fitted codec."""
-        return sum(asset.size for asset in self.rung.assets)
+        return sum(asset.size for asset in self.profile_codec.assets)
 
 
 def taps_at_hand(scenarios: Mapping[str, Scenario]) -> tuple[dict[str, Scenario], str]:
@@ -87,8 +87,8 @@ def make_ready(
                           on_progress=on_phase)  # fmt: skip
         artifact_store = open_store(folder, engine_for=room.engine_for)
         shelved = {artifact.codec: artifact for artifact in artifact_store.artifacts}
-        for (name, scenario), rung in zip(members.items(), done.rungs, strict=True):
-            made[name] = Ready(name, scenario, folder, done.images, rung, shelved[scenario.codec])
+        for (name, scenario), profile_codec in zip(members.items(), done.commissioned_codecs, strict=True):
+            made[name] = Ready(name, scenario, folder, done.images, profile_codec, shelved[scenario.codec])
     return {name: made[name] for name in scenarios}
 
 

@@ -34,7 +34,7 @@ def row_of(
         "codec": scenario.codec,
         "backbone": scenario.backbone,
         "backbone_at": "edge" if scenario.at_edge else "service",
-        "taps": list(ready.rung.backbone.taps),
+        "taps": list(ready.profile_codec.backbone.taps),
         "detector": scenario.detector,
         **mine.accuracy,
         "reference": scenario.reference,
@@ -45,7 +45,7 @@ def row_of(
         },
         "asset_bytes": ready.asset_bytes,
         "asset_seconds": ready.asset_bytes / uplink,
-        "artifact_bytes": ready.rung.artifact.size_bytes,
+        "artifact_bytes": ready.profile_codec.artifact.size_bytes,
         "commission_seconds": ready.seconds,
     }
     if scenario.backbone in STANDS_FOR:

@@ -38,7 +38,7 @@ def test_an_identity_by_content_is_a_valid_uuid_and_always_the_same(data: bytes)
 
 
 def test_a_map_is_drawn_on_its_artifacts_scale_whatever_the_picture(plant: Any) -> None:
-    calibration = plant.made.rungs[0].artifact.calibration
+    calibration = plant.made.commissioned_codecs[0].artifact.calibration
     inspection: Any = SimpleNamespace(
         frame=SimpleNamespace(message=plant.frame(1)),
         artifact=SimpleNamespace(map_range=(1.0, 3.0), calibration=calibration),

@@ -168,7 +168,7 @@ def test_a_verdict_says_whose_part_what_was_found_and_against_what(hall: Hall) -
     frame = hall.plant.frame(1, traceparent="00-abc")
     (verdict,) = hall.work(pack(frame))
     assert isinstance(verdict, Verdict)
-    calibration = hall.plant.made.rungs[0].artifact.calibration
+    calibration = hall.plant.made.commissioned_codecs[0].artifact.calibration
     assert (verdict.inspection_id, verdict.station, verdict.boot_id) == (frame.inspection_id, frame.station, "boot-1")
     assert (verdict.sequence, verdict.part_id, verdict.captured_at) == (1, "part-1", 2.0)
     assert (verdict.outcome, verdict.threshold) == ("normal", calibration.threshold)
@@ -309,7 +309,7 @@ def test_maps_are_published_for_whom_the_setting_says(
     hall.work(pack(plant.frame(1)), pack(plant.frame(2, defect=True)))
     maps: list[MapMessage] = [unpack(payload, MapMessage) for payload in hall.outlet.channel("map")]
     assert len(maps) == shown
-    assert all((each.low, each.high) == plant.made.rungs[0].artifact.header.map_range for each in maps)
+    assert all((each.low, each.high) == plant.made.commissioned_codecs[0].artifact.header.map_range for each in maps)
 
 
 def test_a_full_window_is_waited_for(hall: Hall) -> None:

@@ -264,9 +264,9 @@ def test_a_codec_is_kept_over_a_new_profile_if_its_ladder_has_it(make_profile: A
     active_encoder.choose("webp:80")
     active_encoder.use(make_profile("raw", "webp:80"))
     assert active_encoder.encoder is not None
-    assert active_encoder.encoder.rung.codec == "webp:80"
+    assert active_encoder.encoder.profile_codec.codec == "webp:80"
     active_encoder.use(make_profile("raw"))
-    assert active_encoder.encoder.rung.codec == "raw"
+    assert active_encoder.encoder.profile_codec.codec == "raw"
     with pytest.raises(MisconfiguredError, match="not on the station's ladder; choose from raw"):
         active_encoder.choose("png")
     with pytest.raises(MisconfiguredError, match="no codec is called"):

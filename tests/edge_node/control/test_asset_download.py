@@ -53,8 +53,8 @@ class Downlink:
         self.lose = lambda: False
         self.now = self.sent_bytes = self.longest_wait = 0.0
         asset = AssetReference(name="backbone", sha256=self.sha256, size=len(content))
-        rung = ProfileCodec(codec="features", artifact="0" * 64, assets=(asset,))
-        self.profile = sealed(Profile(station=STATION, input_size=(32, 32), ladder=(rung,)))
+        profile_codec = ProfileCodec(codec="features", artifact="0" * 64, assets=(asset,))
+        self.profile = sealed(Profile(station=STATION, input_size=(32, 32), ladder=(profile_codec,)))
         self.cache = ProfileCache(folder / "cache", STATION, clock=lambda: self.now)
 
     def asset(self, sha256: str) -> Path:

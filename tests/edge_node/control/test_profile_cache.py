@@ -29,8 +29,8 @@ def profile_with(*assets: bytes, codec: str = "png") -> Profile:
         AssetReference(name=f"asset-{number}", sha256=sha256_of(content), size=len(content))
         for number, content in enumerate(assets)
     )
-    rung = ProfileCodec(codec=codec, artifact="a" * 64, assets=references)
-    return sealed(Profile(station=STATION, input_size=(32, 32), ladder=(rung,)))
+    profile_codec = ProfileCodec(codec=codec, artifact="a" * 64, assets=references)
+    return sealed(Profile(station=STATION, input_size=(32, 32), ladder=(profile_codec,)))
 
 
 def chunks_of(content: bytes) -> list[AssetChunk]:

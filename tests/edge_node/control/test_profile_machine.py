@@ -104,10 +104,10 @@ class ProfileMachine(RuleBasedStateMachine):
         try:
             self.active_encoder.choose(codec)
         except MisconfiguredError:
-            assert self.used is None or codec not in {rung.codec for rung in self.used.ladder}
+            assert self.used is None or codec not in {profile_codec.codec for profile_codec in self.used.ladder}
         else:
             assert self.active_encoder.encoder is not None
-            assert self.active_encoder.encoder.rung.codec == codec
+            assert self.active_encoder.encoder.profile_codec.codec == codec
 
     @rule()
     def the_station_starts_again(self) -> None:
@@ -129,12 +129,12 @@ class Interrupting:
     def __init__(self) -> None:
         self.meanwhile: list[Any] = []
 
-    def make(self, profile: Profile, rung: ProfileCodec) -> Encoder:
+    def make(self, profile: Profile, profile_codec: ProfileCodec) -> Encoder:
         if self.meanwhile:
             thread = threading.Thread(target=self.meanwhile.pop(0))
             thread.start()
             thread.join()
-        return ImageEncoder(profile, rung, codec_of("png"))
+        return ImageEncoder(profile, profile_codec, codec_of("png"))
 
 
 LADDERS = [("features", "int8"), ("features", "int8", "deflate"), ("int8",)]
@@ -184,7 +184,7 @@ class EncoderMachine(RuleBasedStateMachine):
         encoder = self.active_encoder.encoder
         assert (encoder.profile if encoder else None) == self.latest
         if encoder is not None:
-            assert encoder.rung in encoder.profile.ladder
+            assert encoder.profile_codec in encoder.profile.ladder
 
 
 TestProfiles = ProfileMachine.TestCase

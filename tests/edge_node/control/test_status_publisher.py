@@ -166,8 +166,8 @@ def test_a_disk_that_fails_for_a_moment_ends_nothing_and_loses_no_answer(
 
 def test_one_service_is_asked_for_one_range_of_a_missing_asset(desk: Desk, eventually: Any) -> None:
     asset = AssetReference(name="codec", sha256="a" * 64, size=10**6)
-    rung = ProfileCodec(codec="features", artifact="b" * 64, assets=(asset,))
-    desk.cache.offer(sealed(Profile(station=STATION, input_size=(32, 32), ladder=(rung,))))
+    profile_codec = ProfileCodec(codec="features", artifact="b" * 64, assets=(asset,))
+    desk.cache.offer(sealed(Profile(station=STATION, input_size=(32, 32), ladder=(profile_codec,))))
     desk.status_publisher.announce()
     eventually(lambda: any(status.missing_ranges for status in list(desk.line.said)))
     asked = next(status for status in desk.line.said if status.missing_ranges)

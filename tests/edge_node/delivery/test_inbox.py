@@ -203,8 +203,8 @@ def test_a_profile_with_assets_is_used_once_they_are_here(
 ) -> None:
     content = b"codebook" * 100
     asset = AssetReference(name="codebook", sha256=sha256_of(content), size=len(content))
-    rung = ProfileCodec(codec="png", artifact="a" * 64, assets=(asset,))
-    profile = sealed(Profile(station=STATION, input_size=(32, 32), ladder=(rung,)))
+    profile_codec = ProfileCodec(codec="png", artifact="a" * 64, assets=(asset,))
+    profile = sealed(Profile(station=STATION, input_size=(32, 32), ladder=(profile_codec,)))
     profile_updates.receive_profile(delivery(pack(profile)))
     assert active_encoder.encoder is None
     profile_updates.receive_asset(
@@ -228,7 +228,7 @@ def test_a_profile_this_edge_cannot_encode_leaves_the_one_before_in_use(
     profile_updates.receive_profile(delivery(pack(make_profile("png"))))
     profile_updates.receive_profile(delivery(pack(make_profile("hologram:3"))))
     assert active_encoder.encoder is not None
-    assert active_encoder.encoder.rung.codec == "png"
+    assert active_encoder.encoder.profile_codec.codec == "png"
     assert "no codec is called 'hologram:3'" in caplog.text
 
 

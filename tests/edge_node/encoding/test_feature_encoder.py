@@ -80,9 +80,9 @@ def cache() -> Cache:
 
 @pytest.fixture
 def profile_for(cache: Cache, codec: FeatureCodec, backbone: StoredBackbone) -> Callable[..., Profile]:
-    """A profile of the codec `features`; keywords change its rung, `asset` what it was fitted to."""
+    """A profile of the codec `features`; keywords change its codec, `asset` what it was fitted to."""
 
-    def build(*, asset: dict[str, Any] | None = None, size: tuple[int, int] = SIZE, **rung: Any) -> Profile:
+    def build(*, asset: dict[str, Any] | None = None, size: tuple[int, int] = SIZE, **profile_codec: Any) -> Profile:
         fitted = {"backbone_name": SPEC.name, "backbone_sha256": backbone.sha256, "input_size": SIZE} | (asset or {})
         first = ProfileCodec(
             codec="features",
@@ -91,7 +91,7 @@ def profile_for(cache: Cache, codec: FeatureCodec, backbone: StoredBackbone) -> 
             backbone_sha256=backbone.sha256,
             assets=(cache.keep("codec", pack_asset(codec, **fitted)),),
         )
-        ladder = (msgspec.structs.replace(first, **rung), ProfileCodec(codec="png", artifact="b" * 64))
+        ladder = (msgspec.structs.replace(first, **profile_codec), ProfileCodec(codec="png", artifact="b" * 64))
         return sealed(Profile(station="plant/line1/cam1", input_size=size, ladder=ladder))
 
     return build
@@ -99,14 +99,16 @@ def profile_for(cache: Cache, codec: FeatureCodec, backbone: StoredBackbone) -> 
 
 def test_the_engines_of_earlier_backbones_are_freed(backbone: StoredBackbone) -> None:
     backbones = EdgeBackbones(threads=1, fetched=lambda _: b"", most_engines=2)
-    rung = ProfileCodec(codec="features", artifact="a" * 64, backbone=SPEC.name, backbone_sha256=backbone.sha256)
+    profile_codec = ProfileCodec(
+        codec="features", artifact="a" * 64, backbone=SPEC.name, backbone_sha256=backbone.sha256
+    )
     taps = list(SPEC.taps)
-    first = weakref.ref(backbones.engine_of(rung, (taps[0],)))
-    second = backbones.engine_of(rung, (taps[1],))
-    backbones.engine_of(rung, (taps[0], taps[1]))
+    first = weakref.ref(backbones.engine_of(profile_codec, (taps[0],)))
+    second = backbones.engine_of(profile_codec, (taps[1],))
+    backbones.engine_of(profile_codec, (taps[0], taps[1]))
     gc.collect()
     assert first() is None
-    assert backbones.engine_of(rung, (taps[1],)) is second
+    assert backbones.engine_of(profile_codec, (taps[1],)) is second
 
 
 def test_what_is_sent_are_the_feature_maps_of_the_resized_picture(
@@ -177,7 +179,7 @@ REFUSALS = {
     "an asset fitted to another backbone": ({"asset": {"backbone_sha256": OTHER}}, rf"backbone .*{OTHER}"),
     "an asset of another codec": ({"codec": "float16"}, "codec of the profile is float16, that of its asset features"),
     "an asset for another picture size": ({"size": (64, 96)}, "input size of the profile is 64x96, .* asset 64x64"),
-    "a rung without its asset": ({"assets": ()}, "features comes without the asset it was fitted to"),
+    "a codec without its asset": ({"assets": ()}, "features comes without the asset it was fitted to"),
     "an asset that did not come": (
         {"assets": (AssetReference(name="codec", sha256=OTHER, size=9),)},
         f"asset {OTHER} cannot be read",

@@ -15,17 +15,17 @@ from patchline.wire.messages import sha256_of
 
 
 def test_an_artifact_comes_back_as_it_was_saved(plant: Any) -> None:
-    rung = plant.made.rungs[0]
-    loaded = load(rung.path)
-    assert loaded.header == rung.artifact.header
-    assert loaded.fingerprint == rung.artifact.fingerprint == sha256_of(rung.path.read_bytes())
-    assert loaded.size_bytes == rung.path.stat().st_size
-    for name, tensor in rung.artifact.detector.tensors().items():
+    profile_codec = plant.made.commissioned_codecs[0]
+    loaded = load(profile_codec.path)
+    assert loaded.header == profile_codec.artifact.header
+    assert loaded.fingerprint == profile_codec.artifact.fingerprint == sha256_of(profile_codec.path.read_bytes())
+    assert loaded.size_bytes == profile_codec.path.stat().st_size
+    for name, tensor in profile_codec.artifact.detector.tensors().items():
         np.testing.assert_array_equal(loaded.detector.tensors()[name], tensor)
 
 
 def test_the_same_content_has_the_same_fingerprint(plant: Any, tmp_path: Path) -> None:
-    artifact = plant.made.rungs[0].artifact
+    artifact = plant.made.commissioned_codecs[0].artifact
     assert save(tmp_path / "copy.safetensors", artifact.header, artifact.detector).fingerprint == artifact.fingerprint
 
 
@@ -39,7 +39,7 @@ def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -
 @pytest.mark.parametrize("keep", [0, 4, 100, 3000, -1])
 def test_a_truncated_artifact_is_refused_by_name(plant: Any, tmp_path: Path, keep: int) -> None:
     path = tmp_path / "webp-80.safetensors"
-    path.write_bytes(plant.made.rungs[0].path.read_bytes()[:keep])
+    path.write_bytes(plant.made.commissioned_codecs[0].path.read_bytes()[:keep])
     with pytest.raises(MisconfiguredError, match=r"damaged.*webp-80\.safetensors.*commission the station again"):
         load(path)
 
@@ -66,7 +66,7 @@ def test_a_damaged_header_is_refused(tmp_path: Path) -> None:
     [({"format": 99}, "format 99"), ({"detector": "oracle"}, "oracle"), ({"parameters": {"magic": 1}}, "magic")],
 )
 def test_a_header_from_elsewhere_is_refused(plant: Any, tmp_path: Path, changes: dict[str, Any], named: str) -> None:
-    artifact = plant.made.rungs[0].artifact
+    artifact = plant.made.commissioned_codecs[0].artifact
     header: ArtifactHeader = msgspec.structs.replace(artifact.header, **changes)
     save(tmp_path / "a.safetensors", header, artifact.detector)
     with pytest.raises(MisconfiguredError, match=named):

@@ -24,7 +24,7 @@ def folder(plant: Any, tmp_path: Path) -> Path:
         path.write_bytes(content)
     profile_path = out / str(plant.station) / PROFILE_FILE
     profile: Profile = unpack(profile_path.read_bytes(), Profile)
-    fingerprints = [rung.artifact for rung in profile.ladder]
+    fingerprints = [profile_codec.artifact for profile_codec in profile.ladder]
     sign(out, profile, profile_path, fingerprints, SigningKey(tmp_path / "owner.key"))
     return out
 

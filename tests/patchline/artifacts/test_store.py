@@ -31,11 +31,11 @@ def folder(plant: Any, tmp_path: Path) -> Path:
 
 
 def test_every_artifact_of_a_profile_is_found_for_its_station(plant: Any, artifact_store: ArtifactStore) -> None:
-    for rung in plant.made.profile.ladder:
-        found = artifact_store.find(CAM1, rung.artifact)
+    for profile_codec in plant.made.profile.ladder:
+        found = artifact_store.find(CAM1, profile_codec.artifact)
         assert found is not None
-        assert found.codec == rung.codec
-        assert artifact_store.find(CAM2, rung.artifact) is None
+        assert found.codec == profile_codec.codec
+        assert artifact_store.find(CAM2, profile_codec.artifact) is None
 
 
 def test_a_station_may_use_another_ones_artifact_if_its_profile_names_it(plant: Any, folder: Path) -> None:
@@ -51,7 +51,10 @@ def test_a_replaced_artifact_is_still_found(request_for: Callable[..., Request],
     artifact_store = opened(tmp_path)
     assert len(artifact_store.artifacts) == 2
     assert all(artifact_store.find(CAM1, shelved.fingerprint) for shelved in artifact_store.artifacts)
-    assert artifact_store.profiles["plant/line1/cam1"].ladder[0].artifact == made.rungs[0].artifact.fingerprint
+    assert (
+        artifact_store.profiles["plant/line1/cam1"].ladder[0].artifact
+        == made.commissioned_codecs[0].artifact.fingerprint
+    )
 
 
 def test_artifacts_of_one_backbone_share_its_engine(artifact_store: ArtifactStore) -> None:
@@ -62,12 +65,12 @@ def test_an_asset_is_found_only_while_a_profile_offers_it(
     plant: Any, artifact_store: ArtifactStore, tmp_path: Path
 ) -> None:
     (tmp_path / ("a" * 64)).write_bytes(b"codebook")
-    rung = ProfileCodec(
+    profile_codec = ProfileCodec(
         codec="webp:80",
         artifact=artifact_store.artifacts[0].fingerprint,
         assets=(AssetReference(name="codebook", sha256="a" * 64, size=8),),
     )
-    offering = sealed(msgspec.structs.replace(plant.made.profile, ladder=(rung,)))
+    offering = sealed(msgspec.structs.replace(plant.made.profile, ladder=(profile_codec,)))
     assert ArtifactStore(artifact_store.artifacts, [offering], tmp_path).asset("a" * 64) == tmp_path / ("a" * 64)
     assert ArtifactStore(artifact_store.artifacts, [plant.made.profile], tmp_path).asset("a" * 64) is None
     assert FOLDER == "assets"
@@ -92,7 +95,7 @@ def test_a_profile_that_names_a_missing_artifact_is_refused(folder: Path) -> Non
 
 
 def test_an_artifact_for_an_unknown_codec_is_refused(plant: Any, tmp_path: Path) -> None:
-    artifact = plant.made.rungs[0].artifact
+    artifact = plant.made.commissioned_codecs[0].artifact
     header = msgspec.structs.replace(artifact.header, codec="jpeg2000")
     save(tmp_path / "a.safetensors", header, artifact.detector)
     with pytest.raises(MisconfiguredError, match=r"jpeg2000.*a\.safetensors"):
@@ -103,7 +106,7 @@ def test_an_artifact_for_other_weights_is_refused_with_both_digests(
     plant: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, other_weights: Path
 ) -> None:
     monkeypatch.setenv("PATCHLINE_WEIGHTS", str(other_weights))
-    made_with = plant.made.rungs[0].backbone.sha256[:12]
+    made_with = plant.made.commissioned_codecs[0].backbone.sha256[:12]
     with pytest.raises(MisconfiguredError, match=rf"mobilenet_v2 \({made_with}\).*{other_weights}.* is [0-9a-f]{{12}}"):
         opened(folder)
 
@@ -127,7 +130,7 @@ def test_a_file_that_is_no_artifact_is_set_aside_by_name_and_the_others_work(
     artifact_store = opened(folder)
     assert list(artifact_store.set_aside) == [stray]
     assert stray.name in str(artifact_store.set_aside[stray])
-    assert all(artifact_store.find(CAM1, rung.artifact) for rung in plant.made.profile.ladder)
+    assert all(artifact_store.find(CAM1, profile_codec.artifact) for profile_codec in plant.made.profile.ladder)
 
 
 def test_a_station_whose_artifact_is_damaged_does_not_keep_another_from_being_served(

@@ -78,13 +78,13 @@ def test_the_int8_form_is_printed_beside_the_float_one_and_used_by_name(
     assert sent is not None
     assert hashlib.sha256(sent).hexdigest() == key.sha256 == named.sha256
 
-    rung = ProfileCodec(codec="features", artifact="a", backbone=NAME, backbone_sha256=key.sha256)
+    profile_codec = ProfileCodec(codec="features", artifact="a", backbone=NAME, backbone_sha256=key.sha256)
     assert is_at_hand(AssetReference(name="backbone", sha256=key.sha256, size=len(sent)))
-    here = EdgeBackbones(threads=1, fetched=_nothing).engine_of(rung, TAPS)
+    here = EdgeBackbones(threads=1, fetched=_nothing).engine_of(profile_codec, TAPS)
     np.testing.assert_array_equal(here.run(batch)["stride8"], engine.run(batch)["stride8"])
     for path in weights_folder.iterdir():
         path.unlink()
-    fetched = EdgeBackbones(threads=1, fetched={key.sha256: sent}.__getitem__).engine_of(rung, TAPS)
+    fetched = EdgeBackbones(threads=1, fetched={key.sha256: sent}.__getitem__).engine_of(profile_codec, TAPS)
     np.testing.assert_array_equal(fetched.run(batch)["stride16"], engine.run(batch)["stride16"])
 
 

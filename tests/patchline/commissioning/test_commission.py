@@ -42,14 +42,16 @@ def test_writes_an_artifact_a_codec_and_the_profile_beside_them(plant: Any) -> N
 def test_the_profile_is_a_ladder_in_the_order_asked_for(plant: Any) -> None:
     profile: Profile = unpack(plant.made.profile_path.read_bytes(), Profile)
     check_profile(profile)
-    assert [rung.codec for rung in profile.ladder] == ["webp:80", "png"]
-    assert [rung.artifact for rung in profile.ladder] == [load(rung.path).fingerprint for rung in plant.made.rungs]
+    assert [profile_codec.codec for profile_codec in profile.ladder] == ["webp:80", "png"]
+    assert [profile_codec.artifact for profile_codec in profile.ladder] == [
+        load(profile_codec.path).fingerprint for profile_codec in plant.made.commissioned_codecs
+    ]
 
 
 def test_the_header_says_how_the_artifact_came_to_be(plant: Any) -> None:
-    header = load(plant.made.rungs[0].path).header
+    header = load(plant.made.commissioned_codecs[0].path).header
     assert (header.station, header.codec, header.input_size) == ("plant/line1/cam1", "webp:80", (64, 64))
-    assert header.backbone == plant.made.rungs[0].backbone
+    assert header.backbone == plant.made.commissioned_codecs[0].backbone
     assert header.parameters["coreset_ratio"] == 0.2
     assert header.calibration.images == header.normal_scores.images == 16
     assert {"patchline", "numpy", "python"} <= set(header.versions)
@@ -57,15 +59,15 @@ def test_the_header_says_how_the_artifact_came_to_be(plant: Any) -> None:
 
 def test_normal_scores_come_from_detectors_that_never_saw_the_picture(plant: Any) -> None:
     """A detector that keeps every patch scores its own pictures 0; held out, none of them does."""
-    assert plant.made.rungs[0].artifact.header.normal_scores.lowest > 0
+    assert plant.made.commissioned_codecs[0].artifact.header.normal_scores.lowest > 0
 
 
 def test_the_same_seed_gives_the_same_tensors(plant: Any, request_for: Callable[..., Request], tmp_path: Path) -> None:
     again = quietly(request_for(tmp_path, codecs=("png",)))
-    before = next(rung for rung in plant.made.rungs if rung.codec == "png")
-    for name, tensor in again.rungs[0].artifact.detector.tensors().items():
+    before = next(profile_codec for profile_codec in plant.made.commissioned_codecs if profile_codec.codec == "png")
+    for name, tensor in again.commissioned_codecs[0].artifact.detector.tensors().items():
         np.testing.assert_array_equal(tensor, before.artifact.detector.tensors()[name])
-    assert again.rungs[0].artifact.calibration == before.artifact.calibration
+    assert again.commissioned_codecs[0].artifact.calibration == before.artifact.calibration
 
 
 def test_a_replaced_artifact_is_kept_for_the_parts_that_still_name_it(
@@ -73,8 +75,8 @@ def test_a_replaced_artifact_is_kept_for_the_parts_that_still_name_it(
 ) -> None:
     first = quietly(request_for(tmp_path, codecs=("png",)))
     second = quietly(request_for(tmp_path, codecs=("png",), seed=7))
-    old = first.rungs[0].artifact.fingerprint
-    assert second.rungs[0].artifact.fingerprint != old
+    old = first.commissioned_codecs[0].artifact.fingerprint
+    assert second.commissioned_codecs[0].artifact.fingerprint != old
     assert [load(path).fingerprint for path in (second.paths[0].parent / OLDER_FOLDER).glob("*.safetensors")] == [old]
 
 
@@ -113,7 +115,7 @@ def test_one_or_two_pictures_give_an_artifact_without_a_threshold(
     for name in ("000.png", "001.png")[:pictures]:
         (data / name).write_bytes((good_pictures / name).read_bytes())
     made = quietly(request_for(tmp_path / "out", data=data, detector=detector, parameters={}))
-    header = made.rungs[0].artifact.header
+    header = made.commissioned_codecs[0].artifact.header
     assert header.calibration.threshold is None
     assert header.normal_scores.images == header.calibration.images == (0 if pictures == 1 else 2)
     assert header.map_range[1] > header.map_range[0]

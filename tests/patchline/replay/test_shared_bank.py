@@ -28,7 +28,7 @@ def commissioned(tmp_path):
     maps = {"tap": rng.normal(size=(12, 8, 6, 6)).astype(np.float32)}
     detector = DETECTORS["patchcore"].fit([maps], seed=0)
     folder = tmp_path / "artifacts"
-    rungs = []
+    commissioned_codecs = []
     for codec in ("webp:80", "png"):
         header = ArtifactHeader(
             station="plant/line/cam",
@@ -44,8 +44,10 @@ def commissioned(tmp_path):
             created=0.0,
         )
         path = folder / "plant/line/cam" / f"{codec.replace(':', '-')}.safetensors"
-        rungs.append(ProfileCodec(codec=codec, artifact=save(path, header, detector).fingerprint, backbone="marked"))
-    profile = sealed(Profile(station="plant/line/cam", input_size=(64, 64), ladder=tuple(rungs)))
+        commissioned_codecs.append(
+            ProfileCodec(codec=codec, artifact=save(path, header, detector).fingerprint, backbone="marked")
+        )
+    profile = sealed(Profile(station="plant/line/cam", input_size=(64, 64), ladder=tuple(commissioned_codecs)))
     (folder / "plant/line/cam" / PROFILE_FILE).write_bytes(pack(profile))
     return folder
 
@@ -61,7 +63,7 @@ def test_every_station_gets_a_profile_that_names_the_one_artifact(commissioned, 
     for station in STATIONS:
         profile = profile_of(tmp_path / "line", station)
         assert profile.station == station
-        assert [rung.artifact for rung in profile.ladder] == [artifact.fingerprint]
+        assert [profile_codec.artifact for profile_codec in profile.ladder] == [artifact.fingerprint]
         assert profile.input_size == (64, 64)
     copies = list((tmp_path / "line").rglob("*.safetensors"))
     assert [load(copy).fingerprint for copy in copies] == [artifact.fingerprint]

@@ -168,8 +168,8 @@ def _forged_profile(site: SiteUnderAttack, forge: Callable[[Profile, SiteUnderAt
     """With a service's stolen key, which may write profiles: the access list does not help any more."""
     status, topic = site.topics.of(TOP, "status"), site.topics.of(TOP, "profile")
     stored: Profile = unpack((site.serve_folder / "artifacts" / str(TOP) / "profile.msgpack").read_bytes(), Profile)
-    rung = msgspec.structs.replace(stored.ladder[0], codec="webp:1")
-    forged = forge(sealed(msgspec.structs.replace(stored, ladder=(rung,), signature=b"")), site)
+    profile_codec = msgspec.structs.replace(stored.ladder[0], codec="webp:1")
+    forged = forge(sealed(msgspec.structs.replace(stored, ladder=(profile_codec,), signature=b"")), site)
     before = site.log_of("edge").count("not signed")
     attacker = site.watch("analytics")
     attacker.link.publish(topic, pack(forged), retain=True, content_type=CONTENT_TYPE_PROFILE)

@@ -163,7 +163,7 @@ def command(
             "codec": CODEC,
             "takt_seconds": takt,
             "input_size": input_size,
-            "backbone": made.rungs[0].artifact.header.backbone.name,
+            "backbone": made.commissioned_codecs[0].artifact.header.backbone.name,
         }
         json.write_bytes(msgspec.json.format(msgspec.json.encode({**facts, **asdict(drained)})) + b"\n")
     raise typer.Exit(0 if drained.within and not drained.lost else 1)

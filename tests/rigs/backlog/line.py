@@ -46,7 +46,7 @@ class BacklogLine:
 
     def fill(self, name: str, count: int, on_phase: Callable[[str, int, int], None]) -> list[str]:
         """Let an earlier boot of a station have kept so many frames; their inspection ids."""
-        codec, size, rung = codec_of(CODEC), self._profile.input_size, self._profile.ladder[0]
+        codec, size, profile_codec = codec_of(CODEC), self._profile.input_size, self._profile.ladder[0]
         payloads = [codec.encode(resize(open_picture(sample.path), size)) for sample in self._category.test]
         (self._folder / name).mkdir(parents=True)
         outbox = Outbox(self.outbox(name), str(STATION), boot_id=EARLIER_BOOT, clock_id="gone", budget_bytes=1 << 34)
@@ -63,8 +63,8 @@ class BacklogLine:
                 sequence=row.sequence,
                 part_id=part_id,
                 captured_at=now,
-                artifact=rung.artifact,
-                codec=rung.codec,
+                artifact=profile_codec.artifact,
+                codec=profile_codec.codec,
                 payload=payload,
                 payload_sha256=sha256_of(payload),
             )

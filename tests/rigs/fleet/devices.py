@@ -134,7 +134,7 @@ class Device:
     def _capture(self, now: float, profile: Profile) -> None:
         payload = self._payloads[self._numbers % len(self._payloads)]
         self._numbers += 1
-        name, rung = str(uuid.uuid4()), profile.ladder[0]
+        name, profile_codec = str(uuid.uuid4()), profile.ladder[0]
         frame = FrameMessage(
             inspection_id=name,
             station=self._station,
@@ -142,8 +142,8 @@ class Device:
             sequence=self._numbers,
             part_id=f"part-{self._numbers:05d}",
             captured_at=time.time(),
-            artifact=rung.artifact,
-            codec=rung.codec,
+            artifact=profile_codec.artifact,
+            codec=profile_codec.codec,
             payload=payload,
             payload_sha256=sha256_of(payload),
         )

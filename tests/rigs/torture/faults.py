@@ -150,7 +150,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "F19p": Fault(
         name="profile changes under way",
-        how="other rung first, four times a round, then another station's profile",
+        how="other codec first, four times a round, then another station's profile",
         strike=strangers.another_profile,
     ),
     "F20": Fault(

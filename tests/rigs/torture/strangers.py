@@ -185,7 +185,7 @@ def _raw_flood(port: int) -> None:
 
 
 def another_profile(rig: Rig, rng: Random) -> None:
-    """The station is told other rungs of its ladder while it works: parts of both wait for their verdicts."""
+    """The station is told other codecs of its ladder while it works: parts of both wait for their verdicts."""
     ladder = list(rig.ground.profile.ladder)
     with stranger(rig) as somebody:
         for _ in range(4):

@@ -59,7 +59,7 @@ def test_the_choice_is_kept_in_the_artifact_and_the_profile(
     )
     assert made.choice is not None
     assert made.profile.ladder[0].codec == made.choice.chosen["codec"] == "webp:1"
-    assert load(made.rungs[0].path).header.codec_choice == made.choice
+    assert load(made.commissioned_codecs[0].path).header.codec_choice == made.choice
     again = commission(
         asked(request_for, tmp_path / "again", codecs=("png", "webp:90", "webp:1"), false_loss=0.5),
         on_progress=lambda *_: None,

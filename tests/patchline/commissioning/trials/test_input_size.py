@@ -161,7 +161,7 @@ def test_the_input_size_asked_for_stays_where_nothing_is_better(
 ) -> None:
     monkeypatch.setattr(comparison, "INPUT_MARGIN", 1.0)
     made = quietly(long_request(codecs=("webp:80",)))
-    header = load(made.rungs[0].path).header
+    header = load(made.commissioned_codecs[0].path).header
     assert made.profile.input_size == header.input_size == (64, 64)
     assert header.input_tuning is not None
     assert header.input_tuning.chosen == {}
@@ -175,7 +175,7 @@ def test_edge_and_service_work_at_the_size_chosen(
     monkeypatch.setattr(comparison, "INPUT_MARGIN", -1.0)
     request = long_request(codecs=(codec,))
     made = quietly(request)
-    header = load(made.rungs[0].path).header
+    header = load(made.commissioned_codecs[0].path).header
     assert made.input_choice is not None
     assert header.input_tuning == made.input_choice
     assert header.input_size != request.input_size

@@ -84,7 +84,7 @@ def test_the_artifact_says_what_was_chosen_and_why(
         request_for(tmp_path, codecs=(codec,), tune=True, asset_budget_bytes=1 << 30),
         on_progress=lambda phase, *_: phases.append(phase),
     )
-    header = load(made.rungs[0].path).header
+    header = load(made.commissioned_codecs[0].path).header
     assert header.tuning is not None
     assert header.tuning.planted >= header.tuning.pictures == 16
     assert header.parameters.items() >= header.tuning.chosen.items()
@@ -94,4 +94,4 @@ def test_the_artifact_says_what_was_chosen_and_why(
 
 def test_nothing_is_tuned_unless_asked_for(request_for: Callable[..., Request], tmp_path: Path) -> None:
     made = commission(request_for(tmp_path, codecs=("webp:80",)), on_progress=lambda *_: None)
-    assert made.rungs[0].artifact.header.tuning is None
+    assert made.commissioned_codecs[0].artifact.header.tuning is None
