@@ -13,7 +13,7 @@ PACKAGES = ("patchline", "edge_node", "analytics_service", "operator_console", "
 
 MOST_WORDS = 38
 PRIVATE_WORDS = re.compile(
-    r"\b(crew|surplus|shelf|kinship|broom|passage|workbench|(?<!dead )letters|codecs?|books|told|obeys?|obeyed|mends?|"
+    r"\b(crew|surplus|shelf|kinship|broom|passage|workbench|(?<!dead )letters|rungs?|books|told|obeys?|obeyed|mends?|"
     r"anew|conscience|whoever|nobody)\b",
     re.IGNORECASE,
 )

@@ -43,6 +43,9 @@ class Line:
     def __init__(self, detector: str, records: Any) -> None:
         self.said: list[tuple[str, bytes]] = []
         self.codec = FeaturesCodec.fit(None, {"a": NORMAL}, seed=0)
+        # What a stranger sends is not cut to what commissioning saw.
+        self.stranger = FeaturesCodec.fit(None, {"a": NORMAL}, seed=0)
+        self.stranger._limit = np.inf
         artifact = SimpleNamespace(
             fingerprint="f" * 64,
             codec="features",
@@ -65,7 +68,7 @@ class Line:
         self.said.append((topic, payload))
 
     def frame(self, station: str, maps: FeatureMaps, **changes: object) -> Delivery:
-        payload = self.codec.encode(maps)
+        payload = self.stranger.encode(maps)
         message = FrameMessage(
             inspection_id=str(uuid.uuid4()),
             station=station,
@@ -133,6 +136,7 @@ def test_numbers_that_overflow_in_a_detector_end_their_part_alone(
     """Without the bound on decoded values, so that the detector itself meets them."""
     monkeypatch.setattr("patchline.artifacts.readers.MAX_FEATURE", np.inf)
     line = Line(detector, records)
+    line.codec._limit = np.inf
     line.pipeline.work([line.good("s/l/alone")])
     line.pipeline.work([line.good("s/l/good"), line.frame("s/l/bad", poisoned(value, NORMAL[0].size))])
     answers = line.answers()

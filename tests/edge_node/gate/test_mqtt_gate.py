@@ -14,6 +14,8 @@ from patchline.mqtt.delivery import Delivery
 from patchline.mqtt.link import Link
 from patchline.mqtt.settings import LinkSettings, Subscription
 from patchline.replay.broker import Broker
+from patchline.replay.chaos_proxy import ChaosProxy
+from patchline.replay.token_bucket import TokenBucket
 from patchline.wire.messages import GateCommand, from_json, sealed
 
 pytestmark = pytest.mark.broker
@@ -57,17 +59,18 @@ def test_commands_do_not_wait_for_frames_that_fill_the_line(
     small = next(iter(service.profiles.values()))
     raw = msgspec.structs.replace(small.ladder[0], codec="raw")
     service.publish_profile(sealed(msgspec.structs.replace(small, input_size=(300, 300), ladder=(raw,))))
-    start_edge(
-        settings_for(
-            {"kind": "synthetic", "product": "washer", "size": (300, 300), "parts": 8},
-            trigger={"takt_seconds": 0.2},
-            broker={"port": mosquitto.port, "uplink_bytes_per_second": 20_000},
-            gate={"kind": "mqtt", "topic": TOPIC, "deadline_seconds": 1.0, "tolerance_seconds": 5.0},
-            finish_when_drained=False,
-            drain_seconds=0,
+    with ChaosProxy(mosquitto.port, uplink=TokenBucket(20_000)) as thin_line:
+        start_edge(
+            settings_for(
+                {"kind": "synthetic", "product": "washer", "size": (300, 300), "parts": 8},
+                trigger={"takt_seconds": 0.2},
+                broker={"port": thin_line.port},
+                gate={"kind": "mqtt", "topic": TOPIC, "deadline_seconds": 1.0, "tolerance_seconds": 5.0},
+                finish_when_drained=False,
+                drain_seconds=0,
+            )
         )
-    )
-    eventually(lambda: len(commands) == 8)
+        eventually(lambda: len(commands) == 8)
     assert {(command.action, command.grounds) for _, command in commands} == {("reject", "deadline")}
     assert len({command.command_id for _, command in commands}) == 8
     assert [command for at, command in commands if at > command.act_before] == []
