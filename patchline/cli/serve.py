@@ -25,7 +25,10 @@ def command(
     config: Annotated[Path, typer.Option("--config", help="TOML file of settings.", show_default=False)],
     *,
     check: Annotated[
-        bool, typer.Option("--check", help="Only look at settings, artifacts and backbones; needs no broker.")
+        bool,
+        typer.Option(
+            "--check", help="Only look at settings, artifacts and backbones; each file must be usable. Needs no broker."
+        ),
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log details, too.")] = False,
 ) -> None:
@@ -42,6 +45,8 @@ def command(
 
     if check:
         checked = app.check(wanted)
+        for unusable in checked.artifact_store.set_aside.values():
+            raise unusable
         stations = ", ".join(sorted(checked.artifact_store.profiles)) or "none"
         typer.echo(
             f"{config}: the service could start, with {len(checked.artifact_store.artifacts)} artifacts for {stations}"

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import uuid
 
 from patchline.mqtt.settings import Protocol
 from patchline.wire.channels import CHANNELS, ChannelName
@@ -12,15 +13,17 @@ from tests.rigs.attacks.site import SIDE, TOP, SiteUnderAttack
 from tests.rigs.attacks.watcher import Watcher
 
 _DENIED = "Not authorized"
-_MARK = b'{"forged": true}'
+_FORGED_WILL = b'{"forged": "will"}'
 
 
-def denied(site: SiteUnderAttack, attacker: Watcher, topics: list[str], payload: bytes = _MARK) -> Refused:
+def denied(site: SiteUnderAttack, attacker: Watcher, topics: list[str], payload: bytes = b"") -> Refused:
     """Say it on each topic, and hold what was answered against what a witness heard.
 
     Raises:
         AttackSucceededError: The witness heard it.
     """
+    # What another attack was allowed to say on the same topic is no evidence, so each attempt has a mark of its own.
+    payload = payload or f'{{"forged": "{uuid.uuid4()}"}}'.encode()
     for topic in topics:
         said = len(attacker.fates)
         attacker.say(topic, payload)
@@ -104,7 +107,7 @@ def _will(site: SiteUnderAttack) -> Refused:
     context = ssl.create_default_context(cafile=tls.ca)
     assert tls.certificate is not None
     context.load_cert_chain(tls.certificate, tls.key)
-    fields = b"".join(len(text).to_bytes(2, "big") + text for text in (b"will", topic.encode(), _MARK))
+    fields = b"".join(len(text).to_bytes(2, "big") + text for text in (b"will", topic.encode(), _FORGED_WILL))
     body = b"\x00\x04MQTT\x04\x06\x00\x3c" + fields
     with (
         socket.create_connection(("127.0.0.1", site.port), timeout=10.0) as plain,
@@ -115,7 +118,7 @@ def _will(site: SiteUnderAttack) -> Refused:
         opened.shutdown(socket.SHUT_RDWR)
     _wait_for_canary(site)
     _wait_for_canary(site)
-    if _MARK in site.watcher.on(topic):
+    if _FORGED_WILL in site.watcher.on(topic):
         raise AttackSucceededError("the will was published")
     let_in = answer[:1] == b"\x20" and answer[3:] == b"\x00"
     return Refused("broker, access list", f"{'let in, ' if let_in else ''}the witness heard no will after the hang-up")

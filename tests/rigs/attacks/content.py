@@ -47,7 +47,7 @@ def _verdicts(site: SiteUnderAttack, station: Station, inspection_id: str) -> li
 def _records(site: SiteUnderAttack, inspection_id: str) -> int:
     database = site.serve_folder / "records.db"
     with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as records:
-        found = records.execute("select count(*) from inspections where inspection_id = ?", (inspection_id,))
+        found = records.execute("select count(*) from outcomes where inspection_id = ?", (inspection_id,))
         return int(found.fetchone()[0])
 
 
