@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ def tiny_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
             self.fine = torch.nn.Conv2d(3, 32, 8, 8)
             self.coarse = torch.nn.Conv2d(32, 96, 2, 2)
 
-        def forward(self, batch):  # type: ignore[no-untyped-def]
+        def forward(self, batch: Any) -> Any:  # type: ignore[no-untyped-def]
             fine = torch.tanh(self.fine(batch))
             return fine, torch.tanh(self.coarse(fine))
 

@@ -3,7 +3,9 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -69,14 +71,14 @@ def test_the_books_notice(ground: Ground, strike: Callable[[Rig, Random], None],
 
 
 @contextmanager
-def _disk(folder) -> Iterator[RealDisk]:
+def _disk(folder: Any) -> Iterator[RealDisk]:
     if reason := why_no_disks():
         pytest.skip(reason)
     with RealDisk(folder) as disk:
         yield disk
 
 
-def test_a_power_cut_takes_what_was_not_flushed_and_nothing_else(tmp_path) -> None:
+def test_a_power_cut_takes_what_was_not_flushed_and_nothing_else(tmp_path: Path) -> None:
     with _disk(tmp_path / "disk") as disk:
         kept, lost = disk.folder / "kept", disk.folder / "lost"
         for path in (kept, lost):
@@ -92,7 +94,7 @@ def test_a_power_cut_takes_what_was_not_flushed_and_nothing_else(tmp_path) -> No
         assert lost.read_bytes() != b"after, and never flushed"
 
 
-def test_a_disk_that_breaks_takes_nothing_more_and_has_what_it_had(tmp_path) -> None:
+def test_a_disk_that_breaks_takes_nothing_more_and_has_what_it_had(tmp_path: Path) -> None:
     with _disk(tmp_path / "disk") as disk:
         (disk.folder / "old").write_bytes(b"old")
         disk.break_down()

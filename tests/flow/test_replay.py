@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,11 +30,11 @@ SHARED_KEYS = {
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 
-def replay(patchline, category, *arguments, **named):
+def replay(patchline: Any, category: Any, *arguments: Any, **named: Any) -> Any:
     return patchline("replay", "--data", str(category), "--input-size", "128x128", *arguments, **named)
 
 
-def test_every_part_gets_its_one_verdict_and_the_report_says_so(patchline, category):
+def test_every_part_gets_its_one_verdict_and_the_report_says_so(patchline: Any, category: Any) -> None:
     done = replay(patchline, category, "--stations", "2", "--takt", "0.2", "--seed", "3")
     assert done.code == 0, done.output
     report = done.report
@@ -52,7 +53,7 @@ def test_every_part_gets_its_one_verdict_and_the_report_says_so(patchline, categ
     assert "report.html" in done.output
 
 
-def test_no_label_and_no_mask_reaches_a_station_or_the_wire(patchline, category):
+def test_no_label_and_no_mask_reaches_a_station_or_the_wire(patchline: Any, category: Any) -> None:
     done = replay(patchline, category, "--stations", "1", "--takt", "0.1", "--limit", "4")
     assert done.code == 0, done.output
     plan = next(done.directory.rglob("plan.jsonl"))
@@ -63,7 +64,7 @@ def test_no_label_and_no_mask_reaches_a_station_or_the_wire(patchline, category)
     assert b"_mask" not in sent
 
 
-def test_the_same_seed_gives_the_same_verdicts(patchline, category):
+def test_the_same_seed_gives_the_same_verdicts(patchline: Any, category: Any) -> None:
     first = replay(patchline, category, "--stations", "2", "--takt", "0.1", report="first")
     assert first.code == 0, first.output
     artifacts = str(first.directory / "artifacts")
@@ -74,7 +75,9 @@ def test_the_same_seed_gives_the_same_verdicts(patchline, category):
         assert second.report[figure] == pytest.approx(first.report[figure], rel=1e-3)
 
 
-def test_a_signed_line_runs_with_a_key_of_its_own_or_the_sites_and_takes_nothing_else(patchline, category, tmp_path):
+def test_a_signed_line_runs_with_a_key_of_its_own_or_the_sites_and_takes_nothing_else(
+    patchline: Any, category: Any, tmp_path: Path
+) -> None:
     """With a throwaway key; then with a site's, which did not sign what the throwaway one did."""
     arguments = ("--stations", "2", "--takt", "0.1", "--limit", "4")
     first = replay(patchline, category, *arguments, "--signed", report="first")
@@ -95,7 +98,7 @@ def test_a_signed_line_runs_with_a_key_of_its_own_or_the_sites_and_takes_nothing
 
 
 @pytest.mark.parametrize("victims", [["analytics@1.5"], ["broker@1.5"], ["analytics@1", "broker@2"]], ids=" ".join)
-def test_killed_programs_cost_no_part(patchline, category, victims):
+def test_killed_programs_cost_no_part(patchline: Any, category: Any, victims: Any) -> None:
     kills = [argument for victim in victims for argument in ("--kill", victim)]
     done = replay(patchline, category, "--stations", "2", "--takt", "0.3", "--limit", "24", *kills)
     assert done.code == 0, done.output
@@ -104,7 +107,9 @@ def test_killed_programs_cost_no_part(patchline, category, victims):
     assert len(done.report["configuration"]["kills"]) == len(victims)
 
 
-def test_a_part_whose_picture_is_damaged_is_a_stated_drop_and_not_a_success(patchline, category, tmp_path):
+def test_a_part_whose_picture_is_damaged_is_a_stated_drop_and_not_a_success(
+    patchline: Any, category: Any, tmp_path: Path
+) -> None:
     copy = tmp_path / "damaged"
     for path in category.rglob("*.png"):
         target = copy / path.relative_to(category)
@@ -119,7 +124,7 @@ def test_a_part_whose_picture_is_damaged_is_a_stated_drop_and_not_a_success(patc
     assert "capture_failed" in " ".join(done.report["faults"])
 
 
-def test_the_demonstration_proves_itself(patchline):
+def test_the_demonstration_proves_itself(patchline: Any) -> None:
     done = patchline("demo", "--seconds", "4", "--seed", "2")
     assert done.code == 0, done.output
     assert done.report["judged"] == done.report["produced"] > 0
@@ -128,7 +133,7 @@ def test_the_demonstration_proves_itself(patchline):
     assert Path(done.directory / "artifacts").is_dir()
 
 
-def test_stations_may_send_feature_maps_instead_of_pictures(patchline, category):
+def test_stations_may_send_feature_maps_instead_of_pictures(patchline: Any, category: Any) -> None:
     """The packaged backbone runs at the edge; the report shows where the time went on both sides."""
     done = replay(patchline, category, "--stations", "2", "--takt", "0.1", "--codec", "features", "--limit", "8")
     assert done.code == 0, done.output
@@ -153,7 +158,7 @@ def test_stations_may_send_feature_maps_instead_of_pictures(patchline, category)
 
 
 @pytest.mark.parametrize("by", ["kernel", "program"])
-def test_thin_lines_and_slow_computers_are_played_and_stated(patchline, category, by):
+def test_thin_lines_and_slow_computers_are_played_and_stated(patchline: Any, category: Any, by: Any) -> None:
     reason = (namespaces.why_not() or cpu_share.why_not()) if by == "kernel" else ""
     if reason:
         pytest.skip(f"the kernel may not here: {reason}")

@@ -3,6 +3,7 @@
 import random
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ class Downlink:
     def asset(self, sha256: str) -> Path:
         return self.folder / sha256
 
-    def publish(self, topic, payload, *, on_done=None, **_properties):  # type: ignore[no-untyped-def]
+    def publish(self, topic: Any, payload: Any, *, on_done: Any = None, **_properties: Any) -> None:  # type: ignore[no-untyped-def]
         assert topic.endswith("/asset")
         self.waiting.append(payload)
         on_done(Acknowledged(accepted=True, reason=""))

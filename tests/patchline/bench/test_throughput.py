@@ -1,5 +1,7 @@
 """The search for a line's rate ends close to the rate the line really has."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,11 +10,11 @@ from patchline.bench.throughput import FIRST_RATE, PRECISION, Probe, find_sustai
 from patchline.replay.stages import Distribution
 
 
-def line_with(capacity):
+def line_with(capacity: Any) -> Any:
     """A line that keeps up to its capacity and not beyond."""
     tried = []
 
-    def probe(offered):
+    def probe(offered: Any) -> Any:
         tried.append(offered)
         return Probe(
             offered=offered,
@@ -29,7 +31,7 @@ def line_with(capacity):
 
 
 @given(st.floats(1.0, 300.0))
-def test_the_rate_found_is_the_capacity_within_the_precision(capacity):
+def test_the_rate_found_is_the_capacity_within_the_precision(capacity: Any) -> None:
     probe, _ = line_with(capacity)
     sustained = max(made.offered for made in find_sustained(probe) if made.sustained)
     assert capacity / PRECISION <= sustained * 1.0001
@@ -37,19 +39,19 @@ def test_the_rate_found_is_the_capacity_within_the_precision(capacity):
 
 
 @pytest.mark.parametrize("capacity", [0.0, 0.01])
-def test_a_line_that_sustains_nothing_ends_the_search(capacity):
+def test_a_line_that_sustains_nothing_ends_the_search(capacity: Any) -> None:
     probe, tried = line_with(capacity)
     assert not any(made.sustained for made in find_sustained(probe))
     assert len(tried) < 10
 
 
-def test_a_line_without_a_limit_ends_the_search():
+def test_a_line_without_a_limit_ends_the_search() -> None:
     probe, tried = line_with(float("inf"))
     assert find_sustained(probe)[-1].sustained
     assert len(tried) < 12
 
 
-def test_the_search_begins_with_the_first_rate():
+def test_the_search_begins_with_the_first_rate() -> None:
     probe, tried = line_with(10)
     find_sustained(probe)
     assert tried[0] == FIRST_RATE

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -18,25 +19,25 @@ HEAVY = ("numpy", "onnxruntime", "PIL", "paho", "matplotlib", "sqlalchemy", "fai
 
 
 @pytest.fixture
-def run():
+def run() -> Any:
     runner = CliRunner()
     return lambda *arguments: runner.invoke(app, list(arguments), env={"COLUMNS": "200", "TERM": "dumb"})
 
 
-def test_version_is_the_installed_one(run):
+def test_version_is_the_installed_one(run: Any) -> None:
     done = run("--version")
     assert done.exit_code == 0
     assert done.stdout.strip() == f"patchline {program_version()}"
 
 
-def test_help_lists_every_verb_and_the_exit_codes(run):
+def test_help_lists_every_verb_and_the_exit_codes(run: Any) -> None:
     done = run("--help")
     assert done.exit_code == 0
     assert all(verb in done.stdout for verb in VERBS)
     assert "Exit codes" in done.stdout
 
 
-def commands():
+def commands() -> Any:
     """Every verb, and every verb of a group, as it is written."""
     for verb in sorted(VERBS):
         yield verb
@@ -44,7 +45,7 @@ def commands():
 
 
 @pytest.mark.parametrize("command", [*commands()])
-def test_every_command_shows_examples_that_a_person_can_copy_from_a_small_terminal(command):
+def test_every_command_shows_examples_that_a_person_can_copy_from_a_small_terminal(command: Any) -> None:
     done = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "80", "TERM": "dumb"})
     assert done.exit_code == 0, done.output
     lines = [line.rstrip() for line in done.stdout.partition("Example")[2].partition("╭")[0].splitlines()]
@@ -54,11 +55,11 @@ def test_every_command_shows_examples_that_a_person_can_copy_from_a_small_termin
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
-def test_every_verbs_own_help_begins_as_the_list_of_verbs_promises_a_command(verb):
+def test_every_verbs_own_help_begins_as_the_list_of_verbs_promises_a_command(verb: Any) -> None:
     assert load(verb).name == verb
 
 
-def test_help_loads_none_of_the_heavy_rooms():
+def test_help_loads_none_of_the_heavy_rooms() -> None:
     code = (
         "import sys\n"
         "sys.argv = ['patchline', '--help']\n"
@@ -70,8 +71,8 @@ def test_help_loads_none_of_the_heavy_rooms():
     assert "LOADED []" in done.stdout
 
 
-def test_ctrl_c_ends_a_command_in_a_word_and_the_shells_exit_code(run, monkeypatch):
-    def interrupt(*_arguments, **_options):
+def test_ctrl_c_ends_a_command_in_a_word_and_the_shells_exit_code(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_arguments: Any, **_options: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("patchline.cli.draw.write_category", interrupt)
@@ -79,7 +80,7 @@ def test_ctrl_c_ends_a_command_in_a_word_and_the_shells_exit_code(run, monkeypat
     assert (done.exit_code, done.stderr) == (130, "interrupted\n")
 
 
-def test_an_unknown_verb_is_refused(run):
+def test_an_unknown_verb_is_refused(run: Any) -> None:
     done = run("no-such-verb")
     assert done.exit_code == 2
     assert "no-such-verb" in done.output
@@ -93,8 +94,10 @@ def test_an_unknown_verb_is_refused(run):
         (UnavailableError("the thing is wrong (here); do that"), 3),
     ],
 )
-def test_each_kind_of_refusal_has_its_exit_code_and_one_line(run, monkeypatch, error, code):
-    def refuse(*_arguments):
+def test_each_kind_of_refusal_has_its_exit_code_and_one_line(
+    run: Any, monkeypatch: pytest.MonkeyPatch, error: Any, code: Any
+) -> None:
+    def refuse(*_arguments: Any) -> None:
         raise error
 
     monkeypatch.setattr("patchline.replay.broker.find_kind", refuse)
@@ -103,8 +106,8 @@ def test_each_kind_of_refusal_has_its_exit_code_and_one_line(run, monkeypatch, e
     assert done.stderr == "error: the thing is wrong (here); do that\n"
 
 
-def test_a_bug_stays_loud(run, monkeypatch):
-    def fail():
+def test_a_bug_stays_loud(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr("patchline.replay.broker.find_kind", fail)
@@ -130,7 +133,9 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("arguments", "named"), REFUSALS, ids=[" ".join(each[0][1:]) for each in REFUSALS])
-def test_a_replay_that_cannot_be_is_refused_in_one_line(run, tiny_category, tmp_path, arguments, named):
+def test_a_replay_that_cannot_be_is_refused_in_one_line(
+    run: Any, tiny_category: Any, tmp_path: Path, arguments: Any, named: Any
+) -> None:
     places = {"DATA": str(tiny_category), "NOWHERE": str(tmp_path / "NOWHERE"), "REPORT": str(tmp_path / "report")}
     done = run(*(places.get(each, each) for each in (*REPLAY, *arguments)))
     assert done.exit_code == 2, done.output
@@ -141,7 +146,7 @@ def test_a_replay_that_cannot_be_is_refused_in_one_line(run, tiny_category, tmp_
     assert ";" in lines[0], "no remedy"
 
 
-def test_an_earlier_report_is_never_written_over(run, tiny_category, tmp_path):
+def test_an_earlier_report_is_never_written_over(run: Any, tiny_category: Any, tmp_path: Path) -> None:
     report = tmp_path / "report"
     report.mkdir()
     (report / "report.json").write_text("{}")
@@ -151,7 +156,7 @@ def test_an_earlier_report_is_never_written_over(run, tiny_category, tmp_path):
     assert (report / "report.json").read_text() == "{}"
 
 
-def test_a_refusal_of_the_installed_program_has_no_traceback(tmp_path):
+def test_a_refusal_of_the_installed_program_has_no_traceback(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "patchline", "replay", "--data", str(tmp_path / "none"), "--report", "x"]
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=Path.cwd(), env={**os.environ, "COLUMNS": "200"}

@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def asked(wire: socket.socket, data: bytes) -> bytes:
     return answer
 
 
-def test_it_is_transparent_unless_told_otherwise(proxy, wire) -> None:
+def test_it_is_transparent_unless_told_otherwise(proxy: Any, wire: Any) -> None:
     data = bytes(range(256)) * 4096
     sender = threading.Thread(target=wire.sendall, args=(data,))
     sender.start()
@@ -69,7 +70,7 @@ def test_it_is_transparent_unless_told_otherwise(proxy, wire) -> None:
     assert proxy.connections == 1
 
 
-def test_a_silent_proxy_keeps_the_connection_and_passes_later_what_it_held(proxy, wire) -> None:
+def test_a_silent_proxy_keeps_the_connection_and_passes_later_what_it_held(proxy: Any, wire: Any) -> None:
     assert asked(wire, b"one") == b"one"
     proxy.silent = True
     wire.sendall(b"two")
@@ -81,7 +82,7 @@ def test_a_silent_proxy_keeps_the_connection_and_passes_later_what_it_held(proxy
     assert wire.recv(3) == b"two"
 
 
-def test_a_reset_is_one(proxy, wire) -> None:
+def test_a_reset_is_one(proxy: Any, wire: Any) -> None:
     assert asked(wire, b"one") == b"one"
     proxy.reset()
     with pytest.raises(ConnectionResetError):
@@ -89,13 +90,13 @@ def test_a_reset_is_one(proxy, wire) -> None:
     assert proxy.connections == 0
 
 
-def test_a_half_closed_connection_still_speaks(proxy, wire) -> None:
+def test_a_half_closed_connection_still_speaks(proxy: Any, wire: Any) -> None:
     assert asked(wire, b"one") == b"one"
     proxy.half_close()
     assert wire.recv(3) == b"END"
 
 
-def test_exactly_one_bit_of_a_long_chunk_is_flipped_and_short_ones_pass(proxy, wire) -> None:
+def test_exactly_one_bit_of_a_long_chunk_is_flipped_and_short_ones_pass(proxy: Any, wire: Any) -> None:
     proxy.corrupt = 1
     assert asked(wire, b"short") == b"short"
     data = bytes(2000)

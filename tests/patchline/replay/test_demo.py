@@ -1,6 +1,7 @@
 """The demonstration's truth is known before its line starts, and it is what the stations will draw."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from patchline.wire.errors import MisconfiguredError
 
 
 @pytest.fixture(scope="module")
-def scenario(tmp_path_factory):
+def scenario(tmp_path_factory: Any) -> Any:
     report = tmp_path_factory.mktemp("demo") / "report"
     options = DemoOptions(report=report, seconds=5, stations=2, seed=3, good_parts=10)
     try:
@@ -24,7 +25,7 @@ def scenario(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_every_station_draws_exactly_the_parts_of_the_ledger(scenario):
+def test_every_station_draws_exactly_the_parts_of_the_ledger(scenario: Any) -> None:
     for plan in scenario.stations:
         source = SyntheticSource(SyntheticSource.Settings(**plan.source), SourceContext())
         shots = list(iter(lambda source=source: source.at(trigger_now()), None))
@@ -34,7 +35,7 @@ def test_every_station_draws_exactly_the_parts_of_the_ledger(scenario):
 
 
 @pytest.mark.slow
-def test_the_stations_make_different_products_some_of_them_defective(scenario):
+def test_the_stations_make_different_products_some_of_them_defective(scenario: Any) -> None:
     assert len({plan.source["product"] for plan in scenario.stations}) == 2
     labels = {entry.label for entry in scenario.entries}
     assert GOOD in labels
@@ -43,7 +44,7 @@ def test_the_stations_make_different_products_some_of_them_defective(scenario):
 
 
 @pytest.mark.slow
-def test_no_part_to_judge_was_learnt_from(scenario):
+def test_no_part_to_judge_was_learnt_from(scenario: Any) -> None:
     learnt = {path.read_bytes() for path in (scenario.directory / "pictures").rglob("good/*.png")}
     assert learnt
     assert not any(Path(entry.picture).read_bytes() in learnt for entry in scenario.entries)

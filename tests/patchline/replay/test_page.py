@@ -3,6 +3,8 @@
 import base64
 import io
 import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ STATION = "plant/line/one"
 
 
 @pytest.fixture
-def parts(tmp_path):
+def parts(tmp_path: Path) -> Any:
     """Good and defective parts, one picture of which is gone, and one whose name could break a page."""
     rng = np.random.default_rng(1)
     entries = []
@@ -46,8 +48,8 @@ def parts(tmp_path):
 
 
 @pytest.fixture
-def render(parts, verdict_on, sighting_of):
-    def make(scores, *, faults=(), note=""):
+def render(parts: Any, verdict_on: Any, sighting_of: Any) -> Any:
+    def make(scores: Any, *, faults: Any = (), note: Any = "") -> Any:
         verdicts = [verdict_on(part, score=score) for part, score in zip(parts, scores, strict=True)]
         account = join(parts, [sighting_of(verdict) for verdict in verdicts])
         lines = [
@@ -87,7 +89,7 @@ def render(parts, verdict_on, sighting_of):
 MIXED = [1.0, 3.0, 1.0, 1.5, 2.5, 4.0, 1.0, 5.0]
 
 
-def test_the_page_asks_nothing_of_any_network(render):
+def test_the_page_asks_nothing_of_any_network(render: Any) -> None:
     page = render(MIXED)
     sources = re.findall(r"(?:src|href)\s*=\s*[\"']([^\"']*)", page)
     assert sources
@@ -98,13 +100,13 @@ def test_the_page_asks_nothing_of_any_network(render):
     assert "https:" not in page
 
 
-def test_labels_from_folders_cannot_break_the_page(render):
+def test_labels_from_folders_cannot_break_the_page(render: Any) -> None:
     page = render(MIXED)
     assert "<script" not in page
     assert "&lt;script&gt;" in page
 
 
-def test_the_headline_tells_the_books_in_plain_words(render):
+def test_the_headline_tells_the_books_in_plain_words(render: Any) -> None:
     page = render(MIXED)
     assert "8 parts produced, 8 judged, 0 lost." in page
     assert "3 of 4 defective parts were rejected." in page
@@ -112,54 +114,54 @@ def test_the_headline_tells_the_books_in_plain_words(render):
     assert "exactly one verdict" in page
 
 
-def test_every_embedded_picture_can_be_opened(render):
+def test_every_embedded_picture_can_be_opened(render: Any) -> None:
     pictures = re.findall(r"data:image/webp;base64,([A-Za-z0-9+/=]+)", render(MIXED))
     assert len(pictures) > 4
     for encoded in pictures:
         Image.open(io.BytesIO(base64.b64decode(encoded))).load()
 
 
-def test_a_picture_that_is_gone_is_said_to_be_gone(render):
+def test_a_picture_that_is_gone_is_said_to_be_gone(render: Any) -> None:
     assert "picture is gone" in render(MIXED)
 
 
-def test_a_calm_run_says_that_nothing_went_wrong(render):
+def test_a_calm_run_says_that_nothing_went_wrong(render: Any) -> None:
     page = render([1.0, 3.0, 1.0, 3.0, 1.0, 3.0, 1.0, 3.0])
     assert "every defective part was rejected" in page
     assert "every good part was accepted" in page
 
 
-def test_books_that_do_not_balance_are_said_so_first(render):
+def test_books_that_do_not_balance_are_said_so_first(render: Any) -> None:
     page = render(MIXED, faults=["2 parts have no verdict: here and there"])
     assert "The books do not balance" in page
     assert "2 parts have no verdict" in page
     assert "exactly one verdict</span>" not in page
 
 
-def test_a_note_on_the_parts_is_on_the_page(render):
+def test_a_note_on_the_parts_is_on_the_page(render: Any) -> None:
     assert "only drawn" in render(MIXED, note="The parts are only drawn.")
 
 
-def test_configuration_machine_and_commit_are_on_the_page(render):
+def test_configuration_machine_and_commit_are_on_the_page(render: Any) -> None:
     page = render(MIXED)
     for fact in ("webp:80", "neighbours", "broker at 3 s", "abc"):
         assert fact in page
 
 
-def test_heat_is_the_same_for_the_same_value_in_any_map():
+def test_heat_is_the_same_for_the_same_value_in_any_map() -> None:
     calm, hot = np.full((4, 4), 0.9, np.float32), np.full((4, 4), 0.9, np.float32)
     hot[0, 0] = 9.0
     for first, second in zip(heat(calm), heat(hot), strict=True):
         np.testing.assert_array_equal(first[1:], second[1:])
 
 
-def test_a_calm_map_leaves_the_picture_grey():
+def test_a_calm_map_leaves_the_picture_grey() -> None:
     pixels = np.full((20, 30, 3), (200, 10, 10), np.uint8)
     panel = heat_panel(pixels, np.full((20, 30), 0.4, np.float32), None)
     assert (panel == panel[..., :1]).all()
 
 
-def test_the_outline_runs_around_the_mask_and_not_over_it():
+def test_the_outline_runs_around_the_mask_and_not_over_it() -> None:
     pixels = np.zeros((80, 80, 3), np.uint8)
     mask = np.zeros((80, 80), bool)
     mask[20:40, 20:40] = True
@@ -168,7 +170,7 @@ def test_the_outline_runs_around_the_mask_and_not_over_it():
     assert not panel[90:150, 90:150].any()
 
 
-def test_a_grown_mask_holds_the_mask_and_a_margin():
+def test_a_grown_mask_holds_the_mask_and_a_margin() -> None:
     mask = np.zeros((100, 100), bool)
     mask[50, 50] = True
     grown = dilated(mask)

@@ -1,10 +1,13 @@
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from patchline.replay.processes import Program
 from patchline.wire.errors import MisconfiguredError, UnavailableError
 
 
-def test_a_program_that_refuses_its_settings_is_named_with_its_own_words(tmp_path, eventually):
+def test_a_program_that_refuses_its_settings_is_named_with_its_own_words(tmp_path: Path, eventually: Any) -> None:
     program = Program("station", ["edge", "--config", str(tmp_path / "none.toml")], tmp_path / "logs" / "edge.log")
     program.start()
     eventually(lambda: not program.running)
@@ -12,7 +15,7 @@ def test_a_program_that_refuses_its_settings_is_named_with_its_own_words(tmp_pat
         program.check()
 
 
-def test_a_killed_program_is_noticed_and_can_start_again(tmp_path, eventually):
+def test_a_killed_program_is_noticed_and_can_start_again(tmp_path: Path, eventually: Any) -> None:
     program = Program("helper", ["--help"], tmp_path / "helper.log")
     program.start()
     program.kill()
@@ -24,13 +27,15 @@ def test_a_killed_program_is_noticed_and_can_start_again(tmp_path, eventually):
     assert "Usage" in program.log.read_text()
 
 
-def test_settings_in_the_environment_do_not_reach_a_simulated_line(tmp_path, monkeypatch):
+def test_settings_in_the_environment_do_not_reach_a_simulated_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATCHLINE_EDGE_NO_SUCH_SETTING", "1")
     program = Program("x", ["--version"], tmp_path / "x.log")
     assert "PATCHLINE_EDGE_NO_SUCH_SETTING" not in program.environment
 
 
-def test_stopping_what_never_started_is_no_fault(tmp_path):
+def test_stopping_what_never_started_is_no_fault(tmp_path: Path) -> None:
     program = Program("x", ["--version"], tmp_path / "x.log")
     program.stop()
     program.kill()

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,12 +19,12 @@ STATION = "plant/line/one"
 
 
 @pytest.fixture
-def scenario(entries, tmp_path):
+def scenario(entries: Any, tmp_path: Path) -> Any:
     plan = StationPlan(station=STATION, entries=tuple(entries))
     return Scenario(title="t", directory=tmp_path, stations=(plan,), artifacts=tmp_path, takt_seconds=1.0)
 
 
-def lines_of(receipts, outcome=None):
+def lines_of(receipts: Any, outcome: Any = None) -> Any:
     return [
         JournalLine(
             sequence=receipt.sequence,
@@ -37,7 +38,7 @@ def lines_of(receipts, outcome=None):
     ]
 
 
-def seen(sightings, lines, troubles=()):
+def seen(sightings: Any, lines: Any, troubles: Any = ()) -> Any:
     return Seen(
         sightings=sightings,
         journals={STATION: lines},
@@ -48,21 +49,25 @@ def seen(sightings, lines, troubles=()):
     )
 
 
-def test_when_all_agree_the_books_balance(scenario, entries, verdict_on, sighting_of):
+def test_when_all_agree_the_books_balance(scenario: Any, entries: Any, verdict_on: Any, sighting_of: Any) -> None:
     verdicts = [verdict_on(entry) for entry in entries]
     account, faults = reconcile(scenario, seen([sighting_of(each) for each in verdicts], lines_of(verdicts)))
     assert faults == []
     assert account.judged == len(entries)
 
 
-def test_a_station_that_wrote_down_another_outcome_is_a_fault(scenario, entries, verdict_on, sighting_of):
+def test_a_station_that_wrote_down_another_outcome_is_a_fault(
+    scenario: Any, entries: Any, verdict_on: Any, sighting_of: Any
+) -> None:
     verdicts = [verdict_on(entry) for entry in entries]
     lines = lines_of([verdict_on(entries[0], score=9.0), *verdicts[1:]])
     _, faults = reconcile(scenario, seen([sighting_of(each) for each in verdicts], lines))
     assert faults == [f"{STATION} wrote down anomalous for part-0, the wire said normal"]
 
 
-def test_a_drop_whose_receipt_nobody_saw_is_known_from_the_journal(scenario, entries, verdict_on, drop_of, sighting_of):
+def test_a_drop_whose_receipt_nobody_saw_is_known_from_the_journal(
+    scenario: Any, entries: Any, verdict_on: Any, drop_of: Any, sighting_of: Any
+) -> None:
     verdicts = [verdict_on(entry) for entry in entries[1:]]
     dropped = drop_of(entries[0], "encode_failed")
     line = JournalLine(
@@ -80,7 +85,9 @@ def test_a_drop_whose_receipt_nobody_saw_is_known_from_the_journal(scenario, ent
     assert "encode_failed" in faults[0]
 
 
-def test_what_went_wrong_with_the_run_itself_is_a_fault(scenario, entries, verdict_on, sighting_of):
+def test_what_went_wrong_with_the_run_itself_is_a_fault(
+    scenario: Any, entries: Any, verdict_on: Any, sighting_of: Any
+) -> None:
     verdicts = [verdict_on(entry) for entry in entries]
     _, faults = reconcile(
         scenario, seen([sighting_of(each) for each in verdicts], lines_of(verdicts), ["the line did not end"])
@@ -88,7 +95,9 @@ def test_what_went_wrong_with_the_run_itself_is_a_fault(scenario, entries, verdi
     assert faults == ["the line did not end"]
 
 
-def test_a_drop_whose_receipt_was_seen_is_not_told_twice(scenario, entries, drop_of, sighting_of):
+def test_a_drop_whose_receipt_was_seen_is_not_told_twice(
+    scenario: Any, entries: Any, drop_of: Any, sighting_of: Any
+) -> None:
     drops = [drop_of(entry) for entry in entries]
     lines = [msgspec.structs.replace(line, reason="capture_failed") for line in lines_of(drops, "dropped")]
     account, faults = reconcile(scenario, seen([sighting_of(each) for each in drops], lines))
@@ -98,7 +107,7 @@ def test_a_drop_whose_receipt_was_seen_is_not_told_twice(scenario, entries, drop
 
 
 @pytest.fixture
-def pictured(entries, tmp_path):
+def pictured(entries: Any, tmp_path: Path) -> Any:
     """The parts with their pictures, and masks of the defective ones."""
     Image.fromarray(np.full((16, 16, 3), 90, np.uint8)).save(tmp_path / "part.png")
     Image.fromarray(np.pad(np.full((4, 4), 255, np.uint8), 6)).save(tmp_path / "mask.png")
@@ -110,8 +119,8 @@ def pictured(entries, tmp_path):
 
 
 def test_the_report_tells_each_stations_accuracy_and_is_what_stands_on_the_disk(
-    pictured, verdict_on, sighting_of, tmp_path
-):
+    pictured: Any, verdict_on: Any, sighting_of: Any, tmp_path: Path
+) -> None:
     """One station that is always right, one that is always wrong; the maps of both point at the defects."""
     pytest.importorskip("matplotlib", reason="the extra bench is not installed")
     other = "plant/line/two"

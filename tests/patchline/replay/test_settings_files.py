@@ -3,6 +3,7 @@
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from patchline.replay.settings_files import analytics_file, edge_file, records_u
 
 
 @pytest.fixture
-def scenario(tmp_path):
+def scenario(tmp_path: Path) -> Any:
     picture = tmp_path / 'it\'s a "part".png'
     picture.touch()
     plan = StationPlan(
@@ -32,7 +33,7 @@ def scenario(tmp_path):
     )
 
 
-def test_an_edge_node_takes_its_file(scenario):
+def test_an_edge_node_takes_its_file(scenario: Any) -> None:
     path = edge_file(
         scenario, scenario.stations[0], port=1884, protocol="3.1.1", metrics_port=9000, delay_seconds=0.125
     )
@@ -44,14 +45,14 @@ def test_an_edge_node_takes_its_file(scenario):
     assert settings.outbox.path.is_absolute()
 
 
-def test_the_service_takes_its_file(scenario):
+def test_the_service_takes_its_file(scenario: Any) -> None:
     settings = read_settings(analytics_file(scenario, port=1884, protocol="5"))
     assert settings.site == "plant"
     assert settings.worker.maps == "all"
     assert settings.records.url == records_url(scenario)
 
 
-def test_a_signed_lines_programs_are_told_whose_signature_to_ask_for(scenario, tmp_path):
+def test_a_signed_lines_programs_are_told_whose_signature_to_ask_for(scenario: Any, tmp_path: Path) -> None:
     signed = replace(scenario, verify_key=tmp_path / "verify.pem")
     (tmp_path / "verify.pem").touch()
     edge = edge_file(signed, signed.stations[0], port=1, protocol="5", metrics_port=9000, delay_seconds=0)
@@ -59,7 +60,7 @@ def test_a_signed_lines_programs_are_told_whose_signature_to_ask_for(scenario, t
     assert read_settings(analytics_file(signed, port=1, protocol="5")).verify_key == tmp_path / "verify.pem"
 
 
-def test_the_plan_of_a_station_has_no_truth_in_it(scenario):
+def test_the_plan_of_a_station_has_no_truth_in_it(scenario: Any) -> None:
     edge_file(scenario, scenario.stations[0], port=1, protocol="5", metrics_port=9000, delay_seconds=0)
     plans = list(Path(scenario.directory).rglob("plan.jsonl"))
     assert len(plans) == 1
@@ -79,5 +80,5 @@ def test_the_plan_of_a_station_has_no_truth_in_it(scenario):
         max_size=6,
     )
 )
-def test_what_is_written_is_read_back(table):
+def test_what_is_written_is_read_back(table: Any) -> None:
     assert tomllib.loads(toml({**table, "section": table})) == {**table, "section": table}

@@ -1,5 +1,8 @@
 """Stations of one product share one bank; what was commissioned before is taken as it is."""
 
+from pathlib import Path
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
@@ -22,7 +25,7 @@ STATIONS = ["replay/bottle/one", "replay/bottle/two"]
 
 
 @pytest.fixture
-def commissioned(tmp_path):
+def commissioned(tmp_path: Path) -> Any:
     """Two artifacts of another site's station, as commission would have left them."""
     rng = np.random.default_rng(0)
     maps = {"tap": rng.normal(size=(12, 8, 6, 6)).astype(np.float32)}
@@ -52,13 +55,13 @@ def commissioned(tmp_path):
     return folder
 
 
-def profile_of(folder, station):
+def profile_of(folder: Any, station: Any) -> Any:
     profile = unpack((folder / station / PROFILE_FILE).read_bytes(), Profile)
     check_profile(profile)
     return profile
 
 
-def test_every_station_gets_a_profile_that_names_the_one_artifact(commissioned, tmp_path):
+def test_every_station_gets_a_profile_that_names_the_one_artifact(commissioned: Any, tmp_path: Path) -> None:
     artifact = adopt(commissioned, STATIONS, tmp_path / "line", codec="webp:80")
     for station in STATIONS:
         profile = profile_of(tmp_path / "line", station)
@@ -69,43 +72,43 @@ def test_every_station_gets_a_profile_that_names_the_one_artifact(commissioned, 
     assert [load(copy).fingerprint for copy in copies] == [artifact.fingerprint]
 
 
-def test_the_rung_is_taken_from_the_profile_beside_the_artifact(commissioned, tmp_path):
+def test_the_rung_is_taken_from_the_profile_beside_the_artifact(commissioned: Any, tmp_path: Path) -> None:
     path = commissioned / "plant/line/cam/png.safetensors"
     adopt(path, STATIONS, tmp_path / "line")
     assert profile_of(tmp_path / "line", STATIONS[0]).ladder[0].backbone == "marked"
 
 
-def test_an_artifact_without_a_profile_is_enough(commissioned, tmp_path):
+def test_an_artifact_without_a_profile_is_enough(commissioned: Any, tmp_path: Path) -> None:
     (commissioned / "plant/line/cam" / PROFILE_FILE).unlink()
     adopt(commissioned / "plant/line/cam/png.safetensors", STATIONS, tmp_path / "line")
     assert profile_of(tmp_path / "line", STATIONS[1]).ladder[0].codec == "png"
 
 
-def test_assets_come_along(commissioned, tmp_path):
+def test_assets_come_along(commissioned: Any, tmp_path: Path) -> None:
     (commissioned / FOLDER).mkdir()
     (commissioned / FOLDER / ("a" * 64)).write_bytes(b"codebook")
     adopt(commissioned, STATIONS, tmp_path / "line", codec="png")
     assert (tmp_path / "line" / FOLDER / ("a" * 64)).read_bytes() == b"codebook"
 
 
-def test_several_artifacts_and_no_codec_is_a_question_back(commissioned, tmp_path):
+def test_several_artifacts_and_no_codec_is_a_question_back(commissioned: Any, tmp_path: Path) -> None:
     with pytest.raises(MisconfiguredError, match=r"2 artifacts.*name one of them"):
         adopt(commissioned, STATIONS, tmp_path / "line")
 
 
-def test_a_codec_nobody_commissioned_is_refused(commissioned, tmp_path):
+def test_a_codec_nobody_commissioned_is_refused(commissioned: Any, tmp_path: Path) -> None:
     with pytest.raises(MisconfiguredError, match="no artifact for codec webp:20"):
         adopt(commissioned, STATIONS, tmp_path / "line", codec="webp:20")
 
 
-def test_a_damaged_artifact_is_refused_by_name(commissioned, tmp_path):
+def test_a_damaged_artifact_is_refused_by_name(commissioned: Any, tmp_path: Path) -> None:
     path = commissioned / "plant/line/cam/png.safetensors"
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(MisconfiguredError, match=r"png\.safetensors"):
         adopt(path, STATIONS, tmp_path / "line")
 
 
-def test_an_older_artifact_is_not_mistaken_for_the_one_in_use(commissioned, tmp_path):
+def test_an_older_artifact_is_not_mistaken_for_the_one_in_use(commissioned: Any, tmp_path: Path) -> None:
     older = commissioned / "plant/line/cam/older/png.safetensors"
     older.parent.mkdir()
     older.write_bytes((commissioned / "plant/line/cam/webp-80.safetensors").read_bytes())
@@ -114,14 +117,16 @@ def test_an_older_artifact_is_not_mistaken_for_the_one_in_use(commissioned, tmp_
     assert msgspec.to_builtins(artifact.header)["codec"] == "png"
 
 
-def key_file(folder):
+def key_file(folder: Any) -> Any:
     path = folder / "signing.key"
     path.write_bytes(signing.generate()[0])
     return path
 
 
 @pytest.mark.parametrize("with_a_key", [True, False])
-def test_what_a_signer_shares_is_what_a_verifying_service_and_station_take(commissioned, tmp_path, with_a_key):
+def test_what_a_signer_shares_is_what_a_verifying_service_and_station_take(
+    commissioned: Any, tmp_path: Path, with_a_key: Any
+) -> None:
     key = key_file(tmp_path) if with_a_key else None
     signer = signer_of(tmp_path, key)
     if key is not None:
@@ -136,14 +141,14 @@ def test_what_a_signer_shares_is_what_a_verifying_service_and_station_take(commi
         assert read_profile((out / station / PROFILE_FILE).read_bytes(), station, verify_key).station == station
 
 
-def test_a_key_does_not_vouch_for_what_its_owner_did_not_sign(commissioned, tmp_path):
+def test_a_key_does_not_vouch_for_what_its_owner_did_not_sign(commissioned: Any, tmp_path: Path) -> None:
     signer = signer_of(tmp_path, key_file(tmp_path))
     with pytest.raises(MisconfiguredError, match=r"is not signed.*png\.safetensors"):
         adopt(commissioned, STATIONS, tmp_path / "line", codec="png", signer=signer)
     assert not (tmp_path / "line").exists()
 
 
-def test_a_key_that_is_none_is_refused(tmp_path):
+def test_a_key_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "signing.key").write_bytes(b"no key")
     with pytest.raises(MisconfiguredError, match="no signing key"):
         signer_of(tmp_path, tmp_path / "signing.key")

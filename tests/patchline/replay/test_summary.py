@@ -1,5 +1,7 @@
 """The figures of a report are those of the parts, and add up."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -28,7 +30,7 @@ SHARED_KEYS = [
 ]
 
 
-def line(verdict, **changes):
+def line(verdict: Any, **changes: Any) -> Any:
     fields = {
         "sequence": verdict.sequence,
         "inspection_id": verdict.inspection_id,
@@ -52,12 +54,12 @@ def line(verdict, **changes):
 
 
 @pytest.fixture
-def verdicts(entries, verdict_on):
+def verdicts(entries: Any, verdict_on: Any) -> Any:
     return [verdict_on(entry, score=3.0 if entry.defective else 1.0) for entry in entries]
 
 
 @pytest.fixture
-def summary(entries, verdicts, sighting_of):
+def summary(entries: Any, verdicts: Any, sighting_of: Any) -> Any:
     account = join(entries, [sighting_of(verdict, seen_at=0.0) for verdict in verdicts])
     lines = [line(verdict) for verdict in verdicts[1:]]
     lines.append(line(verdicts[0], latency_seconds=3.0, gate_action="reject", gate_grounds="deadline"))
@@ -74,17 +76,17 @@ def summary(entries, verdicts, sighting_of):
     )
 
 
-def test_the_shared_keys_come_first_and_by_their_names(summary):
+def test_the_shared_keys_come_first_and_by_their_names(summary: Any) -> None:
     assert list(msgspec.json.decode(write_summary(summary)))[: len(SHARED_KEYS)] == SHARED_KEYS
 
 
-def test_distributions_have_the_keys_every_report_has(summary):
+def test_distributions_have_the_keys_every_report_has(summary: Any) -> None:
     report = msgspec.json.decode(write_summary(summary))
     for key in ("payload_bytes", "latency_seconds"):
         assert list(report[key]) == ["mean", "p50", "p95", "p99"]
 
 
-def test_the_rows_of_the_verdict_table_add_up(entries, verdicts, sighting_of):
+def test_the_rows_of_the_verdict_table_add_up(entries: Any, verdicts: Any, sighting_of: Any) -> None:
     table = verdict_table(join(entries, [sighting_of(verdict) for verdict in verdicts[:-1]]).fates)
     for row in table.values():
         assert row.accepted + row.rejected + row.uncalibrated + row.unreadable + row.without_verdict == row.produced
@@ -95,17 +97,19 @@ def test_the_rows_of_the_verdict_table_add_up(entries, verdicts, sighting_of):
 @pytest.mark.parametrize(
     ("outcome", "column"), [("uncalibrated", "uncalibrated"), ("unreadable", "unreadable"), ("normal", "accepted")]
 )
-def test_each_outcome_has_its_column(outcome, column, entries, verdict_on, sighting_of):
+def test_each_outcome_has_its_column(
+    outcome: Any, column: Any, entries: Any, verdict_on: Any, sighting_of: Any
+) -> None:
     fates = join(entries[:1], [sighting_of(verdict_on(entries[0], outcome=outcome))]).fates
     assert getattr(passed(fates), column) == 1
 
 
-def test_a_late_verdict_is_counted_and_stays_a_verdict(summary):
+def test_a_late_verdict_is_counted_and_stays_a_verdict(summary: Any) -> None:
     assert summary.late == summary.stations[STATION].late == 1
     assert summary.judged == summary.produced
 
 
-def test_stages_are_told_in_the_order_of_a_parts_journey(summary):
+def test_stages_are_told_in_the_order_of_a_parts_journey(summary: Any) -> None:
     assert [(name, times.place) for name, times in summary.stage_seconds.items()] == [
         ("capture", "edge"),
         ("encode", "edge"),
@@ -115,14 +119,16 @@ def test_stages_are_told_in_the_order_of_a_parts_journey(summary):
     ]
 
 
-def test_the_uplinks_share_stands_beside_the_transmission_and_is_no_stage(summary):
+def test_the_uplinks_share_stands_beside_the_transmission_and_is_no_stage(summary: Any) -> None:
     assert (summary.transmission_seconds.p50, summary.uplink_seconds.p50) == (0.02, 0.01)
 
 
-def test_the_rate_runs_from_the_first_capture_to_the_last_verdict(entries, verdicts, sighting_of):
+def test_the_rate_runs_from_the_first_capture_to_the_last_verdict(
+    entries: Any, verdicts: Any, sighting_of: Any
+) -> None:
     fates = join(entries, [sighting_of(verdict, seen_at=103.0 + verdict.sequence) for verdict in verdicts]).fates
     assert parts_per_second(fates) == pytest.approx(len(entries) / 8.0)
 
 
-def test_one_part_has_no_rate(entries, verdicts, sighting_of):
+def test_one_part_has_no_rate(entries: Any, verdicts: Any, sighting_of: Any) -> None:
     assert parts_per_second(join(entries[:1], [sighting_of(verdicts[0])]).fates) is None

@@ -3,6 +3,7 @@
 import uuid
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,12 +22,12 @@ STATION = "plant/line/one"
 TOPICS = Topics()
 
 
-def ignore(_):
+def ignore(_: Any) -> None:
     """The talker only talks."""
 
 
 @pytest.fixture
-def talker(mosquitto):
+def talker(mosquitto: Any) -> Any:
     link = Link(
         LinkSettings(port=mosquitto.port, client_id="talker"),
         on_delivery=ignore,
@@ -40,21 +41,21 @@ def talker(mosquitto):
 
 
 @pytest.fixture
-def watcher(mosquitto, tmp_path):
+def watcher(mosquitto: Any, tmp_path: Path) -> Any:
     watcher = Watcher(LinkSettings(port=mosquitto.port, client_id="watcher"), TOPICS, tmp_path / "maps", [STATION])
     watcher.start()
     yield watcher
     watcher.stop()
 
 
-def say(talker, verdict):
+def say(talker: Any, verdict: Any) -> None:
     talker.publish(TOPICS.of(Station.parse(verdict.station), "verdict"), to_json(verdict), qos=1)
 
 
 @pytest.mark.broker
 def test_every_verdict_is_written_down_and_a_repeat_is_counted_once(
-    talker, watcher, entries, verdict_on, drop_of, eventually
-):
+    talker: Any, watcher: Any, entries: Any, verdict_on: Any, drop_of: Any, eventually: Any
+) -> None:
     for entry in entries[:3]:
         say(talker, verdict_on(entry))
     say(talker, verdict_on(entries[0]))
@@ -67,7 +68,9 @@ def test_every_verdict_is_written_down_and_a_repeat_is_counted_once(
 
 
 @pytest.mark.broker
-def test_a_map_becomes_a_file_with_the_distances_it_stands_for(talker, watcher, eventually, tmp_path):
+def test_a_map_becomes_a_file_with_the_distances_it_stands_for(
+    talker: Any, watcher: Any, eventually: Any, tmp_path: Path
+) -> None:
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
     Image.fromarray(ramp).save(tmp_path / "ramp.webp", "WEBP", lossless=True)
     message = MapMessage(
@@ -85,12 +88,12 @@ def test_a_map_becomes_a_file_with_the_distances_it_stands_for(talker, watcher, 
     np.testing.assert_allclose(published_map(path), 1.0 + 2.0 * ramp / 255.0, rtol=1e-6)
 
 
-def test_a_map_nobody_saw_is_none(tmp_path):
+def test_a_map_nobody_saw_is_none(tmp_path: Path) -> None:
     assert published_map(tmp_path / "none.msgpack") is None
 
 
 @pytest.mark.broker
-def test_the_service_is_online_once_it_says_so(talker, watcher):
+def test_the_service_is_online_once_it_says_so(talker: Any, watcher: Any) -> None:
     assert not watcher.wait_service(0.05)
     status = ServiceStatus(name="analytics", online=True)
     talker.publish(TOPICS.service_status("plant", "analytics"), to_json(status), qos=1, retain=True)
@@ -98,7 +101,9 @@ def test_the_service_is_online_once_it_says_so(talker, watcher):
 
 
 @pytest.mark.broker
-def test_what_nobody_can_read_does_not_stop_it(talker, watcher, entries, verdict_on, eventually):
+def test_what_nobody_can_read_does_not_stop_it(
+    talker: Any, watcher: Any, entries: Any, verdict_on: Any, eventually: Any
+) -> None:
     topic = TOPICS.of(Station.parse(STATION), "verdict")
     talker.publish(topic, b"{not json", qos=1)
     talker.publish(TOPICS.of(Station.parse(STATION), "map"), b"\xc1", qos=0)
@@ -108,12 +113,14 @@ def test_what_nobody_can_read_does_not_stop_it(talker, watcher, entries, verdict
 
 @pytest.mark.broker
 @pytest.mark.slow
-def test_it_comes_back_after_a_killed_broker(mosquitto, talker, watcher, entries, verdict_on, eventually):
+def test_it_comes_back_after_a_killed_broker(
+    mosquitto: Any, talker: Any, watcher: Any, entries: Any, verdict_on: Any, eventually: Any
+) -> Any:
     mosquitto.kill()
     mosquitto.restart()
     assert talker.wait_connected(60.0)
 
-    def said_and_seen():
+    def said_and_seen() -> Any:
         try:
             say(talker, verdict_on(entries[0]))
         except UnavailableError:
@@ -123,7 +130,9 @@ def test_it_comes_back_after_a_killed_broker(mosquitto, talker, watcher, entries
     eventually(said_and_seen)
 
 
-def test_what_does_not_fit_any_more_holds_up_no_acknowledgement(tmp_path, monkeypatch):
+def test_what_does_not_fit_any_more_holds_up_no_acknowledgement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("patchline.replay.watcher._MAX_WAITING", 2)
     watcher = Watcher(LinkSettings(port=1, client_id="watcher"), TOPICS, tmp_path / "maps", [STATION])
     acknowledged = []
@@ -134,8 +143,8 @@ def test_what_does_not_fit_any_more_holds_up_no_acknowledgement(tmp_path, monkey
 
 @pytest.mark.broker
 def test_a_map_that_the_disk_does_not_take_costs_no_verdict(
-    talker, watcher, entries, verdict_on, eventually, monkeypatch
-):
+    talker: Any, watcher: Any, entries: Any, verdict_on: Any, eventually: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(watcher, "map_file", lambda _: Path("/dev/full"))
     lost = MapMessage(
         inspection_id=str(uuid.UUID(int=5)), station=STATION, part_id="p", picture=b"picture", low=0.0, high=1.0
@@ -145,7 +154,7 @@ def test_a_map_that_the_disk_does_not_take_costs_no_verdict(
     eventually(lambda: len(watcher.sightings()) == 1)
 
 
-def test_without_a_broker_it_says_so(tmp_path):
+def test_without_a_broker_it_says_so(tmp_path: Path) -> None:
     watcher = Watcher(LinkSettings(port=1, client_id="watcher"), TOPICS, tmp_path / "maps", [STATION])
     with pytest.raises(UnavailableError, match="no broker"):
         watcher.start(timeout_seconds=0.2)

@@ -1,5 +1,7 @@
 """A run in sentences a person would say."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -10,8 +12,8 @@ from patchline.replay.summary import summarise
 
 
 @pytest.fixture
-def told(entries, verdict_on, drop_of, sighting_of):
-    def tell(scores, *, drops=0, **changes):
+def told(entries: Any, verdict_on: Any, drop_of: Any, sighting_of: Any) -> Any:
+    def tell(scores: Any, *, drops: Any = 0, **changes: Any) -> Any:
         kept = entries[: len(scores) + drops]
         seen = [sighting_of(verdict_on(entry, score=score)) for entry, score in zip(kept, scores, strict=False)]
         seen += [sighting_of(drop_of(entry)) for entry in kept[len(scores) :]]
@@ -31,7 +33,7 @@ def told(entries, verdict_on, drop_of, sighting_of):
     return tell
 
 
-def test_the_books_in_one_sentence(told):
+def test_the_books_in_one_sentence(told: Any) -> None:
     assert headline(told([3.0, 1.0, 1.0])) == "3 parts produced, 3 judged, 0 lost."
     assert headline(told([3.0], drops=1)) == "2 parts produced, 1 judged, 1 dropped (1 capture failed), 0 lost."
 
@@ -47,11 +49,11 @@ def test_the_books_in_one_sentence(told):
         ([3.0, 1.0, 1.0], "None of the 2 good parts was rejected."),
     ],
 )
-def test_rejects_are_told_with_the_right_grammar(told, scores, sentence):
+def test_rejects_are_told_with_the_right_grammar(told: Any, scores: Any, sentence: Any) -> None:
     assert sentence in findings(told(scores))
 
 
-def test_what_a_reader_must_know_is_told_only_when_it_happened(told):
+def test_what_a_reader_must_know_is_told_only_when_it_happened(told: Any) -> None:
     calm = " ".join(findings(told([3.0, 1.0])))
     rough = " ".join(
         findings(
@@ -81,7 +83,7 @@ def test_what_a_reader_must_know_is_told_only_when_it_happened(told):
         assert words not in calm
 
 
-def test_the_bound_of_each_threshold_is_told(told):
+def test_the_bound_of_each_threshold_is_told(told: Any) -> None:
     bank = {"threshold": 2.0, "normal_pictures": 209, "false_reject_bound": 0.01423}
     assert "The threshold rests on 209 normal pictures, which bound its false rejects at 1.4%." in findings(
         told([1.0], configuration=bank)
@@ -89,5 +91,5 @@ def test_the_bound_of_each_threshold_is_told(told):
     assert "The threshold of washers rests" in " ".join(findings(told([1.0], configuration={"washer": bank})))
 
 
-def test_one_is_singular():
+def test_one_is_singular() -> None:
     assert (counted(1, "part"), counted(2, "part"), counted(0, "part")) == ("1 part", "2 parts", "0 parts")
