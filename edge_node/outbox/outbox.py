@@ -9,7 +9,7 @@ import sqlite3
 from functools import partial
 from pathlib import Path
 
-from edge_node.outbox import steps
+from edge_node.outbox import number_mark, steps
 from edge_node.outbox.database import lock
 from edge_node.outbox.journal import JournalLine
 from edge_node.outbox.rows import Closing, Kind, OutboxState, Row, Trigger
@@ -86,6 +86,7 @@ class Outbox:
                 allowed=self._allowed_bytes,
             )
         )
+        number_mark.note(self._lock, row.sequence)
         self._undecided[row.inspection_id] = row.sequence
         if len(self._undecided) > _MOST_UNDECIDED:
             self._undecided.pop(next(iter(self._undecided)), None)

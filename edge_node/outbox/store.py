@@ -14,7 +14,7 @@ from copy import copy
 from pathlib import Path
 from typing import TypeVar
 
-from edge_node.outbox import database
+from edge_node.outbox import database, number_mark
 from edge_node.outbox.database import DamagedError, DiskError, translated
 from edge_node.outbox.open_file import OpenFile
 from edge_node.outbox.reserved_space import ReservedSpace
@@ -213,7 +213,7 @@ class Store:
 
     def _begin_anew(self, error: DamagedError, last: int) -> OpenFile:
         aside = database.set_aside(self._path)
-        last = max(last, database.last_number_in(aside))
+        last = max(last, database.last_number_in(aside) or number_mark.read(self._path))
         _log.error("%s; it is set aside as %s, numbers go on after %d", error, aside.name, last)
         file = self._opened(last)
         file.totals.lost_to = last

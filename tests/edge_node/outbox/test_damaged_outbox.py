@@ -32,10 +32,10 @@ def files_set_aside(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     ("damage", "next_number"),
-    [(lambda path: spoil_table(path, "inspections"), 4), (spoil_header, 1), (cut_in_half, 1)],
+    [(lambda path: spoil_table(path, "inspections"), 4), (spoil_header, 20), (cut_in_half, 20)],
     ids=["a bad page", "no header", "half a file"],
 )
-def test_a_damaged_file_is_set_aside_at_the_start_and_the_line_goes_on(
+def test_a_damaged_file_is_set_aside_at_the_start_and_no_number_is_used_twice(
     open_outbox: Opener,
     make_trigger: MakeTrigger,
     tmp_path: Path,
