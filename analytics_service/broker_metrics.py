@@ -77,7 +77,7 @@ class BrokerFigures(Collector):
 
     @staticmethod
     def everything() -> list[Metric]:
-        """All there is to be told, without values."""
+        """Every series without values."""
         return [_KINDS[topic](f"vad_analytics_broker_{name}", text) for topic, (name, text) in _TOLD.items()]
 
     def _heard(self, delivery: Delivery) -> None:

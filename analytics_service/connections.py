@@ -165,7 +165,7 @@ class Connections:
         self._backlog.start()
 
     def stop_taking(self) -> None:
-        """Leave what comes from now on unacknowledged; the edge nodes will send it again, to whoever serves then."""
+        """Acknowledge nothing that comes from now on; the edge nodes send it again to the service that runs then."""
         self._taking = False
 
     def stop(self, timeout_seconds: float) -> None:

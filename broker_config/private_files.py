@@ -29,7 +29,7 @@ def write(path: Path, content: bytes, *, private: bool = False) -> None:
 
 
 def private_folder(path: Path, mode: int = PRIVATE_FOLDER_MODE) -> None:
-    """Make a folder that nobody but its owner may look into; with `PASSAGE_MODE` others may go through.
+    """Make a folder that only its owner may read; with `PASSAGE_MODE` others may pass through it.
 
     Raises:
         UnavailableError: The disk does not take it.

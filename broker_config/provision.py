@@ -175,7 +175,7 @@ def _write_settings(folder: Path, site: Site, name: str) -> None:
 
 
 def _take_back_settings(folder: Path, before: Site, site: Site) -> None:
-    """Remove the broker's settings where they changed, so that they are written anew; never ones edited by hand."""
+    """Remove the broker's settings where they changed, so that they are written again; never ones edited by hand."""
     file = folder / BROKER / "mosquitto.conf"
     if settings_files.broker_settings(before) == settings_files.broker_settings(site) or not file.exists():
         return

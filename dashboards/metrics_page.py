@@ -29,7 +29,7 @@ that artifacts were made for. Give each edge node's scrape target the label `sta
 
 
 def families() -> Iterator[tuple[str, list[Metric]]]:
-    """Both programs' series without `process_*`, as Prometheus is told of them."""
+    """The series of both programs as Prometheus reads them, without `process_*`."""
     edge, service = EdgeMetrics(), Metrics(CollectorRegistry())
     edge.watch_outbox(lambda: OutboxState(rows=0, bytes=0, budget_bytes=1, oldest_captured_at=None))
     yield "Edge node", _ours(edge.registry)

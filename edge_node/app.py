@@ -159,7 +159,7 @@ def _supervise(node: Node, settings: EdgeSettings, stops: Stops, capture: thread
 
 
 class _ProfileWait:
-    """The wait for a station's first profile: told once when it is not over at once, ended where a limit is set."""
+    """Waits for a station's first profile: logs once that it waits, and ends where a limit is set."""
 
     def __init__(self, station: str, active_encoder: ActiveEncoder, limit_seconds: float | None) -> None:
         self._station, self._active_encoder, self._limit_seconds = station, active_encoder, limit_seconds

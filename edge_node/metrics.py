@@ -116,7 +116,7 @@ class EdgeMetrics:
         )
 
     def watch_certificates(self, tls: TlsSettings) -> None:
-        """Show how long certificates still hold, read anew whenever somebody reads the metrics."""
+        """Show how long certificates are still valid; they are read at each scrape."""
         for ending in endings(tls):
             self.certificates.labels(ending.role).set_function(partial(_seconds_left, ending))
 

@@ -167,7 +167,7 @@ class MetricsTable(_Table):
 
 
 class EdgeSettings(BaseSettings):
-    """Everything an edge node is told. A variable such as `PATCHLINE_EDGE_BROKER__HOST` goes before the file."""
+    """All settings of an edge node. A variable such as `PATCHLINE_EDGE_BROKER__HOST` goes before the file."""
 
     model_config = SettingsConfigDict(
         extra="forbid",

@@ -86,7 +86,7 @@ class Auditor:
             self._waiting[str(station)] = status.outbox_rows
 
     def run(self, stopped: threading.Event, watchdog: Watchdog, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
-        """Look at once and then at every interval, until told to stop."""
+        """Look at once and then at every interval, until stopped."""
         run_loop("auditor", self.look, stopped, watchdog=watchdog, every_seconds=interval_seconds)
 
     def look(self) -> dict[str, int]:

@@ -32,7 +32,7 @@ class DeliveryQueue:
         self._changed = threading.Condition()
 
     def offer(self, delivery: Delivery, *, historical: bool) -> bool:
-        """Take a delivery in; never blocks. False if the line is full or closed: then nobody will look at it."""
+        """Queue a delivery; never blocks. False if the queue is full or closed: it is not handled."""
         with self._changed:
             if self._closed or len(self) >= self._max_messages:
                 return False

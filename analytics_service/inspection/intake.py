@@ -47,7 +47,7 @@ class ReadyArtifact(Protocol):
 
     @property
     def normal_quantiles(self) -> tuple[float, ...]:
-        """What normal pictures scored at commissioning, from the lowest to the highest; empty where nobody knows."""
+        """What normal pictures scored at commissioning, from the lowest to the highest; empty where unknown."""
 
 
 class ArtifactLookup(Protocol):

@@ -76,7 +76,7 @@ class OutcomeRecorder:
         )
 
     def record(self, decisions: Sequence[Decision]) -> Stored:
-        """Record what a batch decided; what is on record then, whoever was first.
+        """Record the outcomes of a batch; return what is on record then. The first writer wins.
 
         Raises:
             StoppedError: The records stay away.

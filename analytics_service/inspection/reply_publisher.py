@@ -87,7 +87,7 @@ class ReplyPublisher:
         )
 
     def forward_unreadable(self, station: Station, received: bytes) -> None:
-        """Publish an unreadable message as it was received, for whoever repairs it."""
+        """Publish an unreadable message as it was received, for repair."""
         self._publish(station, "unreadable", received)
 
     def illustrate(self, judged: Judged) -> None:

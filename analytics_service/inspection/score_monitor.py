@@ -22,7 +22,7 @@ class _Window:
 
 
 class ScoreMonitor:
-    """Told of every part that was scored, by the worker.
+    """Note a scored part; the worker calls this for each one.
 
     Args:
         metrics: Where what it finds is shown.

@@ -35,7 +35,7 @@ class Worker:
         self._batch_parts, self._wait_seconds = batch_parts, wait_seconds
 
     def run(self) -> None:
-        """Work until the queue is closed and empty, or the records stay away after the service was told to stop."""
+        """Work until the queue is closed and empty, or the records are away while the service stops."""
         while batch := self._delivery_queue.take(limit=self._batch_parts, wait_seconds=self._wait_seconds):
             self._metrics.batch_parts.observe(len(batch))
             try:

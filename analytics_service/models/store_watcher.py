@@ -67,7 +67,7 @@ def watch_until(
     on_exchanged: Callable[[], None],
     interval_seconds: float,
 ) -> None:
-    """Open the folder again whenever it has changed and then stood still for an interval, until told to stop.
+    """Open the folder again when it has changed and then not changed for an interval, until stopped.
 
     What cannot be opened is told once and leaves the shelf as it is: commissioning may be in the middle of its work.
 

@@ -41,7 +41,7 @@ class PartOutcome:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that could not be read or scored; its bytes are kept for whoever repairs it.
+    """A message that could not be read or scored; its bytes are kept for repair.
 
     Attributes:
         sequence: The part's number, if the message said it; None otherwise.
@@ -111,7 +111,7 @@ class Recalled:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What is on record after a batch was stored, whoever was first.
+    """What is on record after a batch was stored.
 
     Attributes:
         outcomes: Of every part of the batch, by inspection id.

@@ -38,7 +38,7 @@ def sweep_until(
     wall: Callable[[], float] = time.time,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Delete what is too old, at once and then at every interval, until told to stop.
+    """Delete what is too old, at once and then at every interval, until stopped.
 
     A clock that leaps forward makes everything old in one step, and a part whose record is gone would be judged a
     second time. So time passes here no faster than the monotonic clock says, until the service is started again.

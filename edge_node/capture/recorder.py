@@ -21,7 +21,7 @@ _LONGEST_RETRY_SECONDS = 2.0
 
 
 class Kept(Protocol):
-    """Whoever sends rows."""
+    """Sends rows."""
 
     def kept(self, row: Row, *, keep_seconds: float = 0.0) -> None:
         """A row can be sent; keeping it took so long."""

@@ -40,7 +40,7 @@ class Takt:
         self._due = 0.0
 
     def rest(self) -> None:
-        """No trigger was due until now: the station was told not to capture."""
+        """Skip the triggers that were due until now, because the station was paused."""
         self._due = max(self._due, time.monotonic())
 
     def __iter__(self) -> Iterator[Arrival]:

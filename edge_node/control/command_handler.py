@@ -1,4 +1,4 @@
-"""Obeys commands, each once, and answers each on `status`."""
+"""Carries out commands, each once, and answers each on `status`."""
 
 import logging
 from collections import OrderedDict
@@ -43,7 +43,7 @@ class CommandHandler:
         self._answered: OrderedDict[str, None] = OrderedDict()
 
     def receive(self, delivery: Delivery) -> None:
-        """Obey a command, or refuse it; either way it is answered.
+        """Carry out a command or refuse it; either way it is answered.
 
         Raises:
             UnreadableError: It is not a command; it is answered if its `command_id` can be read.

@@ -126,7 +126,7 @@ class RetrySchedule:
             heapq.heappush(self._awaiting, (ticket.due, ticket.sequence, inspection_id))
 
     def refused(self, inspection_id: str, now: float) -> None:
-        """The broker did not take it, or has nobody to give it to: it is due again, its channel after a pause."""
+        """The broker refused it, or it has no subscriber: it is due again, and its channel waits."""
         ticket = self._tickets.get(inspection_id)
         if ticket is not None and ticket.state == "in_flight":
             self._make_ready(ticket, ticket.sent_at)
@@ -146,7 +146,7 @@ class RetrySchedule:
         self._lanes[channel].paused_until = -math.inf
 
     def all_due(self, now: float) -> None:
-        """Everything that waits is due at once: whoever heard it, if anyone did, may be gone."""
+        """Everything that waits is due at once, because the service that received it may be gone."""
         for channel in CHANNELS:
             self.resume(channel)
         for ticket in self._tickets.values():

@@ -148,7 +148,7 @@ class GateController:
             actuator.join()
 
     def finish(self) -> None:
-        """After `run`, and when nobody calls `obey` any more: carry out what is written down already."""
+        """Carry out what is recorded already; called after `run`, when `obey` is not called any more."""
         self._actuator.finish()
         self._journal.close()
 

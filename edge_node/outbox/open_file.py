@@ -26,7 +26,7 @@ class OpenFile:
         self._inodes = {found: inode for found in self._parts() if (inode := _inode(found)) is not None}
 
     def is_in_place(self) -> bool:
-        """Whether nobody deleted or replaced the file or its write-ahead log."""
+        """Whether the file and its write-ahead log were neither deleted nor replaced."""
         return all(_inode(part) == inode for part, inode in self._inodes.items())
 
     def allocate(self) -> None:

@@ -208,5 +208,5 @@ class Outbox:
 
     @property
     def is_in_place(self) -> bool:
-        """Whether nobody has deleted or replaced the file since it was opened."""
+        """Whether the file was neither deleted nor replaced since it was opened."""
         return self._store.is_in_place()

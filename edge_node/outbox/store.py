@@ -204,7 +204,7 @@ class Store:
             return OpenFile(self._path, self._station, last)
 
     def _replace_file(self, error: DamagedError) -> None:
-        """Set the damaged file aside; nobody else writes or reads."""
+        """Set the damaged file aside; no other thread writes or reads."""
         self._look_for_file()
         old = self._file
         with self._reading:

@@ -56,7 +56,7 @@ class Gate:
 
 
 class CommandGate:
-    """Obeys the station's gate commands: each once, and none whose part has gone by."""
+    """Carries out the station's gate commands: each once, and none whose part has gone by."""
 
     def __init__(self) -> None:
         self._obeyed: dict[str, None] = {}

@@ -21,7 +21,7 @@ UNPACKAGED_DEFAULT = "mobilenet_v2"
 
 
 def default_backbone() -> str:
-    """The backbone to use when nobody names one: the packaged one where it is here."""
+    """The backbone to use when none is named: the packaged one where it is here."""
     packaged = (name for name, spec in BACKBONES.items() if spec.packaged)
     return next((name for name in packaged if _is_here(BACKBONES[name])), UNPACKAGED_DEFAULT)
 

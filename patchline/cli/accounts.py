@@ -44,7 +44,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def unaccounted_parts(self) -> int:
-        """How many parts nobody can say anything about."""
+        """How many parts have no known outcome."""
         return sum(last - first + 1 for first, last in self.unaccounted)
 
 

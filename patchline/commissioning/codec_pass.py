@@ -90,7 +90,7 @@ def through_pictures(
 
 
 class EdgeBench:
-    """The backbone of the edge on the workbench, with the maps it makes of the good pictures.
+    """The edge's backbone at commissioning, with the feature maps of the good pictures.
 
     Args:
         key: Which backbone.

@@ -55,7 +55,7 @@ def find_kind() -> BrokerKind:
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody listens on now, and that no outgoing connection is given meanwhile.
+    """A free TCP port of loopback that no outgoing connection is given meanwhile.
 
     Below the range that systems take the ports of outgoing connections from (32768 on Linux, 49152 elsewhere): else
     one of them may sit on the port of a broker that was killed, and the broker could not come back.

@@ -28,7 +28,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class ChaosProxy:
-    """Stands between clients and a server on loopback; a transparent one until told otherwise. Use it by `with`.
+    """A TCP proxy between clients and a server on loopback; it changes nothing until a fault is set. Use it by `with`.
 
     Args:
         port: The server's.

@@ -70,7 +70,7 @@ class ReplayOptions:
 
 
 def prepare(options: ReplayOptions, *, on_phase: OnPhase) -> Scenario:
-    """Deal the parts, and commission the stations or adopt what was commissioned before.
+    """Distribute the parts, and commission the stations or use an artifact that exists.
 
     Raises:
         MisconfiguredError: The folder, the artifact or an option is wrong.

@@ -87,7 +87,7 @@ def disagreements(account: Account, seen: Seen) -> Sequence[str]:
 
 
 def unseen_drops(station: str, journal: Sequence[JournalLine], known: Collection[str]) -> list[Sighting]:
-    """Drops whose receipt nobody else saw: a station closes one on its receipt only, so its journal proves it.
+    """Drops whose receipt only the station saw: it closes a drop on its receipt only, so its journal proves it.
 
     Args:
         station: Whose journal it is.

@@ -1,4 +1,4 @@
-"""The door at which Prometheus and whoever restarts programs knock: `/metrics`, `/healthz` and `/readyz` over HTTP.
+"""HTTP endpoints for metrics and health probes: `/metrics`, `/healthz` and `/readyz`.
 
 `/healthz` says whether a restart would help: 200, or 503 with the reasons, one a line. `/readyz` says whether the
 program can do its work now, in the same way.

@@ -14,7 +14,7 @@ _WRONG_KIND = frozenset({"union_tag_invalid", "union_tag_not_found"})
 
 
 def explained(error: ValidationError, model: type[BaseModel], path: Path) -> MisconfiguredError:
-    """The error for a file that does not fit a settings model; its first mistake is told, the others are counted."""
+    """The error for a file that does not fit a settings model; it names the first mistake and counts the others."""
     known = sorted(set(_keys(model)))
     # A mistyped key comes with a missing one: the typing error is the one to tell.
     first, *others = sorted(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")

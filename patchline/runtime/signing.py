@@ -33,7 +33,7 @@ def statement(subject: Subject, sha256: str) -> bytes:
 
 
 class SigningKey:
-    """The private half; whoever holds it decides what stations encode with and services judge with.
+    """The private half; its owner decides what stations encode with and services judge with.
 
     Args:
         path: PEM file (PKCS 8), not encrypted.

@@ -223,7 +223,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateCommand(msgspec.Struct, frozen=True, kw_only=True):
-    """What a gate is told to do with a part, and on what grounds (a topic of the plant's own, JSON).
+    """A command to a gate: what to do with a part, and on what grounds (a topic of the plant's own, JSON).
 
     A receiver acts once on each `command_id`, and not after `act_before` (Unix time; `valid_ms` after the sending).
     """

@@ -24,7 +24,7 @@ def nothing() -> None:
 
 
 class SourceSettings(BaseModel):
-    """What every source is told."""
+    """The settings that every source has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -100,7 +100,7 @@ class Source(ABC):
     live: ClassVar[bool] = False
 
     def __init__(self, settings: Any, context: SourceContext) -> None:
-        """Keep what is told; raise `MisconfiguredError` when it cannot work."""
+        """Keep the settings; raise `MisconfiguredError` when the source cannot work with them."""
         self.settings, self.context = settings, context
 
     @abstractmethod

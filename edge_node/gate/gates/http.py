@@ -48,7 +48,7 @@ class HttpGate(Gate):
             )
 
     def act(self, command: GateCommand, left_seconds: float, on_failure: OnFailure) -> None:
-        """Post the command; raises `UnavailableError` when nobody answers in time or the answer is an error."""
+        """Post the command; raises `UnavailableError` without an answer in time or when the answer is an error."""
         del on_failure
         url = self.settings.url
         request = urllib.request.Request(  # noqa: S310  the scheme was checked

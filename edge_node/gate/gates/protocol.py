@@ -15,7 +15,7 @@ OnFailure = Callable[[str], None]
 
 
 class GateSettings(BaseModel):
-    """What every gate is told."""
+    """The settings that every gate has."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

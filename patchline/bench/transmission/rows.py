@@ -74,5 +74,5 @@ def _live(played: Played, original: Played | None) -> dict[str, Any]:
 
 
 def _original(reference: str, played: Mapping[str, Played]) -> Played | None:
-    """What the change of time is told against: the original picture, and the one of its own server for a fast one."""
+    """What a change of time is compared with: the original picture, sent to the same kind of server."""
     return played.get(reference if reference.startswith("original") else "original")

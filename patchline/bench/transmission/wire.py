@@ -142,7 +142,7 @@ def packet_bytes(line: JournalLine, station: Station) -> int:
 
 
 def seconds_of(lines: Iterable[JournalLine]) -> dict[str, Distribution]:
-    """Figure -> its distribution over the parts of a run; figures of steps that nobody made are left out."""
+    """Figure -> its distribution over the parts of a run; figures of steps that were not taken are left out."""
     gathered: dict[str, list[float]] = {}
     for line in lines:
         stages = line.stages

@@ -108,7 +108,7 @@ class Detector(Protocol):
         ...
 
     def facts(self) -> dict[str, float]:
-        """What the fit has found out that a person should be told at commissioning, name -> number.
+        """What the fit has found out and commissioning shows, name -> number.
 
         Empty where there is nothing to tell; of a detector that was restored, what its tensors still say.
         """

@@ -1,4 +1,4 @@
-"""Nearest neighbours on a device: one batched product over many banks, whose winners are measured anew.
+"""Nearest neighbours on a device: one batched product over many banks; the nearest ones are measured again.
 
 Candidates are ranked by `q·b - |b|² / 2` around each bank's mean. In half precision the bank is scaled by a power of
 two, which keeps keys far from 65504, and the second term rides in two columns that meet ones, its rounded value and

@@ -72,7 +72,7 @@ class TilesCodec(SealedFeatureCodec):
 
     @classmethod
     def learn(cls, lesson: Lesson) -> dict[str, NDArray[Any]]:
-        """Nothing but the layout, so that a codec of a version with another one is told apart."""
+        """Only the layout, so that a version with another layout is recognised."""
         return {_LAYOUT: _layout_of(lesson.shapes)}
 
     @classmethod

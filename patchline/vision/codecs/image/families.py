@@ -34,7 +34,7 @@ class PlainCodec:
 
 @dataclass(frozen=True)
 class LossyCodec:
-    """An image codec that is told nothing but a quality.
+    """An image codec whose only parameter is a quality.
 
     Attributes:
         quality: 1 (smallest) to 100 (best, still lossy).
