@@ -19,58 +19,6 @@ PRIVATE_WORDS = re.compile(
 )
 """Words that this project once used in a sense of its own; `docs/reference/terms.md` has the standard terms."""
 
-OLD_MODULES = {
-    "analytics_service/audit/auditor.py",
-    "analytics_service/broker_metrics.py",
-    "analytics_service/connections.py",
-    "analytics_service/inspection/delivery_queue.py",
-    "analytics_service/inspection/intake.py",
-    "analytics_service/inspection/recorder.py",
-    "analytics_service/inspection/reply_publisher.py",
-    "analytics_service/inspection/score_monitor.py",
-    "analytics_service/inspection/worker.py",
-    "analytics_service/models/store_watcher.py",
-    "analytics_service/records/outcomes.py",
-    "analytics_service/records/retention.py",
-    "broker_config/private_files.py",
-    "broker_config/provision.py",
-    "edge_node/app.py",
-    "edge_node/capture/recorder.py",
-    "edge_node/capture/sources/protocol.py",
-    "edge_node/capture/takt.py",
-    "edge_node/control/command_handler.py",
-    "edge_node/delivery/retry_schedule.py",
-    "edge_node/encoding/backbones.py",
-    "edge_node/encoding/feature_encoder.py",
-    "edge_node/encoding/image_encoder.py",
-    "edge_node/gate/gate_controller.py",
-    "edge_node/gate/gates/http.py",
-    "edge_node/gate/gates/protocol.py",
-    "edge_node/metrics.py",
-    "edge_node/outbox/open_file.py",
-    "edge_node/outbox/outbox.py",
-    "edge_node/outbox/store.py",
-    "edge_node/settings.py",
-    "patchline/artifacts/engines.py",
-    "patchline/bench/transmission/rows.py",
-    "patchline/bench/transmission/wire.py",
-    "patchline/cli/accounts.py",
-    "patchline/commissioning/codec_pass.py",
-    "patchline/commissioning/pipeline.py",
-    "patchline/replay/broker.py",
-    "patchline/replay/chaos_proxy.py",
-    "patchline/replay/results.py",
-    "patchline/runtime/endpoints.py",
-    "patchline/runtime/settings_file.py",
-    "patchline/runtime/signing.py",
-    "patchline/vision/codecs/features/tiles.py",
-    "patchline/vision/codecs/image/families.py",
-    "patchline/vision/detectors/protocol.py",
-    "patchline/vision/gpu/nearest.py",
-    "patchline/wire/messages.py",
-}
-"""Modules whose docstrings still use a private word in a first line. Remove a module here when it is rewritten."""
-
 
 def sentences(markdown: str) -> Iterator[str]:
     """The sentences of a page without its code; a table's cell and a list's item end a sentence."""
@@ -120,7 +68,7 @@ def test_a_document_has_no_private_words(document: Path) -> None:
 
 def test_the_first_line_of_a_docstring_has_no_private_words() -> None:
     found = modules_with_private_words()
-    assert {name: lines for name, lines in found.items() if name not in OLD_MODULES} == {}
+    assert found == {}
 
 
 def test_the_check_finds_a_long_sentence_and_a_private_word() -> None:
