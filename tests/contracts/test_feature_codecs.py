@@ -352,9 +352,9 @@ def test_tensors_that_do_not_fit_are_refused_by_name(name: str) -> None:
         if tensor.dtype.kind == "f":
             with pytest.raises(MisconfiguredError):
                 kind.restore(parameter, SHAPES, {**tensors, key: np.full_like(tensor, np.nan)})
-    for wrong in (0.0, -1.0):
+    for largest in (0.0, -1.0):
         with pytest.raises(MisconfiguredError, match=LARGEST):
-            kind.restore(parameter, SHAPES, {**tensors, LARGEST: np.array([wrong], np.float32)})
+            kind.restore(parameter, SHAPES, {**tensors, LARGEST: np.array([largest], np.float32)})
     if tensors.keys() - {LARGEST}:
         with pytest.raises(MisconfiguredError):
             kind.restore(parameter, {"fine": SHAPES["fine"]}, tensors)

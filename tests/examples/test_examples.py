@@ -19,6 +19,7 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 from PIL import Image
 
 from patchline.replay.broker import Broker, find_mosquitto, free_port
@@ -152,8 +153,12 @@ def listening(host: str, port: int, topic: str) -> Iterator["queue.Queue[mqtt.MQ
     """What arrives on a topic, as a stock client hears it."""
     heard: queue.Queue[mqtt.MQTTMessage] = queue.Queue()
     ready: queue.Queue[None] = queue.Queue()
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
-    client.on_connect = lambda *_: client.subscribe(topic, qos=1)
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+
+    def subscribe(*_: Any) -> None:
+        client.subscribe(topic, qos=1)
+
+    client.on_connect = subscribe
     client.on_subscribe = lambda *_: ready.put(None)
     client.on_message = lambda _client, _data, message: heard.put(message)
     client.connect(host, port)
@@ -357,7 +362,7 @@ def test_a_bridge_passes_verdicts_on_to_the_plants_broker(tmp_path: Path, eventu
             listening("127.0.0.1", plant_port, "#") as heard,
             listening("127.0.0.1", line_port, "#"),
         ):
-            client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+            client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
             client.connect("127.0.0.1", line_port)
             client.loop_start()
             client.publish("vad/v1/plant/line1/cam1/frame", b"a frame stays on the line", qos=1)
@@ -374,7 +379,7 @@ def test_a_bridge_passes_verdicts_on_to_the_plants_broker(tmp_path: Path, eventu
 
 
 def _accepts(port: int) -> bool:
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+    client = mqtt.Client(CallbackAPIVersion.VERSION2)
     try:
         client.connect("127.0.0.1", port)
     except OSError:

@@ -13,7 +13,8 @@ import pytest
 from patchline.runtime import entry_points as registry
 from patchline.vision.codecs.image.protocol import ImageCodec
 from patchline.vision.codecs.lookup import codec_of, feature_codec_class, is_feature_codec
-from patchline.vision.detectors import PatchCore, detector_class
+from patchline.vision.detectors import detector_class
+from patchline.vision.detectors.patchcore import PatchCore
 from patchline.wire.errors import MisconfiguredError, UnreadableError
 
 PACKAGE = Path(__file__).resolve().parents[2] / "examples" / "plugin_codec"

@@ -249,7 +249,7 @@ def test_the_whole_message_is_judged_after_all_that(service: Service, frame: m.F
 def node(ground: Ground, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """An assembled edge node with a profile and one part that waits for its verdict."""
     folder: Path = tmp_path_factory.mktemp("edge")
-    table = {
+    table: dict[str, Any] = {
         "station": str(STATION),
         "source": {"kind": "synthetic", "product": "washer", "size": SIZE},
         "trigger": {"topic": "plc/part"},

@@ -56,8 +56,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def base_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("base")
     venv.create(folder, with_pip=True)
-    install = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(wheel)]
-    done = subprocess.run(install, capture_output=True, text=True, check=False, timeout=280)
+    install = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run([*install, wheel], capture_output=True, text=True, check=False, timeout=280)
     if done.returncode != 0 and "CI" not in os.environ:
         pytest.skip(f"no package registry to install from: {done.stderr.strip()[-200:]}")
     assert done.returncode == 0, done.stderr
@@ -119,7 +119,7 @@ def test_a_command_of_an_extra_names_the_extra_it_needs(base_environment: Path, 
 @pytest.mark.slow
 def test_the_packaged_backbone_comes_with_the_base_install(base_environment: Path, tmp_path: Path) -> None:
     nothing_cached = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
-    command = [base_environment / "bin/patchline", "weights", "list"]
+    command: list[str | Path] = [base_environment / "bin/patchline", "weights", "list"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=nothing_cached)
     assert done.returncode == 0, done.stderr
     line = next(line for line in done.stdout.splitlines() if line.startswith("patchline_s"))

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from analytics_service.settings import Settings as ServiceSettings
 from analytics_service.settings import read_settings as read_service
 from edge_node.settings import EdgeSettings
 from patchline.cli.app import app
@@ -66,7 +67,7 @@ def site(tmp_path: Path) -> Path:
 
 def test_every_program_finds_its_keys_where_its_volume_puts_them(site: Path) -> None:
     volumes = dict(mount.split(":")[:2] for mount in PROVISION["volumes"])
-    settings = {
+    settings: dict[str, EdgeSettings | ServiceSettings] = {
         "edge": EdgeSettings.load(ROOT / "compose/edge.toml"),
         "analytics": read_service(ROOT / "compose/analytics.toml"),
     }

@@ -88,7 +88,7 @@ class Line:
 
     def answers(self) -> dict[str, Verdict]:
         """By station."""
-        found = [from_json(body, Receipt) for topic, body in self.said if topic.endswith("/verdict")]
+        found: list[Receipt] = [from_json(body, Receipt) for topic, body in self.said if topic.endswith("/verdict")]
         return {each.station: each for each in found if isinstance(each, Verdict)}
 
 

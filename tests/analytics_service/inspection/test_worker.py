@@ -16,6 +16,7 @@ from analytics_service.inspection.answer_limit import ANSWERS
 from analytics_service.inspection.artifact_wait import ArtifactWait
 from analytics_service.inspection.delivery_queue import DeliveryQueue
 from analytics_service.inspection.identity import identity_of
+from analytics_service.inspection.intake import admit
 from analytics_service.inspection.part_counts import PartCounts
 from analytics_service.inspection.pipeline import Pipeline
 from analytics_service.inspection.recorder import OutcomeRecorder
@@ -603,12 +604,10 @@ def test_a_part_that_breaks_the_scoring_ends_alone(
 def test_a_codec_that_breaks_on_a_payload_ends_that_part_alone(
     hall: Hall, plant: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = scoring_module.admit
-
     def fail_at_2(frame: Any, **rest: Any) -> Any:
         if frame.message.sequence == 2:
             raise MemoryError
-        return original(frame, **rest)
+        return admit(frame, **rest)
 
     monkeypatch.setattr(scoring_module, "admit", fail_at_2)
     receipts = hall.work(*(pack(plant.frame(number)) for number in (1, 2, 3)))

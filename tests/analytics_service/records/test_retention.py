@@ -35,13 +35,18 @@ def test_everything_older_than_the_setting_is_swept_until_told_to_stop() -> None
     stopped = threading.Event()
     swept = Swept(stopped, rounds=3)
     files: list[int] = []
+
+    def remove_older(_: float) -> int:
+        files.append(1)
+        return 0
+
     sweep_until(
         stopped,
         swept,
         Watchdog(),
         keep_seconds=100.0,
         max_dead_letters=7,
-        remove_older=lambda _: files.append(1) or 0,
+        remove_older=remove_older,
         interval_seconds=0.001,
         wall=lambda: 1000.0,
     )
@@ -54,13 +59,18 @@ def sweep(wall: Iterator[float], clock: Iterator[float], rounds: int) -> tuple[l
     stopped = threading.Event()
     swept = Swept(stopped, rounds)
     told: list[float] = []
+
+    def remove_older(now: float) -> int:
+        told.append(now)
+        return 0
+
     sweep_until(
         stopped,
         swept,
         Watchdog(),
         keep_seconds=100.0,
         max_dead_letters=7,
-        remove_older=lambda now: told.append(now) or 0,
+        remove_older=remove_older,
         interval_seconds=0.001,
         wall=lambda: next(wall),
         clock=lambda: next(clock),

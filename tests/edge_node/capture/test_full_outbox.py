@@ -43,7 +43,7 @@ def test_the_oldest_pictures_never_sent_become_drops_that_say_so(open_outbox: An
     assert DropOldest(outbox, publisher, STATION, metrics).make_room(15_000)
     kinds = [row.kind for row in outbox.pending()]
     assert kinds == ["frame", "drop", "drop", *["frame"] * 6]
-    drop = unpack(outbox.message(rows[1].sequence) or b"", EdgeMessage)
+    drop: EdgeMessage = unpack(outbox.message(rows[1].sequence) or b"", EdgeMessage)
     assert isinstance(drop, DropMessage)
     assert (drop.reason, drop.part_id, drop.sequence) == ("superseded", "part 1", 2)
     assert metrics.registry.get_sample_value("vad_edge_drops_total", {"reason": "superseded"}) == 2

@@ -18,7 +18,8 @@ from edge_node.control.status_publisher import StatusPublisher
 from edge_node.delivery.inbox import LANES, Inbox
 from edge_node.delivery.service_presence import ServicePresence
 from edge_node.delivery.verdict_handler import VerdictHandler
-from edge_node.gate.gate_controller import GateController, GatePolicy
+from edge_node.gate.gate_controller import GateController
+from edge_node.gate.gate_policy import GatePolicy
 from edge_node.gate.gates.log import LogGate, LogGateSettings
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.outbox import Outbox

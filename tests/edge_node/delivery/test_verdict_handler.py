@@ -12,7 +12,8 @@ from edge_node.delivery.publisher import Publisher
 from edge_node.delivery.retry_schedule import RetrySchedule
 from edge_node.delivery.ticket import SchedulePolicy
 from edge_node.delivery.verdict_handler import VerdictHandler
-from edge_node.gate.gate_controller import GateController, GatePolicy
+from edge_node.gate.gate_controller import GateController
+from edge_node.gate.gate_policy import GatePolicy
 from edge_node.gate.gates.log import LogGate, LogGateSettings
 from edge_node.metrics import EdgeMetrics
 from edge_node.outbox.journal import JournalLine, read_journal

@@ -356,9 +356,9 @@ def test_sigkill_on_a_full_disk_keeps_every_row_that_was_told(small_disk: Path, 
             time.sleep(rng.uniform(0.05, 0.4))
             process.kill()
             for line in process.stdout.read().splitlines(keepends=True):
-                word, sequence, inspection_id = line.split() if line.endswith("\n") else ("torn", "0", "")
+                word, number, inspection_id = line.split() if line.endswith("\n") else ("torn", "0", "")
                 if word == "kept":
-                    kept_rows[int(sequence)] = inspection_id
+                    kept_rows[int(number)] = inspection_id
     outbox = Outbox(path, "plant/line1/cam1", boot_id="last", clock_id="c", budget_bytes=10**9)
     with closing(outbox):
         rows = {row.sequence: row for row in outbox.pending()}

@@ -157,7 +157,7 @@ class OutboxMachine(RuleBasedStateMachine):
                 assert known is not None
         assert (self.outbox.state.rows, self.outbox.state.bytes) == (len(waiting), self._bytes())
         books = read_books(self._path())
-        assert (books.last, books.waiting) == (len(self.parts), {part.row.sequence for part in waiting})
+        assert (books.last, books.waiting) == (len(self.parts), frozenset(part.row.sequence for part in waiting))
         for line in read_journal(self._path()):
             assert line.gate_grounds == self.parts[line.sequence - 1].grounds
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,8 @@ def maps(seed: int, pictures: int = 6) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", CONTENDERS | ABLATIONS)
 def test_every_contender_can_be_fitted(name: str) -> None:
     contender = (CONTENDERS | ABLATIONS)[name]
-    detector = DETECTORS[contender.detector].fit([maps(0)], seed=0, **contender.parameters)
+    parameters: dict[str, Any] = contender.parameters
+    detector = DETECTORS[contender.detector].fit([maps(0)], seed=0, **parameters)
     assert detector.parameters.items() >= contender.parameters.items()
     assert not contender.paper or contender.paper in PAPERS
 
@@ -70,7 +72,7 @@ def test_the_paper_s_columns_have_the_means_it_prints(table: dict[str, tuple[flo
 
 
 def test_rates_stand_beside_brute_force_s() -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"contender": "fapm", "images_per_second": 60.0},
         {"contender": "patchcore-25%", "refused": "too much"},
         {"contender": YARDSTICK, "images_per_second": 20.0},

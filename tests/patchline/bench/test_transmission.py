@@ -136,7 +136,7 @@ def test_nothing_beats_what_is_on_the_front(points: list[tuple[int, int]]) -> No
 def test_the_parts_of_a_bar_add_up_to_the_total() -> None:
     for at in ("edge", "service"):
         means = {name: {"mean": 0.1} for name in ("backbone", "search", "map", "transmission")}
-        facts = {f"{name}_seconds": value for name, value in means.items()}
+        facts: dict[str, Any] = {f"{name}_seconds": value for name, value in means.items()}
         shown = row(**facts, backbone_at=at, edge_seconds={"mean": 0.3}, server_seconds={"mean": 0.5})
         assert sum(parts_of(shown).values()) == pytest.approx(0.3 + 0.5 + 0.1)
 

@@ -18,6 +18,9 @@ class Witness:
     """A detector that remembers which pictures it was fitted on, and scores those it knows 0 and others 1."""
 
     name: ClassVar[str] = "witness"
+    tuning_options: ClassVar[tuple[dict[str, Any], ...]] = ()
+    score_modes: ClassVar[tuple[str, ...]] = ()
+    examples: ClassVar[dict[str, Any]] = {}
     seen_by_fits: ClassVar[list[set[float]]] = []
 
     def __init__(self, known: set[float]) -> None:

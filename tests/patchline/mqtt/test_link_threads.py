@@ -192,7 +192,7 @@ def test_a_link_that_connects_again_and_again_keeps_no_files_open(
 
     gc.disable()
     try:
-        counts = []
+        counts: list[int] = []
         for _ in range(4):
             cable.cut()
             eventually(lambda: len(end.losses) > len(counts) and end.link.wait_connected(0.0))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from patchline.replay.accuracy import measure, peaks
 from patchline.replay.ledger import Entry
-from patchline.replay.reconciliation import join
+from patchline.replay.reconciliation import Fate, join
 
 SIDE, WIDTH = 32, 48
 
@@ -61,6 +61,8 @@ def test_a_map_that_marks_the_defect_exactly_is_perfect(fates: Any) -> None:
 def test_a_map_that_marks_the_wrong_place_is_not(fates: Any) -> None:
     wrong = pointing_at(slice(20, 28), slice(20, 28))
     found = measure(fates, always(wrong))
+    assert found.pixel_f1 is not None
+    assert found.pixel_auroc is not None
     assert found.pixel_f1 < 0.3
     assert found.pixel_auroc < 0.6
 
@@ -82,7 +84,12 @@ def test_a_part_without_a_score_has_no_map_that_could_be_missing(parts: Any, ver
     seen = [verdict_on(parts[0]), verdict_on(parts[1], outcome="unreadable")]
     fates = join(parts, [sighting_of(verdict) for verdict in seen]).fates
     drawn = pointing_at(slice(4, 12), slice(4, 12))
-    found = measure(fates, lambda fate: drawn if fate.verdict.outcome == "unreadable" else None)
+
+    def map_of(fate: Fate) -> Any:
+        assert fate.verdict is not None
+        return drawn if fate.verdict.outcome == "unreadable" else None
+
+    found = measure(fates, map_of)
     assert (found.maps, found.maps_missing) == (1, 1)
 
 
@@ -109,12 +116,15 @@ def test_without_a_threshold_a_map_counts_in_its_own_unit(parts: Any, verdict_on
 
 def test_a_peak_in_the_mask_counts_as_pointing_at_the_defect(fates: Any) -> None:
     tally = peaks(fates)
+    assert tally is not None
     assert (tally.inside, tally.of) == (1, 1)
 
 
 def test_a_peak_elsewhere_does_not(fates: Any) -> None:
     moved = msgspec.structs.replace(fates[1], verdict=msgspec.structs.replace(fates[1].verdict, peak=(0.9, 0.9)))
-    assert peaks([moved]).inside == 0
+    tally = peaks([moved])
+    assert tally is not None
+    assert tally.inside == 0
 
 
 def test_without_rejected_parts_with_masks_there_is_nothing_to_point_at(fates: Any) -> None:
@@ -128,4 +138,6 @@ def test_a_peak_on_the_pictures_last_pixel_is_in_the_picture(fates: Any, tmp_pat
     entry = msgspec.structs.replace(fates[1].entry, mask=str(tmp_path / "corner.png"))
     for place, inside in (((1.0, 1.0), 1), ((0.0, 1.0), 0), ((1.0, 0.0), 0)):
         verdict = msgspec.structs.replace(fates[1].verdict, peak=place)
-        assert peaks([msgspec.structs.replace(fates[1], entry=entry, verdict=verdict)]).inside == inside
+        tally = peaks([msgspec.structs.replace(fates[1], entry=entry, verdict=verdict)])
+        assert tally is not None
+        assert tally.inside == inside

@@ -1,12 +1,13 @@
 """The demonstration's truth is known before its line starts, and it is what the stations will draw."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from edge_node.capture.sources.protocol import SourceContext
+from edge_node.capture.sources.protocol import Shot, SourceContext
 from edge_node.capture.sources.synthetic import SyntheticSource
 from edge_node.capture.takt import trigger_now
 from patchline.pictures.files import GOOD, open_picture
@@ -24,11 +25,15 @@ def scenario(tmp_path_factory: Any) -> Any:
         pytest.skip(f"no backbone: {error}")
 
 
+def next_shot(source: SyntheticSource) -> Shot | None:
+    return source.at(trigger_now())
+
+
 @pytest.mark.slow
 def test_every_station_draws_exactly_the_parts_of_the_ledger(scenario: Any) -> None:
     for plan in scenario.stations:
         source = SyntheticSource(SyntheticSource.Settings(**plan.source), SourceContext())
-        shots = list(iter(lambda source=source: source.at(trigger_now()), None))
+        shots = list(iter(partial(next_shot, source), None))
         assert [shot.part_id for shot in shots] == [entry.part_id for entry in plan.entries]
         for shot, entry in zip(shots, plan.entries, strict=True):
             np.testing.assert_array_equal(shot.open(), open_picture(Path(entry.picture)))

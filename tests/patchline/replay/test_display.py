@@ -10,9 +10,10 @@ from patchline.replay.watcher import Tally
 
 
 def shown(view: Any) -> Any:
-    console = Console(file=io.StringIO(), width=120)
+    terminal = io.StringIO()
+    console = Console(file=terminal, width=120)
     console.print(draw(view))
-    return console.file.getvalue()
+    return terminal.getvalue()
 
 
 def station(**changes: Any) -> Any:

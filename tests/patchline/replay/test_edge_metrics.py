@@ -37,7 +37,9 @@ def test_a_running_edge_nodes_own_metrics_are_read() -> None:
         reading = gauges.read()
     finally:
         stop()
+    assert reading is not None
     assert (reading.produced, reading.waiting) == (9, 0)
+    assert gauges.p95_seconds is not None
     assert 0.1 < gauges.p95_seconds <= 0.2
 
 

@@ -75,7 +75,9 @@ def test_a_damaged_copy_does_not_count_beside_the_real_verdict(entries: Any, ver
     account = join(entries, seen)
     assert account.faults() == []
     assert account.damaged == 1
-    assert account.fates[2].verdict.outcome == "normal"
+    verdict = account.fates[2].verdict
+    assert verdict is not None
+    assert verdict.outcome == "normal"
 
 
 def test_an_unreadable_message_without_an_identity_is_no_stranger(

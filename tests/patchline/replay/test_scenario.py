@@ -33,7 +33,7 @@ class Recorder:
 
 @given(st.lists(st.floats(0, 20), min_size=1, max_size=60))
 def test_everything_happens_once_and_in_order_however_often_the_clock_is_read(moments: Any) -> None:
-    log = []
+    log: list[tuple[str, str]] = []
     kills = [Kill(victim="analytics", at_seconds=5), Kill(victim="broker", at_seconds=5.5, down_seconds=3)]
     table = Timetable(kills, {"analytics": Recorder("a", log), "broker": Recorder("b", log)})
     for moment in sorted(moments):
@@ -45,7 +45,7 @@ def test_everything_happens_once_and_in_order_however_often_the_clock_is_read(mo
 
 
 def test_nothing_happens_before_its_time() -> None:
-    log = []
+    log: list[tuple[str, str]] = []
     table = Timetable([Kill(victim="broker", at_seconds=5)], {"broker": Recorder("b", log)})
     table.advance(4.9)
     assert log == []

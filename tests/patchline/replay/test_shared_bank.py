@@ -56,7 +56,7 @@ def commissioned(tmp_path: Path) -> Any:
 
 
 def profile_of(folder: Any, station: Any) -> Any:
-    profile = unpack((folder / station / PROFILE_FILE).read_bytes(), Profile)
+    profile: Profile = unpack((folder / station / PROFILE_FILE).read_bytes(), Profile)
     check_profile(profile)
     return profile
 

@@ -17,6 +17,7 @@ def test_nothing_has_no_distribution() -> None:
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=200))
 def test_percentiles_are_in_order_and_within_the_values(values: Any) -> None:
     found = distribution_of(values)
+    assert found is not None
     slack = 1e-9 * max(1.0, *values)
     assert min(values) - slack <= found.p50 <= found.p95 + slack
     assert found.p95 <= found.p99 + slack

@@ -85,7 +85,9 @@ def test_a_map_becomes_a_file_with_the_distances_it_stands_for(
     path = watcher.map_file(message.inspection_id)
     eventually(path.is_file)
     eventually(lambda: path.stat().st_size > 0)
-    np.testing.assert_allclose(published_map(path), 1.0 + 2.0 * ramp / 255.0, rtol=1e-6)
+    published = published_map(path)
+    assert published is not None
+    np.testing.assert_allclose(published, 1.0 + 2.0 * ramp / 255.0, rtol=1e-6)
 
 
 def test_a_map_nobody_saw_is_none(tmp_path: Path) -> None:
@@ -135,7 +137,7 @@ def test_what_does_not_fit_any_more_holds_up_no_acknowledgement(
 ) -> None:
     monkeypatch.setattr("patchline.replay.watcher._MAX_WAITING", 2)
     watcher = Watcher(LinkSettings(port=1, client_id="watcher"), TOPICS, tmp_path / "maps", [STATION])
-    acknowledged = []
+    acknowledged: list[int] = []
     for number in range(4):
         watcher._take(Delivery(topic="t", payload=b"", on_acknowledge=partial(acknowledged.append, number)))
     assert acknowledged == [2, 3]

@@ -1,5 +1,6 @@
 """Options are changed only where drawn defects say so for certain."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -28,7 +29,7 @@ SOURCES = np.arange(PLANTED) % PICTURES
 
 
 class Outcome(NamedTuple):
-    parameters: dict[str, object]
+    parameters: Mapping[str, object]
     normal: NDArray[np.float64]
     planted: NDArray[np.float64]
     pixels: float | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,7 +70,8 @@ def test_a_gpu_gives_what_onnx_runtime_gives(name: str, real_weights: Path) -> N
 def test_an_exported_network_read_back_is_the_network() -> None:
     spec, taps = BACKBONES["mobilenet_v2"], ("features.3", "features.14")
     torch.manual_seed(0)
-    weights = {name: value.numpy() for name, value in torch_models.ARCHITECTURES["mobilenet_v2"]().state_dict().items()}
+    network: Any = torch_models.ARCHITECTURES["mobilenet_v2"]()
+    weights = {name: value.numpy() for name, value in network.state_dict().items()}
     assert_alike(torch_export.export(spec, weights, taps), taps, batch(1, 3, 64, 64))
 
 
@@ -82,7 +84,7 @@ def test_a_network_of_torch_is_run_as_it_is() -> None:
 def test_operations_of_unfolded_networks_are_known(write_node: Write, write_model: Write) -> None:
     rng = np.random.default_rng(2)
     names = ("scale", "shift", "mean", "variance")
-    weights = {name: rng.uniform(0.5, 2, 3).astype(np.float32) for name in names}
+    weights: dict[str, np.ndarray] = {name: rng.uniform(0.5, 2, 3).astype(np.float32) for name in names}
     weights |= {"factor": rng.standard_normal((1, 3, 1, 1)), "term": rng.standard_normal((1, 3, 1, 1))}
     nodes = [
         write_node("BatchNormalization", ["input", *names], "normal", epsilon=0.01),
