@@ -20,10 +20,10 @@ FolderState = frozenset[tuple[str, int, int]]
 
 
 class CurrentArtifacts:
-    """The shelf in use, which may be exchanged between two questions.
+    """The artifact store in use; it may be exchanged at any time.
 
     Args:
-        shelf: The first one.
+        artifact_store: The first one.
     """
 
     def __init__(self, artifact_store: ArtifactStore) -> None:
@@ -53,7 +53,7 @@ class CurrentArtifacts:
         return self._artifact_store.asset(sha256)
 
     def exchange(self, artifact_store: ArtifactStore) -> None:
-        """Use another shelf from now on."""
+        """Use another store from now on."""
         self._artifact_store = artifact_store
 
 
