@@ -69,7 +69,8 @@ def watch_until(
 ) -> None:
     """Open the folder again when it has changed and then not changed for an interval, until stopped.
 
-    What cannot be opened is told once and leaves the shelf as it is: commissioning may be in the middle of its work.
+    A folder that cannot be opened is logged once and leaves the store in use as it is, because commissioning may be
+    in the middle of its work.
 
     Args:
         stopped: Ends it.
@@ -77,7 +78,7 @@ def watch_until(
         opened: Its state just before it was opened first.
         current: Exchanged.
         open_again: Opens the folder, given what is loaded already.
-        on_exchanged: Told of a new shelf.
+        on_exchanged: Called with a new store.
         interval_seconds: How often to look.
     """
     before = opened
