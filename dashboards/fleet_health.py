@@ -1,4 +1,4 @@
-"""For whoever runs it all: is everything up, does the service keep pace, what does the broker say."""
+"""The dashboard of the whole fleet: is everything up, does the service keep pace, what does the broker report."""
 
 from dashboards.grafana_model import ONE_IS_GOOD, ZERO_IS_GOOD, Dashboard, Panel, Query, Row
 

@@ -1,4 +1,4 @@
-"""For whoever looks after one station: its camera, its link, its outbox, its gate, and how its parts score."""
+"""The dashboard of one station: its camera, its link, its outbox, its gate, and the scores of its parts."""
 
 from dashboards.grafana_model import NO_THRESHOLDS, ONE_IS_GOOD, ZERO_IS_GOOD, Dashboard, Panel, Query, Row
 

@@ -61,14 +61,6 @@ class ActiveEncoder:
             if self._replace(before, self._encoder_for(before, codec)):
                 return
 
-    def encoder_for(self, codec: str) -> Encoder:
-        """The encoder of another codec of the ladder, without changing to it.
-
-        Raises:
-            MisconfiguredError: It is not on the ladder, or there is no profile yet.
-        """
-        return self._encoder_for(self.encoder, codec)
-
     def _encoder_for(self, encoder: Encoder | None, codec: str) -> Encoder:
         if encoder is None:
             raise MisconfiguredError("the station has no profile yet")

@@ -78,7 +78,7 @@ class VerdictHandler:
         if line is not None:
             self._count(line, receipt)
             if command is not None and line.gate_grounds == command.grounds:
-                self._gate_controller.obey(command)
+                self._gate_controller.carry_out(command)
 
     def _row_of(self, receipt: Receipt) -> Row | None:
         """The open row a receipt closes, if any.

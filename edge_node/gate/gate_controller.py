@@ -108,7 +108,7 @@ class GateController:
     def judge(self, row: Row, verdict: Verdict, received_at: float) -> GateCommand | None:
         """What a verdict that came in time lets the gate do; None when it is historical, late, or already decided.
 
-        The caller writes the action down, then calls `obey`.
+        The caller writes the action down, then calls `carry_out`.
         """
         if verdict.historical or received_at > row.captured_monotonic + self._policy.deadline_seconds:
             return None
@@ -126,7 +126,7 @@ class GateController:
         with self._changed:
             return len(self._parts) + len(self._actuator)
 
-    def obey(self, command: GateCommand) -> None:
+    def carry_out(self, command: GateCommand) -> None:
         """Move the gate, on the actuator's thread; the action has been written down."""
         with self._changed:
             part = self._parts.pop(command.inspection_id, None)
@@ -148,7 +148,7 @@ class GateController:
             actuator.join()
 
     def finish(self) -> None:
-        """Carry out what is recorded already; called after `run`, when `obey` is not called any more."""
+        """Carry out what is recorded already; called after `run`, when `carry_out` is not called any more."""
         self._actuator.finish()
         self._journal.close()
 

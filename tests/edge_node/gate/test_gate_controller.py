@@ -262,7 +262,7 @@ def test_a_verdict_whose_writing_takes_too_long_is_obeyed_at_the_deadline_and_on
     keeper.wake()
     eventually(lambda: gate.commands)
     assert not outbox.claim_gate(row.inspection_id, command.action, command.grounds)
-    keeper.obey(command)
+    keeper.carry_out(command)
     eventually(lambda: keeper.watching == 0)
     assert [(each.action, each.grounds) for each in gate.commands] == [("accept", "verdict")]
 
@@ -279,7 +279,7 @@ def test_a_part_that_has_gone_by_is_missed_and_its_gate_does_not_act(
     assert command is not None
     outbox.claim_gate(judged.inspection_id, command.action, command.grounds)
     clock.now = late
-    keeper.obey(command)
+    keeper.carry_out(command)
     keeper.wake()
     missed = {"action": "none", "grounds": "missed"}
     eventually(lambda: metrics.registry.get_sample_value("vad_edge_gate_actions_total", missed) == 2)
@@ -382,7 +382,7 @@ def test_what_was_written_down_when_the_station_was_stopped_still_moves_the_gate
     outbox.confirm(row.inspection_id, Closing(outcome="anomalous").moving(command.action, command.grounds))
     stop = threading.Event()
     stop.set()
-    keeper.obey(command)
+    keeper.carry_out(command)
     keeper.run(stop)
     assert gate.commands == []
     keeper.finish()
